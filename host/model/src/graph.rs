@@ -1,0 +1,69 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::{Executor, NodeId};
+
+/// One node as it is configured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeSpec {
+    /// Its name.
+    pub id: NodeId,
+    /// Its type, as the catalog names it.
+    pub node_type: String,
+    /// Where its work is done.
+    pub executor: Executor,
+    /// Its configuration, an object.
+    pub config: Value,
+    /// Its workers.
+    pub replicas: u32,
+    /// Items that may wait before it.
+    pub queue_capacity: u32,
+    /// Items pass it unchanged.
+    pub bypassed: bool,
+    /// The pipeline is right without it, only poorer.
+    pub optional: bool,
+}
+
+/// A graph as it is configured: what undo needs.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct GraphSpec {
+    /// The nodes.
+    pub nodes: Vec<NodeSpec>,
+    /// From node, to node.
+    pub edges: Vec<(NodeId, NodeId)>,
+}
+
+impl GraphSpec {
+    /// The node of that name.
+    pub fn node(&self, id: &str) -> Option<&NodeSpec> {
+        self.nodes.iter().find(|node| node.id == id)
+    }
+
+    /// The nodes that feed this one.
+    pub fn before<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a NodeId> {
+        self.edges.iter().filter(move |(_, to)| to == id).map(|(from, _)| from)
+    }
+
+    /// The nodes that this one feeds.
+    pub fn after<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a NodeId> {
+        self.edges.iter().filter(move |(from, _)| from == id).map(|(_, to)| to)
+    }
+
+    /// SHA-256 of the graph, whatever the order in which its nodes and edges are held: two graphs that are
+    /// configured alike have one digest.
+    pub fn digest(&self) -> String {
+        let mut nodes: Vec<String> =
+            self.nodes.iter().filter_map(|node| serde_json::to_string(node).ok()).collect();
+        nodes.sort_unstable();
+        let mut edges: Vec<String> = self.edges.iter().map(|(from, to)| format!("{from:?}>{to:?}")).collect();
+        edges.sort_unstable();
+        let mut hasher = Sha256::new();
+        for line in nodes.iter().chain(&edges) {
+            hasher.update(line.as_bytes());
+            hasher.update([0]);
+        }
+        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}

@@ -1,0 +1,40 @@
+//! Flyball's plain data: what is seen of a pipeline, what is said of it, what may be done to it and what became of
+//! that. No I/O and no behaviour beyond asking the data about itself; everything here is serde, and the report, the
+//! journal and the control socket are made of it.
+
+mod account;
+mod action;
+mod graph;
+mod history;
+mod judgement;
+mod manifest;
+mod number;
+mod observation;
+mod outcome;
+mod plugin;
+mod policy;
+mod problem;
+mod tick;
+
+pub use account::Account;
+pub use action::{Action, ActionKind, MutationPolicy, Proposal};
+pub use graph::{GraphSpec, NodeSpec};
+pub use history::History;
+pub use judgement::{Amendment, Decision, Evidence, Finding, Reason, Severity, Verdict};
+pub use manifest::{Connection, Controller, LlmSection, Manifest, NodeDeclaration};
+pub use observation::{
+    Executor, GraphMetrics, Metrics, NodeColumns, Observation, SeenError, Status, Trend, metric, total,
+};
+pub use outcome::{Outcome, PastAction};
+pub use plugin::{Cost, NodeOffer, NodeType, PluginId, PluginKind};
+pub use policy::{BreakerPolicy, Constraints, Grant, Judges, Limits, OnFailure, PluginUse, Policy};
+pub use problem::Problem;
+pub use tick::{
+    ActionRecord, Attributed, Ending, FailedJudge, GateRefusal, Reversal, TickRecord, VerdictRecord,
+};
+
+/// A node's name, unique in its pipeline.
+pub type NodeId = String;
+
+/// Milliseconds since the Unix epoch.
+pub type UnixMillis = u64;

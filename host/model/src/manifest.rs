@@ -1,0 +1,143 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{Constraints, Executor, MutationPolicy, NodeId};
+
+/// A pipeline for the embedded data plane, and how it is to be controlled. Each manifest that runs is a session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The session's name.
+    pub name: String,
+    /// One line for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub summary: String,
+    /// Whether items leave each node in the order in which they came, also when it has several workers.
+    #[serde(default)]
+    pub keep_order: bool,
+    /// The nodes.
+    pub nodes: Vec<NodeDeclaration>,
+    /// The edges: a directed graph without cycles.
+    pub connections: Vec<Connection>,
+    /// How it is to be controlled. It may only narrow what the policy allows.
+    #[serde(default)]
+    pub controller: Controller,
+}
+
+/// One node of a manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NodeDeclaration {
+    /// Its name, unique in the manifest.
+    pub id: NodeId,
+    /// Its type: a built-in one, or a plugin of world `node` by its name.
+    #[serde(rename = "type")]
+    pub node_type: String,
+    /// Where its work is done.
+    #[serde(default)]
+    pub executor: Executor,
+    /// Its configuration, by its type's schema.
+    #[serde(default)]
+    pub params: Map<String, Value>,
+    /// Items that may wait before it.
+    #[serde(default = "default_capacity")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub queue_capacity: u32,
+    /// Its workers.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 256))]
+    pub replicas: u32,
+    /// How often an item that fails here is tried again before it is dead-lettered.
+    #[serde(default = "one")]
+    #[schemars(range(max = 100))]
+    pub retries: u32,
+    /// The pipeline is right without it, only poorer: it is never on the critical path and may be bypassed.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+fn default_capacity() -> u32 {
+    256
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// An edge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Connection {
+    /// Items leave this node.
+    pub from: NodeId,
+    /// And go to this one.
+    pub to: NodeId,
+}
+
+/// How a session is to be controlled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Controller {
+    /// Whether it is controlled at all; when not, it is only observed.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// How often it is observed, in milliseconds.
+    #[serde(default = "default_interval")]
+    #[schemars(range(min = 10, max = 3_600_000))]
+    pub observation_interval_ms: u64,
+    /// Least time between actions, in milliseconds; the longer of this and the policy's.
+    #[serde(default)]
+    pub action_cooldown_ms: u64,
+    /// Which kinds of action may happen; the narrower of this and the policy's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mutation_policy: Option<MutationPolicy>,
+    /// What the session must keep to; the tighter of these and the policy's.
+    #[serde(default)]
+    pub constraints: Constraints,
+    /// Nodes that no action may touch, beside the policy's.
+    #[serde(default)]
+    pub protected_nodes: Vec<NodeId>,
+    /// Which model a decider that asks one should use. No first-party decider does so yet: rules decide, and
+    /// `flyball check` says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub llm: Option<LlmSection>,
+}
+
+/// A model, for a decider that asks one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LlmSection {
+    /// Whose interface it speaks.
+    pub provider: String,
+    /// Its name.
+    pub model: String,
+    /// Sampling temperature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// Longest answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u32>,
+}
+
+impl Default for Controller {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            observation_interval_ms: default_interval(),
+            action_cooldown_ms: 0,
+            mutation_policy: None,
+            constraints: Constraints::default(),
+            protected_nodes: Vec::new(),
+            llm: None,
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_interval() -> u64 {
+    1_000
+}

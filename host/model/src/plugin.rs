@@ -1,0 +1,114 @@
+use std::fmt;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Executor;
+
+/// The kinds of plugin, one for each world of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PluginKind {
+    /// Says what needs attention.
+    Heuristic,
+    /// Picks one action.
+    Decider,
+    /// Says whether an action may happen.
+    Validator,
+    /// Says what undoes an action.
+    Reverser,
+    /// Lists node types.
+    Catalog,
+    /// Is a pipeline node.
+    Node,
+}
+
+impl PluginKind {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Heuristic, Self::Decider, Self::Validator, Self::Reverser, Self::Catalog, Self::Node];
+
+    /// The world's name in the contract.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Heuristic => "heuristic",
+            Self::Decider => "decider",
+            Self::Validator => "validator",
+            Self::Reverser => "reverser",
+            Self::Catalog => "catalog",
+            Self::Node => "node",
+        }
+    }
+}
+
+impl fmt::Display for PluginKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// Exactly which plugin judged.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct PluginId {
+    /// The name that policies use.
+    pub name: Arc<str>,
+    /// As the plugin says.
+    pub version: Arc<str>,
+    /// SHA-256 of the component, in hexadecimal.
+    pub digest: Arc<str>,
+}
+
+impl PluginId {
+    /// The host itself, for its own checks.
+    pub fn host() -> Self {
+        Self { name: "host".into(), version: env!("CARGO_PKG_VERSION").into(), digest: "".into() }
+    }
+}
+
+impl fmt::Display for PluginId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.name)
+    }
+}
+
+/// What a call used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Cost {
+    /// Wall time, host calls included.
+    pub wall_ns: u64,
+    /// Linear memory at the end of the call.
+    pub memory_bytes: u64,
+    /// Calls from the plugin to the host.
+    pub host_calls: u64,
+}
+
+/// Where a node type's work may be done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeOffer {
+    /// Where.
+    pub executor: Executor,
+    /// Against the slowest offer of this node type, which is 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relative_speed: Option<f64>,
+    /// Against the cheapest offer of this node type, which is 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relative_cost: Option<f64>,
+}
+
+/// A type of node that a pipeline may hold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NodeType {
+    /// Its name in manifests.
+    pub name: String,
+    /// One line.
+    pub summary: String,
+    /// What it can do; two types that provide the same may replace each other.
+    #[serde(default)]
+    pub provides: Vec<String>,
+    /// Where it can be done.
+    pub offers: Vec<NodeOffer>,
+    /// JSON Schema of its configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_schema: Option<serde_json::Value>,
+}

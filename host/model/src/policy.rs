@@ -1,0 +1,169 @@
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{MutationPolicy, NodeId};
+
+/// Binds plugins, settings, limits, grants and constraints to sessions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// The policy's name, unique among the policies of a host.
+    pub name: String,
+    /// Which sessions it judges: names, in which `*` stands for any text. Of several policies that match a session,
+    /// the one with the longest pattern judges it.
+    #[serde(default = "any_session")]
+    pub sessions: Vec<String>,
+    /// Which kinds of action may happen at all.
+    #[serde(default)]
+    pub mutation_policy: MutationPolicy,
+    /// Least time between the end of one action, no-op, rejection or error and the next call of a decider, in
+    /// milliseconds. Never shorter in effect than the settle time of the action taken.
+    #[serde(default = "default_cooldown")]
+    pub cooldown_ms: u64,
+    /// Stops acting when too much was done.
+    #[serde(default)]
+    pub breaker: BreakerPolicy,
+    /// What a session must keep to; a breach is a finding of the host's own.
+    #[serde(default)]
+    pub constraints: Constraints,
+    /// Nodes that no action may touch.
+    #[serde(default)]
+    pub protected_nodes: Vec<NodeId>,
+    /// How many earlier observations judges may look at.
+    #[serde(default = "default_history")]
+    #[schemars(range(min = 1, max = 3600))]
+    pub history: u32,
+    /// Which plugins judge, in which order.
+    pub judges: Judges,
+}
+
+fn any_session() -> Vec<String> {
+    vec!["*".to_owned()]
+}
+
+fn default_cooldown() -> u64 {
+    5_000
+}
+
+fn default_history() -> u32 {
+    30
+}
+
+/// The plugins that judge, by kind and in order.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Judges {
+    /// Asked at every tick; all of them.
+    #[serde(default)]
+    pub heuristics: Vec<PluginUse>,
+    /// Merged with what the data plane itself offers.
+    #[serde(default)]
+    pub catalogs: Vec<PluginUse>,
+    /// Asked in order, until one answers.
+    #[serde(default)]
+    pub deciders: Vec<PluginUse>,
+    /// Asked in order; any may deny.
+    #[serde(default)]
+    pub validators: Vec<PluginUse>,
+    /// Asked in order, until one knows the reverse.
+    #[serde(default)]
+    pub reversers: Vec<PluginUse>,
+}
+
+/// One plugin in a policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PluginUse {
+    /// The plugin's name: `NAME.wasm` in the plugin directory, or a first-party plugin.
+    pub plugin: String,
+    /// Its settings, by the plugin's own schema.
+    #[serde(default)]
+    pub settings: BTreeMap<String, Value>,
+    /// What a call may use.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What it may do beyond answering. Nothing is granted by default.
+    #[serde(default)]
+    pub grants: Vec<Grant>,
+    /// What happens when it fails; by default a validator's failure is a no and any other's is reported and passed over.
+    #[serde(default)]
+    pub on_failure: OnFailure,
+}
+
+/// What a plugin may do beyond answering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grant {
+    /// Write lines to the host's log.
+    Log,
+}
+
+/// What happens when a plugin fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// A validator's failure is a no; any other's is reported and passed over.
+    #[default]
+    Closed,
+    /// A validator's failure is reported and passed over, like any other's.
+    Open,
+}
+
+/// What one call of a plugin may use. What is over it ends the call with an error of that plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Wall time, host calls included, in milliseconds.
+    #[schemars(range(min = 1, max = 600_000))]
+    pub time_ms: u64,
+    /// Linear memory, in MiB.
+    #[schemars(range(min = 1, max = 1024))]
+    pub memory_mb: u64,
+    /// What the answer may hold, in KiB.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub output_kb: u64,
+    /// What it may log, in KiB.
+    #[schemars(range(max = 1024))]
+    pub log_kb: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { time_ms: 100, memory_mb: 16, output_kb: 256, log_kb: 8 }
+    }
+}
+
+/// Stops acting for a while when too much was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BreakerPolicy {
+    /// Actions within the window; the next one is held.
+    #[schemars(range(min = 1))]
+    pub max_actions: u32,
+    /// The window, in milliseconds.
+    #[schemars(range(min = 1))]
+    pub window_ms: u64,
+}
+
+impl Default for BreakerPolicy {
+    fn default() -> Self {
+        Self { max_actions: 5, window_ms: 60_000 }
+    }
+}
+
+/// What a session must keep to.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Constraints {
+    /// End-to-end latency (p99), in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0))]
+    pub max_latency_ms: Option<f64>,
+    /// Items delivered a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0))]
+    pub min_throughput: Option<f64>,
+}

@@ -1,0 +1,169 @@
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Action, Cost, Decision, Finding, GraphSpec, Outcome, PluginId, PluginKind, Proposal, UnixMillis, Verdict,
+};
+
+/// Something said, and who said it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Attributed<T> {
+    /// Who.
+    pub by: PluginId,
+    /// What.
+    #[serde(flatten)]
+    pub said: T,
+}
+
+/// A judge that did not answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FailedJudge {
+    /// Which.
+    pub by: PluginId,
+    /// Of which kind.
+    pub kind: PluginKind,
+    /// Why, in the plugin's own words where it had any.
+    pub error: String,
+}
+
+/// A gate that held the tick.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GateRefusal {
+    /// Which: `cooldown`, `breaker`, `deciding`, `settling`, `read-only`, `no-policy`.
+    pub gate: String,
+    /// The value, the limit, and when it opens.
+    pub message: String,
+}
+
+/// What one validator, or a check of the host's own, said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VerdictRecord {
+    /// Who.
+    pub by: PluginId,
+    /// Of which action; an amended one is judged again.
+    pub action: Action,
+    /// What.
+    pub verdict: Verdict,
+}
+
+/// How a tick ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ending {
+    /// Nothing was found.
+    Quiet,
+    /// Something was found, and a gate held.
+    Held,
+    /// Something was found, and a decider is thinking about it.
+    Deciding,
+    /// No decider had an answer.
+    Undecided,
+    /// A decider chose to do nothing.
+    NoOp,
+    /// A guard said no.
+    Rejected,
+    /// An action was taken.
+    Acted,
+    /// An action was taken and the data plane refused it or broke off.
+    Failed,
+    /// The session could not be observed.
+    Unobserved,
+}
+
+/// An action from intent to outcome.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ActionRecord {
+    /// Its number in the journal.
+    pub id: u64,
+    /// Whose.
+    pub session: Arc<str>,
+    /// The tick whose findings it answers.
+    pub tick: u64,
+    /// The generation that judged.
+    pub generation: u64,
+    /// When the intent was journaled.
+    pub at: UnixMillis,
+    /// What was proposed, amended as the validators asked.
+    pub proposal: Proposal,
+    /// The decider, or `operator` for an undo that a person asked for.
+    pub decided_by: PluginId,
+    /// Every plugin that judged it.
+    pub judged_by: Vec<PluginId>,
+    /// The findings that it is for.
+    pub findings: Vec<Finding>,
+    /// The graph just before it.
+    pub before: GraphSpec,
+    /// The graph just after it; none: not applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<GraphSpec>,
+    /// What became of it, so far.
+    pub outcome: Outcome,
+    /// The numbers or the error behind the outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// When the outcome became this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled_at: Option<UnixMillis>,
+    /// The action of which this is the undo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<u64>,
+}
+
+/// What undoes an action.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "is")]
+pub enum Reversal {
+    /// By these, in this order.
+    Reversible {
+        /// The actions.
+        actions: Vec<Action>,
+    },
+    /// Nothing does.
+    Irreversible {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Everything that is to be known of one tick: what was seen, who judged it and how, what was done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TickRecord {
+    /// Whose.
+    pub session: Arc<str>,
+    /// Its number, from 1.
+    pub tick: u64,
+    /// When it was observed.
+    pub at: UnixMillis,
+    /// The generation that judged it.
+    pub generation: u64,
+    /// How it ended.
+    pub ending: Ending,
+    /// What was found, worst first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Attributed<Finding>>,
+    /// Judges that did not answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<FailedJudge>,
+    /// The gate that held, when one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<GateRefusal>,
+    /// What was decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Attributed<Decision>>,
+    /// What the host's checks and the validators said, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdicts: Vec<VerdictRecord>,
+    /// What was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<ActionRecord>,
+    /// An error of the host's own: the observation or the journal failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// From the observation's start to the record, in nanoseconds; a decider's thinking included.
+    pub took_ns: u64,
+    /// Of each call, in the order of the calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub costs: Vec<(PluginId, Cost)>,
+}

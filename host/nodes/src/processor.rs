@@ -1,0 +1,61 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flyball_model::NodeType;
+use serde_json::Value;
+
+/// One item as a node sees it.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// The host's number for it: unique in its pipeline, kept through every node that maps one item to one.
+    pub id: u64,
+    /// What it carries.
+    pub body: Value,
+}
+
+/// Why an item failed at a node.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ProcessError {
+    /// This item cannot be processed; others can.
+    #[error("{0}")]
+    Item(String),
+    /// The worker is gone: its process died or its component cannot be run. The item was not answered.
+    #[error("{0}")]
+    Worker(String),
+}
+
+/// One worker of a node: a native function, a child process, a component. A batch is given whole so that the price of
+/// crossing into a worker is shared; a batch of one is usual under light load.
+#[async_trait]
+pub trait Processor: Send {
+    /// One answer for each item, in their order: the bodies that go on (none: it was filtered), or why it failed.
+    async fn process(&mut self, items: &[Item]) -> Vec<Result<Vec<Value>, ProcessError>>;
+
+    /// Set for a node that makes one item of many. What it gives out for a gathered batch stands for every item of it.
+    fn gathers(&self) -> Option<Gathering> {
+        None
+    }
+
+    /// The worker's process, where it has one.
+    fn pid(&self) -> Option<u32> {
+        None
+    }
+}
+
+/// How many items a gathering node waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gathering {
+    /// At most this many are given to it at once.
+    pub size: usize,
+    /// After this long since the first it is given what there is.
+    pub linger: Duration,
+}
+
+/// Makes workers whose executor is `wasm`: whoever holds the components implements it.
+pub trait WasmNodes: Send + Sync {
+    /// The node types that it can make.
+    fn types(&self) -> Vec<NodeType>;
+
+    /// One worker. The error says what is wrong with the type or its configuration.
+    fn worker(&self, node_type: &str, config: &Value) -> Result<Box<dyn Processor>, String>;
+}

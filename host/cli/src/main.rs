@@ -1,2 +1,51 @@
-//! TBD
-fn main() {}
+//! The program `flyball`: what a person types, and what they read.
+
+mod args;
+mod assembly;
+mod commands;
+mod control_socket;
+mod exit;
+mod narrator;
+mod report;
+mod state_dir;
+mod wasm_nodes;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Arguments, Command};
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_log(&arguments);
+    let done = match arguments.command {
+        Command::Node(options) => commands::node::run(&options),
+        Command::Run(options) => commands::run::run(&arguments.places, &options),
+        Command::Demo(options) => commands::demo::run(&options),
+        Command::Check(options) => commands::check::run(&arguments.places, &options),
+        Command::Plugins(options) => commands::plugins::run(&arguments.places, &options),
+        Command::Journal(options) => commands::journal::run(&arguments.places, &options),
+        Command::Rollback(options) => commands::rollback::run(&arguments.places, &options),
+        Command::Schema(options) => commands::schema::run(&options),
+        Command::Completions(options) => commands::completions::run(&options),
+    };
+    exit::code_of(done)
+}
+
+/// Warnings by default; `-v` shows what the host does, `-vv` its details. `FLYBALL_LOG` takes tracing's directives.
+fn start_log(arguments: &Arguments) {
+    let level = match arguments.verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("FLYBALL_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("warn,flyball={level}")));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_target(false)
+        .init();
+}

@@ -1,0 +1,223 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde_json::Value;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  it failed: a document is wrong, a pipeline could not run, an undo did not work
+  2  the command line is wrong
+  3  no host is running that could be asked
+  4  the run ended and its item account does not balance
+
+Environment:
+  FLYBALL_STATE  the state directory, as --state
+  FLYBALL_LOG    what is logged to standard error, as tracing directives: flyball=debug
+  NO_COLOR       no colours, on a terminal too";
+
+/// A control host for pipelines: it watches, decides, guards, acts, checks that it helped, and undoes it if it did not.
+///
+/// Every judgement is a WebAssembly component that can be replaced while the host runs.
+#[derive(Debug, Parser)]
+#[command(name = "flyball", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    #[command(flatten)]
+    pub(crate) places: Places,
+
+    /// Log what the host does to standard error; twice for details
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// Where things are.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Places {
+    /// Where the journal, the compiled plugins and the control socket are [default: flyball in the user's state
+    /// directory]
+    #[arg(long, global = true, env = "FLYBALL_STATE", value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run pipelines and control them, until their sources end, the duration is over, or Ctrl-C
+    Run(RunOptions),
+    /// Show it all: a real pipeline, four real faults, two live replacements; ends by itself in about a minute
+    Demo(DemoOptions),
+    /// Say what is wrong with manifests, policies and plugins, without running them
+    Check(CheckOptions),
+    /// List the plugins of the running host, or those that a run would use
+    Plugins(PluginsOptions),
+    /// Read what was done, also while a host runs
+    Journal(JournalOptions),
+    /// Undo the last actions of a running session
+    Rollback(RollbackOptions),
+    /// Print a JSON Schema
+    Schema(SchemaOptions),
+    /// Print a completion script for a shell
+    Completions(CompletionsOptions),
+    /// Be one pipeline node: items on standard input, answers on standard output (started by `run`)
+    #[command(hide = true)]
+    Node(NodeOptions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunOptions {
+    /// Pipelines; each is a session
+    #[arg(required = true, value_name = "MANIFEST")]
+    pub(crate) manifests: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) judging: Judging,
+
+    /// Stop after this long: 90s, 5m, 1h, 250ms
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
+
+    /// Write one JSON document on the whole run (its schema: `flyball schema report`)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+
+    /// Say what happens as JSON lines, instead of for people
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Where items that failed for good are kept, with their errors [default: dead-letters.jsonl in the state
+    /// directory]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dead_letters: Option<PathBuf>,
+
+    /// How long the items on their way may take to arrive when the run is stopped
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    pub(crate) drain: Duration,
+}
+
+/// Who judges.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Judging {
+    /// A directory of policies (*.yaml), watched [default: the built-in policy]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) policy: Option<PathBuf>,
+
+    /// A directory of plugins (NAME.wasm), watched; one here replaces the first-party plugin of its name
+    #[arg(long, value_name = "DIR")]
+    pub(crate) plugins: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoOptions {
+    /// Where the demo leaves its files: a new or empty directory [default: a new temporary one]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+
+    /// Print the summary only
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckOptions {
+    /// Manifests and policies (*.yaml) and plugins (*.wasm)
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// A directory of plugins that manifests and policies may name
+    #[arg(long, value_name = "DIR")]
+    pub(crate) plugins: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginsOptions {
+    #[command(flatten)]
+    pub(crate) judging: Judging,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JournalOptions {
+    /// Only this session's
+    #[arg(long, value_name = "NAME")]
+    pub(crate) session: Option<String>,
+
+    /// Only actions on this node
+    #[arg(long, value_name = "NODE")]
+    pub(crate) node: Option<String>,
+
+    /// Ticks on which something was found, instead of actions
+    #[arg(long)]
+    pub(crate) ticks: bool,
+
+    /// At most this many, the newest
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+
+    /// Print JSON lines, whole
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RollbackOptions {
+    /// How many actions to undo, newest first
+    #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) count: u32,
+
+    /// Of which session; may be left out when only one runs
+    #[arg(long, value_name = "NAME")]
+    pub(crate) session: Option<String>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaOptions {
+    /// Of what
+    pub(crate) of: Document,
+}
+
+/// Documents that have a schema.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Document {
+    /// A policy (policies/*.yaml)
+    Policy,
+    /// A pipeline (pipeline.yaml)
+    Manifest,
+    /// What `run --report` writes
+    Report,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsOptions {
+    /// For which shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodeOptions {
+    /// A built-in node type
+    #[arg(value_name = "TYPE")]
+    pub(crate) node_type: String,
+
+    /// Its configuration
+    #[arg(long, value_name = "JSON", value_parser = json, default_value = "{}")]
+    pub(crate) config: Value,
+}
+
+fn json(text: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
+/// A number and a unit: 250ms, 90s, 5m, 1h.
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|fault| format!("{fault}; write it like 250ms, 90s, 5m or 1h30m"))
+}

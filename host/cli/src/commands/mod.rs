@@ -1,0 +1,11 @@
+//! One file for each command.
+
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod journal;
+pub(crate) mod node;
+pub(crate) mod plugins;
+pub(crate) mod rollback;
+pub(crate) mod run;
+pub(crate) mod schema;

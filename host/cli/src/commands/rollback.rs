@@ -1,0 +1,28 @@
+use serde_json::Value;
+
+use crate::args::{Places, RollbackOptions};
+use crate::control_socket::{Request, ask, nobody};
+use crate::exit::Failure;
+use crate::narrator::tame;
+use crate::state_dir::StateDir;
+
+pub(crate) fn run(places: &Places, options: &RollbackOptions) -> Result<(), Failure> {
+    let socket = StateDir::of(places)?.socket();
+    let request = Request::Rollback { session: options.session.clone(), count: options.count };
+    let answer = ask(&socket, &request)?.ok_or_else(|| nobody(&socket))?;
+    if options.json {
+        println!("{answer}");
+    }
+    let undone = answer.as_array().cloned().unwrap_or_default();
+    if !options.json {
+        for one in &undone {
+            let text = |key: &str| one.get(key).and_then(Value::as_str).map(tame).unwrap_or_default();
+            println!("action {} ({}): {}", one.get("action").cloned().unwrap_or_default(), text("what"), text("result"));
+        }
+        if undone.is_empty() {
+            println!("nothing to undo");
+        }
+    }
+    let failed = undone.iter().any(|one| one.get("undone").and_then(Value::as_bool) != Some(true));
+    if failed { Err(Failure::Said) } else { Ok(()) }
+}

@@ -1,0 +1,280 @@
+//! Tells a person what happens, where something happens.
+
+use std::collections::HashMap;
+use std::io::Write;
+
+use anstyle::{AnsiColor, Style};
+use flyball_control::ports::Listener;
+use flyball_model::{
+    ActionRecord, Attributed, Ending, Finding, Outcome, Severity, TickRecord, UnixMillis, Verdict, VerdictRecord,
+};
+use indicatif::MultiProgress;
+use parking_lot::Mutex;
+use serde_json::json;
+
+use crate::report::ReloadReport;
+
+const GOOD: Style = AnsiColor::Green.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const WARN: Style = AnsiColor::Yellow.on_default();
+const DIM: Style = Style::new().dimmed();
+const STRONG: Style = Style::new().bold();
+
+/// In which form it tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Sentences.
+    People,
+    /// JSON lines: `{"tick": …}`, `{"concluded": …}`, `{"reload": …}`.
+    Json,
+    /// Nothing.
+    Silent,
+}
+
+/// Writes to standard output, above the progress line when there is one.
+pub(crate) struct Narrator {
+    form: Form,
+    progress: MultiProgress,
+    /// What was last told of each session, so that a state that lasts is told once.
+    told: Mutex<HashMap<String, String>>,
+}
+
+impl Narrator {
+    pub(crate) fn new(form: Form, progress: MultiProgress) -> Self {
+        Self { form, progress, told: Mutex::default() }
+    }
+
+    /// A sentence of the program's own.
+    pub(crate) fn say(&self, text: &str) {
+        if self.form == Form::People {
+            self.print(text);
+        }
+    }
+
+    /// A policy or plugin changed.
+    pub(crate) fn reload(&self, reload: &ReloadReport) {
+        match self.form {
+            Form::Silent => {}
+            Form::Json => self.print(&json!({ "reload": reload }).to_string()),
+            Form::People => self.print(&reload_text(reload)),
+        }
+    }
+
+    fn print(&self, text: &str) {
+        self.progress.suspend(|| {
+            // Nobody to tell it to is no reason to stop a pipeline.
+            let _ = writeln!(anstream::stdout(), "{text}");
+        });
+    }
+
+    /// Whether a lasting state is new.
+    fn is_news(&self, record: &TickRecord) -> bool {
+        let state = match record.ending {
+            Ending::Acted | Ending::Failed => String::new(),
+            Ending::Quiet if record.findings.is_empty() && record.failures.is_empty() => "quiet".to_owned(),
+            ending => format!(
+                "{ending:?} {:?} {:?} {:?} {:?}",
+                record.gate.as_ref().map(|gate| &gate.gate),
+                record.findings.iter().map(|found| (&found.said.code, &found.said.target)).collect::<Vec<_>>(),
+                record.failures.iter().map(|failed| &failed.by.name).collect::<Vec<_>>(),
+                record.decision.as_ref().map(|decision| decision.said.proposal.action.to_string()),
+            ),
+        };
+        let mut told = self.told.lock();
+        let before = match told.get_mut(record.session.as_ref()) {
+            Some(before) => before,
+            None => told.entry(record.session.to_string()).or_default(),
+        };
+        let quiet = state == "quiet";
+        let news = !quiet && (state.is_empty() || *before != state);
+        *before = state;
+        news
+    }
+}
+
+impl Listener for Narrator {
+    fn tick(&self, record: &TickRecord) {
+        match self.form {
+            Form::Silent => {}
+            Form::Json => {
+                if record.ending != Ending::Quiet || !record.findings.is_empty() {
+                    self.print(&json!({ "tick": record }).to_string());
+                }
+            }
+            Form::People => {
+                if self.is_news(record) {
+                    self.print(&tick_text(record));
+                }
+            }
+        }
+    }
+
+    fn concluded(&self, action: &ActionRecord, outcome: Outcome) {
+        match self.form {
+            Form::Silent => {}
+            Form::Json => self.print(&json!({ "concluded": action }).to_string()),
+            Form::People => self.print(&conclusion_text(action, outcome)),
+        }
+    }
+}
+
+/// The time of day, UTC.
+pub(crate) fn clock(at: UnixMillis) -> String {
+    let of_day = at % 86_400_000;
+    format!(
+        "{:02}:{:02}:{:02}.{:03}",
+        of_day / 3_600_000,
+        of_day / 60_000 % 60,
+        of_day / 1_000 % 60,
+        of_day % 1_000
+    )
+}
+
+/// Text from a pipeline or a plugin, fit for a terminal: one line, no control characters, not too long.
+pub(crate) fn tame(text: &str) -> String {
+    const LONGEST: usize = 240;
+    let mut tamed: String =
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        tamed.push('…');
+    }
+    tamed
+}
+
+fn head(at: UnixMillis, session: &str) -> String {
+    format!("{DIM}{}{DIM:#} {STRONG}{session}{STRONG:#}", clock(at))
+}
+
+fn tick_text(record: &TickRecord) -> String {
+    let mut lines =
+        vec![format!("{} tick {}, generation {}", head(record.at, &record.session), record.tick, record.generation)];
+    lines.extend(record.findings.iter().map(finding_text));
+    lines.extend(record.failures.iter().map(|failed| {
+        format!("  {BAD}✗{BAD:#} {} {} failed: {}", failed.kind, failed.by.name, tame(&failed.error))
+    }));
+    if let Some(gate) = &record.gate {
+        lines.push(format!("  {DIM}held by {}: {}{DIM:#}", gate.gate, tame(&gate.message)));
+    }
+    if let Some(decision) = &record.decision {
+        let proposal = &decision.said.proposal;
+        lines.push(format!(
+            "  {STRONG}→ {}{STRONG:#} {DIM}{}:{DIM:#} {}",
+            tame(&proposal.action.to_string()),
+            decision.by.name,
+            tame(&proposal.reason)
+        ));
+    }
+    lines.extend(verdict_lines(&record.verdicts));
+    if let Some(action) = &record.action {
+        lines.push(format!(
+            "  {GOOD}={GOOD:#} action {} {}{}",
+            action.id,
+            outcome_text(action.outcome),
+            note_text(action)
+        ));
+    }
+    if record.ending == Ending::Undecided {
+        lines.push(format!("  {WARN}no decider had an answer{WARN:#}"));
+    }
+    if let Some(error) = &record.error {
+        lines.push(format!("  {BAD}{}{BAD:#}", tame(error)));
+    }
+    lines.join("\n")
+}
+
+fn finding_text(found: &Attributed<Finding>) -> String {
+    let style = match found.said.severity {
+        Severity::Info => DIM,
+        Severity::Warning => WARN,
+        Severity::Critical => BAD,
+    };
+    format!(
+        "  {style}●{style:#} {} {DIM}{}, {}{DIM:#}",
+        tame(&found.said.message),
+        tame(&found.said.code),
+        found.by.name
+    )
+}
+
+/// Those that agree, in a line; those that do not, each with its reason.
+fn verdict_lines(verdicts: &[VerdictRecord]) -> Vec<String> {
+    let mut allowing = Vec::new();
+    let mut lines = Vec::new();
+    for record in verdicts {
+        let (mark, reason) = match &record.verdict {
+            Verdict::Allow => {
+                if !allowing.contains(&record.by.name.as_ref()) {
+                    allowing.push(record.by.name.as_ref());
+                }
+                continue;
+            }
+            Verdict::Deny(reason) => ("denies", reason),
+            Verdict::Ask(reason) => ("wants a person to say", reason),
+            Verdict::Amend(amendment) => ("amends", &amendment.reason),
+        };
+        lines.push(format!(
+            "  {WARN}✗ {} {mark}:{WARN:#} {} {DIM}{}{DIM:#}",
+            record.by.name,
+            tame(&reason.message),
+            tame(&reason.code)
+        ));
+    }
+    if !allowing.is_empty() {
+        lines.insert(0, format!("  {GOOD}✓{GOOD:#} {DIM}allowed by {}{DIM:#}", allowing.join(", ")));
+    }
+    lines
+}
+
+fn conclusion_text(action: &ActionRecord, outcome: Outcome) -> String {
+    format!(
+        "{} action {} ({}) {}{}",
+        head(action.settled_at.unwrap_or(action.at), &action.session),
+        action.id,
+        tame(&action.proposal.action.to_string()),
+        outcome_text(outcome),
+        note_text(action)
+    )
+}
+
+fn note_text(action: &ActionRecord) -> String {
+    action.note.as_ref().map(|note| format!(": {}", tame(note))).unwrap_or_default()
+}
+
+fn outcome_text(outcome: Outcome) -> String {
+    let style = match outcome {
+        Outcome::Verified | Outcome::RolledBack => GOOD,
+        Outcome::Accepted | Outcome::Effective => Style::new(),
+        Outcome::Unknown | Outcome::Ineffective | Outcome::Rejected => WARN,
+        Outcome::Worse | Outcome::RollbackFailed | Outcome::Failed => BAD,
+    };
+    format!("{style}{}{style:#}", outcome.name())
+}
+
+fn reload_text(reload: &ReloadReport) -> String {
+    let what = reload.what.join(", ");
+    let mut lines = vec![match reload.generation {
+        Some(generation) => format!(
+            "{} {GOOD}generation {generation}{GOOD:#} serves: {what} changed {DIM}({:.1} ms){DIM:#}",
+            head(reload.at, "reload"),
+            reload.took_ms
+        ),
+        None => format!("{} {WARN}{what} changed; the last good one goes on{WARN:#}", head(reload.at, "reload")),
+    }];
+    lines.extend(reload.errors.iter().map(|error| format!("  {BAD}✗{BAD:#} {error}")));
+    lines.join("\n")
+}
+
+/// Tells several listeners.
+pub(crate) struct Both<A, B>(pub(crate) A, pub(crate) B);
+
+impl<A: Listener, B: Listener> Listener for Both<std::sync::Arc<A>, std::sync::Arc<B>> {
+    fn tick(&self, record: &TickRecord) {
+        self.0.tick(record);
+        self.1.tick(record);
+    }
+
+    fn concluded(&self, action: &ActionRecord, outcome: Outcome) {
+        self.0.concluded(action, outcome);
+        self.1.concluded(action, outcome);
+    }
+}

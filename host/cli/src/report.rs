@@ -1,0 +1,207 @@
+//! What a run did, as one JSON document.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use flyball_control::ports::Listener;
+use flyball_model::{Account, ActionRecord, Ending, Outcome, PluginKind, TickRecord, UnixMillis};
+use parking_lot::Mutex;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+/// A long run has more eventful ticks than a document can hold: the newest of each session are kept whole, the others
+/// are in the journal and counted here.
+const TICKS_KEPT: usize = 5_000;
+
+/// What a run did.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub(crate) struct Report {
+    /// The version of this document's schema.
+    pub(crate) version: u32,
+    /// The program that wrote it.
+    pub(crate) program: String,
+    /// When the run began and ended, in milliseconds since the Unix epoch.
+    pub(crate) started: UnixMillis,
+    pub(crate) ended: UnixMillis,
+    pub(crate) sessions: Vec<SessionReport>,
+    /// Every plugin that was loaded, with what its calls cost.
+    pub(crate) plugins: Vec<PluginReport>,
+    /// Every change of a policy or plugin that was seen, taken or refused.
+    pub(crate) reloads: Vec<ReloadReport>,
+}
+
+/// What happened to one pipeline.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub(crate) struct SessionReport {
+    pub(crate) name: String,
+    pub(crate) manifest: String,
+    /// What became of every item.
+    pub(crate) account: Account,
+    /// Whether nothing disappeared: accepted = delivered + filtered + dead-lettered + in flight.
+    pub(crate) balanced: bool,
+    /// Ticks by how they ended.
+    pub(crate) endings: BTreeMap<String, u64>,
+    /// Generations that judged, each with its first and last tick.
+    pub(crate) generations: Vec<GenerationReport>,
+    /// Actions with their outcomes, oldest first.
+    pub(crate) actions: Vec<ActionRecord>,
+    /// Ticks on which something was found or failed, oldest first.
+    pub(crate) ticks: VecDeque<TickRecord>,
+    /// Eventful ticks that are not in `ticks`, for length; the journal has them.
+    pub(crate) ticks_left_out: u64,
+}
+
+/// One generation's time in a session.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub(crate) struct GenerationReport {
+    pub(crate) generation: u64,
+    pub(crate) first_tick: u64,
+    pub(crate) last_tick: u64,
+}
+
+/// One plugin.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub(crate) struct PluginReport {
+    pub(crate) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kind: Option<PluginKind>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) version: Option<String>,
+    /// Where it is from: a file, or `first-party`.
+    pub(crate) from: String,
+    /// `running`, `failed` (nothing of that name serves) or `held back` (an older version serves).
+    pub(crate) state: String,
+    /// SHA-256 of what should run.
+    pub(crate) desired: String,
+    /// SHA-256 of what runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) running: Option<String>,
+    /// Why what should run does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+    pub(crate) calls: u64,
+    pub(crate) errors: u64,
+    /// Wall time of a call, host calls included; none without calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) p50_us: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) p99_us: Option<f64>,
+}
+
+/// One change of a policy or plugin.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub(crate) struct ReloadReport {
+    pub(crate) at: UnixMillis,
+    /// What changed: the files.
+    pub(crate) what: Vec<String>,
+    /// The generation that serves since; none: the one before goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) generation: Option<u64>,
+    /// From the change being seen to the new generation serving.
+    pub(crate) took_ms: f64,
+    /// What did not load, and why; the last good one goes on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) errors: Vec<String>,
+}
+
+/// The JSON Schema of a report.
+pub(crate) fn schema() -> Value {
+    schemars::schema_for!(Report).to_value()
+}
+
+impl Report {
+    /// Writes it whole or not at all: a reader never sees half a report.
+    pub(crate) fn write(&self, file: &Path) -> Result<()> {
+        let cannot = || format!("cannot write the report {}", file.display());
+        let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut scratch = tempfile::NamedTempFile::new_in(dir).with_context(cannot)?;
+        serde_json::to_writer_pretty(&mut scratch, self).with_context(cannot)?;
+        scratch.persist(file).with_context(cannot)?;
+        Ok(())
+    }
+}
+
+/// Listens to the sessions of a run and keeps what the report tells.
+#[derive(Debug, Default)]
+pub(crate) struct Recorder(Mutex<BTreeMap<String, Kept>>);
+
+#[derive(Debug, Default, Clone)]
+struct Kept {
+    endings: BTreeMap<String, u64>,
+    generations: Vec<GenerationReport>,
+    actions: Vec<ActionRecord>,
+    ticks: VecDeque<TickRecord>,
+    ticks_left_out: u64,
+}
+
+impl Recorder {
+    /// What was kept of one session.
+    pub(crate) fn session(&self, name: &str, manifest: &str, account: Account) -> SessionReport {
+        let kept = self.0.lock().get(name).cloned().unwrap_or_default();
+        SessionReport {
+            name: name.to_owned(),
+            manifest: manifest.to_owned(),
+            account,
+            balanced: account.balances(),
+            endings: kept.endings,
+            generations: kept.generations,
+            actions: kept.actions,
+            ticks: kept.ticks,
+            ticks_left_out: kept.ticks_left_out,
+        }
+    }
+}
+
+impl Kept {
+    fn count(&mut self, record: &TickRecord) {
+        *self.endings.entry(ending_name(record.ending)).or_default() += 1;
+        match self.generations.last_mut() {
+            Some(last) if last.generation == record.generation => last.last_tick = record.tick,
+            _ => self.generations.push(GenerationReport {
+                generation: record.generation,
+                first_tick: record.tick,
+                last_tick: record.tick,
+            }),
+        }
+    }
+
+    fn action(&mut self, action: &ActionRecord) {
+        match self.actions.iter_mut().find(|kept| kept.id == action.id) {
+            Some(kept) => *kept = action.clone(),
+            None => self.actions.push(action.clone()),
+        }
+    }
+}
+
+impl Listener for Recorder {
+    fn tick(&self, record: &TickRecord) {
+        let mut sessions = self.0.lock();
+        let kept = match sessions.get_mut(record.session.as_ref()) {
+            Some(kept) => kept,
+            None => sessions.entry(record.session.to_string()).or_default(),
+        };
+        kept.count(record);
+        if let Some(action) = &record.action {
+            kept.action(action);
+        }
+        if record.ending == Ending::Quiet && record.findings.is_empty() && record.failures.is_empty() {
+            return;
+        }
+        if kept.ticks.len() >= TICKS_KEPT {
+            kept.ticks.pop_front();
+            kept.ticks_left_out += 1;
+        }
+        kept.ticks.push_back(record.clone());
+    }
+
+    fn concluded(&self, action: &ActionRecord, _: Outcome) {
+        let mut sessions = self.0.lock();
+        sessions.entry(action.session.to_string()).or_default().action(action);
+    }
+}
+
+fn ending_name(ending: Ending) -> String {
+    serde_json::to_value(ending).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+}

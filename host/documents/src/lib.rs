@@ -1,1 +1,27 @@
-//! TBD
+//! Reads policies and manifests: YAML in, Flyball's plain data out, and for everything that is wrong with a document
+//! a fault with file, line, cause and next step. All faults of a document are told at once, so that whoever edits it
+//! need not come back for each. What a document means for a session (which policy judges it, how a manifest narrows
+//! it) is answered here too.
+//!
+//! Documents are untrusted: their size, depth and number of values are bounded, and aliases are refused because a few
+//! lines of them can stand for gigabytes.
+
+mod binding;
+mod fault;
+mod narrowing;
+mod policy_check;
+mod reading;
+mod scalar;
+mod schema;
+mod source;
+mod suggestion;
+mod tree;
+mod wording;
+mod yaml;
+
+pub use binding::{Tie, matches, policy_for};
+pub use fault::{Fault, Faults};
+pub use narrowing::{Narrowed, rules};
+pub use reading::{locate, read_manifest, read_policy};
+pub use schema::{manifest_schema, policy_schema};
+pub use source::Source;

@@ -1,0 +1,212 @@
+//! What a schema's validator found, in sentences of ours.
+
+use flyball_model::Problem;
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use jsonschema::{JsonType, ValidationError, Validator};
+use serde_json::Value;
+
+use crate::reading::Said;
+use crate::suggestion;
+use crate::tree::token;
+
+/// Text of a document that is longer than this is cut in messages.
+const LONGEST_QUOTE: usize = 60;
+
+pub(crate) fn problems(schema: &Value, validator: &Validator, value: &Value) -> Vec<Said> {
+    validator.iter_errors(value).flat_map(|error| worded(schema, &error)).collect()
+}
+
+fn worded(schema: &Value, error: &ValidationError<'_>) -> Vec<Said> {
+    let pointer = error.instance_path().as_str();
+    let value = error.instance();
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => {
+            let known = known_keys(schema, error);
+            unexpected.iter().map(|key| unknown_key(pointer, key, &known)).collect()
+        }
+        ValidationErrorKind::Required { property } => vec![missing_key(schema, error, pointer, property)],
+        ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
+            alternatives(schema, pointer, value, context)
+        }
+        ValidationErrorKind::Enum { options } => {
+            let options = options.as_array().map(Vec::as_slice).unwrap_or_default();
+            vec![unknown_word(pointer, value, &options.iter().filter_map(Value::as_str).collect::<Vec<_>>())]
+        }
+        ValidationErrorKind::Type { kind } => vec![wrong_type(pointer, value, kind)],
+        ValidationErrorKind::Minimum { limit } => {
+            vec![out_of_range(pointer, value, &format!("at least {limit}"))]
+        }
+        ValidationErrorKind::Maximum { limit } => {
+            vec![out_of_range(pointer, value, &format!("at most {limit}"))]
+        }
+        _ => vec![Said::Value(Problem::new(pointer, error.masked_with(quoted_value(value)).to_string()))],
+    }
+}
+
+/// Where the schema holds the keyword that was broken. The validator follows references and tells the place that
+/// they lead to.
+fn parent<'a>(schema: &'a Value, error: &ValidationError<'_>) -> Option<&'a Value> {
+    let (parent, _) = error.schema_path().as_str().rsplit_once('/')?;
+    schema.pointer(parent)
+}
+
+fn known_keys<'a>(schema: &'a Value, error: &ValidationError<'_>) -> Vec<&'a str> {
+    parent(schema, error)
+        .and_then(|schema| schema.get("properties"))
+        .and_then(Value::as_object)
+        .map(|properties| properties.keys().map(String::as_str).collect())
+        .unwrap_or_default()
+}
+
+fn unknown_key(pointer: &str, key: &str, known: &[&str]) -> Said {
+    Said::Key(
+        Problem::new(format!("{pointer}/{}", token(key)), format!("unknown key {}", quoted(key)))
+            .help(suggestion::help(key, known.iter().copied())),
+    )
+}
+
+fn missing_key(schema: &Value, error: &ValidationError<'_>, pointer: &str, property: &Value) -> Said {
+    let key = property.as_str().unwrap_or_default();
+    let problem = Problem::new(pointer, format!("the key \"{key}\" is missing"));
+    let meaning = parent(schema, error)
+        .and_then(|schema| schema.pointer(&format!("/properties/{}/description", token(key))))
+        .and_then(Value::as_str)
+        .and_then(|description| description.split(['.', ':']).next());
+    Said::Value(match meaning {
+        Some(meaning) => problem.help(format!("add it: {}", meaning.to_lowercase())),
+        None => problem.help("add it"),
+    })
+}
+
+/// Of several ways in which a value may be given: one of some words, or something that may also be left empty.
+fn alternatives(
+    schema: &Value,
+    pointer: &str,
+    value: &Value,
+    context: &[Vec<ValidationError<'static>>],
+) -> Vec<Said> {
+    let errors = context.iter().flatten();
+    let words: Vec<&str> = errors
+        .clone()
+        .filter_map(|error| match error.kind() {
+            ValidationErrorKind::Constant { expected_value } => expected_value.as_str(),
+            _ => None,
+        })
+        .collect();
+    if !words.is_empty() {
+        return vec![unknown_word(pointer, value, &words)];
+    }
+    errors
+        .filter(|error| {
+            !matches!(error.kind(), ValidationErrorKind::Type { kind: TypeKind::Single(JsonType::Null) })
+        })
+        .flat_map(|error| worded(schema, error))
+        .collect()
+}
+
+fn unknown_word(pointer: &str, value: &Value, words: &[&str]) -> Said {
+    let name = name(pointer);
+    let allowed = suggestion::allowed(words.iter().copied());
+    let help = match value.as_str().and_then(|given| suggestion::meant(given, words.iter().copied())) {
+        Some(word) => format!("did you mean \"{word}\"? {allowed}"),
+        None => allowed,
+    };
+    Said::Value(Problem::new(pointer, format!("{name} cannot be {}", quoted_value(value))).help(help))
+}
+
+fn wrong_type(pointer: &str, value: &Value, kind: &TypeKind) -> Said {
+    let types: Vec<JsonType> = match kind {
+        TypeKind::Single(one) => vec![*one],
+        TypeKind::Multiple(several) => several.iter().filter(|kind| *kind != JsonType::Null).collect(),
+    };
+    let wanted = types.iter().map(|kind| described(*kind)).collect::<Vec<_>>().join(" or ");
+    let message = format!("{} must be {wanted}, not {}", name(pointer), quoted_value(value));
+    let problem = Problem::new(pointer, message);
+    Said::Value(match help(&types, value) {
+        Some(help) => problem.help(help),
+        None => problem,
+    })
+}
+
+fn help(wanted: &[JsonType], value: &Value) -> Option<String> {
+    match value {
+        Value::Null => Some("give it a value or leave the key out".to_owned()),
+        Value::Number(_) | Value::Bool(_) if wanted.contains(&JsonType::String) => {
+            Some(format!("put it in quotes: \"{value}\""))
+        }
+        Value::String(text) if wanted.contains(&JsonType::Boolean) => {
+            match text.to_ascii_lowercase().as_str() {
+                "yes" | "on" => Some("write true".to_owned()),
+                "no" | "off" => Some("write false".to_owned()),
+                _ => None,
+            }
+        }
+        Value::String(text)
+            if wanted.iter().any(|kind| matches!(kind, JsonType::Integer | JsonType::Number)) =>
+        {
+            text.parse::<f64>().ok().map(|_| "leave the quotes out".to_owned())
+        }
+        _ if wanted.contains(&JsonType::Array) && !value.is_object() => {
+            Some("put it in brackets: [...]".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn out_of_range(pointer: &str, value: &Value, limit: &str) -> Said {
+    Said::Value(Problem::new(
+        pointer,
+        format!("{} must be {limit}, not {}", name(pointer), quoted_value(value)),
+    ))
+}
+
+fn described(kind: JsonType) -> &'static str {
+    match kind {
+        JsonType::Array => "a list",
+        JsonType::Boolean => "true or false",
+        JsonType::Integer => "a whole number",
+        JsonType::Null => "nothing",
+        JsonType::Number => "a number",
+        JsonType::Object => "a mapping",
+        JsonType::String => "text",
+    }
+}
+
+/// What people call the place: the key, or the key of the list that it stands in.
+fn name(pointer: &str) -> String {
+    let mut indexes = String::new();
+    for token in pointer.rsplit('/') {
+        if token.parse::<usize>().is_err() {
+            let key = token.replace("~1", "/").replace("~0", "~");
+            return if key.is_empty() {
+                "the document".to_owned()
+            } else {
+                format!("{}{indexes}", cut(&key).escape_debug())
+            };
+        }
+        indexes.insert_str(0, &format!("[{token}]"));
+    }
+    "the document".to_owned()
+}
+
+fn quoted_value(value: &Value) -> String {
+    match value {
+        Value::Null => "empty".to_owned(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text) => quoted(text),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "a mapping".to_owned(),
+    }
+}
+
+/// Text of a document in a message: cut, and without anything that a terminal would obey.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("{:?}", cut(text))
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_QUOTE) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}

@@ -66,11 +66,11 @@ fn read<T: DeserializeOwned>(
     if !found.is_empty() {
         return Err(Faults::new(source, found));
     }
-    typed(value).map_err(|problem| Faults::new(source, vec![at_value(&place, problem)]))
+    typed(&value).map_err(|problem| Faults::new(source, vec![at_value(&place, problem)]))
 }
 
 /// What the schema let pass and the type does not, such as `1000.0` where a whole number is wanted.
-fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
+fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, Problem> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let mut pointer = String::new();
         for segment in error.path() {
@@ -81,7 +81,10 @@ fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Problem> {
                 Segment::Enum { .. } | Segment::Unknown => {}
             }
         }
-        Problem::new(pointer, error.into_inner().to_string())
+        match value.pointer(&pointer) {
+            Some(number) if number.is_f64() => wording::not_whole(&pointer, number),
+            _ => Problem::new(pointer, error.into_inner().to_string()),
+        }
     })
 }
 

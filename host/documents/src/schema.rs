@@ -28,10 +28,19 @@ pub(crate) fn manifest() -> &'static Value {
 fn of<T: JsonSchema>(title: &str) -> Value {
     let mut schema = schemars::schema_for!(T).to_value();
     bound_whole_numbers(&mut schema);
+    spell_read_only_both_ways(&mut schema);
     if let Value::Object(entries) = &mut schema {
         entries.insert("title".to_owned(), json!(title));
     }
     schema
+}
+
+/// The type also reads `readonly`, of which its derived schema does not know.
+fn spell_read_only_both_ways(schema: &mut Value) {
+    if let Some(Value::Array(levels)) = schema.pointer_mut("/$defs/MutationPolicy/oneOf") {
+        levels
+            .push(json!({ "const": "readonly", "type": "string", "description": "The same as read-only." }));
+    }
 }
 
 /// `format` is only a remark in JSON Schema; without a maximum a number too large for its type would be found last.

@@ -34,10 +34,10 @@ fn worded(schema: &Value, error: &ValidationError<'_>) -> Vec<Said> {
         }
         ValidationErrorKind::Type { kind } => vec![wrong_type(pointer, value, kind)],
         ValidationErrorKind::Minimum { limit } => {
-            vec![out_of_range(pointer, value, &format!("at least {limit}"))]
+            vec![out_of_range(pointer, value, &format!("at least {}", bound(limit)))]
         }
         ValidationErrorKind::Maximum { limit } => {
-            vec![out_of_range(pointer, value, &format!("at most {limit}"))]
+            vec![out_of_range(pointer, value, &format!("at most {}", bound(limit)))]
         }
         _ => vec![Said::Value(Problem::new(pointer, error.masked_with(quoted_value(value)).to_string()))],
     }
@@ -158,6 +158,18 @@ fn out_of_range(pointer: &str, value: &Value, limit: &str) -> Said {
         pointer,
         format!("{} must be {limit}, not {}", name(pointer), quoted_value(value)),
     ))
+}
+
+/// A bound of a number with a fraction is written `0.0` in the schema; people write 0.
+fn bound(limit: &Value) -> String {
+    let text = limit.to_string();
+    text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
+}
+
+/// JSON Schema calls `1000.0` a whole number; the types do not.
+pub(crate) fn not_whole(pointer: &str, value: &Value) -> Problem {
+    Problem::new(pointer, format!("{} must be a whole number, not {value}", name(pointer)))
+        .help("write it without a fraction or an exponent")
 }
 
 fn described(kind: JsonType) -> &'static str {

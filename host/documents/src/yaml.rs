@@ -85,7 +85,11 @@ impl Builder {
 
     fn not_yaml(&self, error: &ScanError) -> Found {
         let at = self.byte(*error.marker());
-        Found { span: at..at, message: format!("this is not YAML: {}", error.info()), help: None }
+        Found {
+            span: at..at,
+            message: format!("this is not YAML: {}", error.info()),
+            help: Some("look at the brackets, quotes and indentation here and just before".to_owned()),
+        }
     }
 
     fn refuse(&self, span: Span, message: impl Into<String>, help: &str) -> Found {

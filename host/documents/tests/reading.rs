@@ -1,0 +1,91 @@
+//! What is right is read, and means what it says.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+use flyball_documents::{Source, manifest_schema, policy_schema, read_manifest, read_policy};
+use flyball_model::{Executor, MutationPolicy, Policy};
+use serde_json::json;
+
+fn policy(text: &str) -> Policy {
+    read_policy(&Source::new("p.yaml", text)).unwrap()
+}
+
+#[test]
+fn the_default_policy_reads() {
+    let policy = policy(include_str!("../../../policies/default.yaml"));
+    assert_eq!((policy.name.as_str(), policy.sessions.as_slice()), ("default", &["*".to_owned()][..]));
+    assert_eq!(policy.mutation_policy, MutationPolicy::Optimize);
+    assert_eq!((policy.cooldown_ms, policy.history), (5_000, 30));
+    let validators: Vec<&str> = policy.judges.validators.iter().map(|used| used.plugin.as_str()).collect();
+    assert_eq!(validators, ["mutation-policy", "protected-nodes", "no-oscillation"]);
+    assert_eq!(policy.judges.heuristics[0].plugin, "threshold-heuristic");
+    assert_eq!(policy.judges.catalogs[0].plugin, "static-catalog");
+    assert_eq!(policy.judges.deciders[0].plugin, "rule-decider");
+    assert_eq!(policy.judges.reversers[0].plugin, "standard-reverser");
+}
+
+#[test]
+fn scalars_mean_what_yaml_1_2_says() {
+    let policy = policy(
+        r#"
+name: 'x'
+judges:
+  heuristics:
+    - plugin: a
+      settings:
+        hex: 0xff
+        octal: 0o17
+        not_octal: 010
+        float: 1.50
+        exponent: -1e-3
+        text: yes
+        quoted: "5"
+        version: 1.2.3
+        empty:
+        bool: True
+        largest: 18446744073709551615
+        least: -9223372036854775808
+        folded: >-
+          two
+          lines
+        größe: "ä\n"
+"#,
+    );
+    assert_eq!(
+        json!(policy.judges.heuristics[0].settings),
+        json!({
+            "hex": 255, "octal": 15, "not_octal": 10, "float": 1.5, "exponent": -0.001, "text": "yes",
+            "quoted": "5", "version": "1.2.3", "empty": null, "bool": true, "largest": u64::MAX,
+            "least": i64::MIN, "folded": "two lines", "größe": "ä\n",
+        })
+    );
+}
+
+#[test]
+fn a_manifest_reads_with_its_defaults() {
+    let text = "\u{feff}name: p\r\nnodes:\r\n  - { id: a, type: file }\r\n  - { id: b, type: stdout, executor: wasm }\r\n\
+                connections:\r\n  - { from: a, to: b }\r\ncontroller: { mutation_policy: readonly }\r\n";
+    let manifest = read_manifest(&Source::new("m.yaml", text)).unwrap();
+    assert_eq!(manifest.nodes[0].queue_capacity, 256);
+    assert_eq!(manifest.nodes[1].executor, Executor::Wasm);
+    assert_eq!(manifest.controller.mutation_policy, Some(MutationPolicy::ReadOnly));
+    assert!(manifest.controller.enabled);
+}
+
+#[test]
+fn lines_and_columns_count_characters_behind_any_line_end_or_letter() {
+    let text = "\u{feff}name: \"größe\"\r\n# ✓✓\r\njudges: { \"ü\": 1 }\r\n";
+    let faults = read_policy(&Source::new("p.yaml", text)).unwrap_err();
+    let fault = faults.iter().next().unwrap();
+    assert_eq!((fault.line(), fault.column()), (3, 11), "{faults}");
+}
+
+#[test]
+fn the_schemas_are_of_2020_12_and_describe_what_is_read() {
+    for (schema, title) in [(policy_schema(), "Flyball policy"), (manifest_schema(), "Flyball manifest")] {
+        assert_eq!(schema["title"], title);
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        assert_eq!(schema["$id"], json!(null));
+        assert_eq!(schema["additionalProperties"], false);
+        assert!(jsonschema::draft202012::meta::is_valid(&schema));
+    }
+}

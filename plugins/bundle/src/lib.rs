@@ -1,1 +1,18 @@
-//! TBD
+//! The plugins that come with Flyball, as components. The build script compiles them from `plugins/`.
+
+/// One of them.
+#[derive(Debug, Clone, Copy)]
+pub struct FirstParty {
+    /// The name that policies use.
+    pub name: &'static str,
+    /// The component.
+    pub wasm: &'static [u8],
+}
+
+/// All of them, in the order of the alphabet.
+pub const ALL: &[FirstParty] = include!(concat!(env!("OUT_DIR"), "/first_party.rs"));
+
+/// The one of that name.
+pub fn find(name: &str) -> Option<&'static FirstParty> {
+    ALL.iter().find(|plugin| plugin.name == name)
+}

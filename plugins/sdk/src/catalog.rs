@@ -1,0 +1,33 @@
+//! Which node types exist?
+
+use alloc::vec::Vec;
+
+pub use bindings::exports::flyball::plugin::listing::Failure;
+use bindings::exports::flyball::plugin::listing::Guest;
+
+use crate::{About, NodeType, Settings};
+
+crate::world::world!(
+    "package flyball:sdk; world sdk-catalog { export flyball:plugin/listing@0.1.0; }",
+    "sdk-catalog",
+    "__export_catalog",
+    [
+    "flyball:plugin/observed@0.1.0" => observed,
+    "flyball:plugin/offers@0.1.0" => offers
+]);
+
+/// Lists node types.
+pub trait Catalog: Settings {
+    /// All that it knows of.
+    ///
+    /// # Errors
+    /// Why it cannot say, and when to ask again.
+    fn list_types(&self) -> Result<Vec<NodeType>, Failure>;
+}
+
+impl<P: Catalog + About + 'static> Guest for Exported<P> {
+    fn list_types() -> Result<Vec<NodeType>, Failure> {
+        crate::begin();
+        P::load().list_types()
+    }
+}

@@ -1,0 +1,85 @@
+//! The macros that make a crate a plugin: one for each world.
+
+/// What a plugin is called; the macros take it from the crate's manifest.
+pub trait About {
+    /// The name that policies use: the package's.
+    const NAME: &'static str;
+    /// The package's.
+    const VERSION: &'static str;
+    /// One line: the package's description.
+    const SUMMARY: &'static str;
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __plugin {
+    ($plugin:ty, $trait:ident, $module:ident, $export:ident) => {
+        impl $crate::About for $plugin {
+            const NAME: &'static str = env!("CARGO_PKG_NAME");
+            const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+            const SUMMARY: &'static str = env!("CARGO_PKG_DESCRIPTION");
+        }
+
+        const _: fn() = || {
+            fn is<P: $crate::$trait + $crate::About>() {}
+            is::<$plugin>();
+        };
+
+        #[cfg(target_family = "wasm")]
+        #[allow(unsafe_code, missing_docs, reason = "the exports of a component, generated")]
+        const _: () = {
+            type Own = $crate::$module::Exported<$plugin>;
+            $crate::$module::bindings::$export!(Own with_types_in $crate::$module::bindings);
+            type Common = $crate::lifecycle::Exported<$plugin>;
+            $crate::lifecycle::bindings::__export_lifecycle!(Common with_types_in $crate::lifecycle::bindings);
+        };
+    };
+}
+
+/// Makes the crate a plugin of world `heuristic`: `heuristic!(Type)`, where the type is a [`Heuristic`](crate::Heuristic).
+#[macro_export]
+macro_rules! heuristic {
+    ($plugin:ty) => {
+        $crate::__plugin!($plugin, Heuristic, heuristic, __export_heuristic);
+    };
+}
+
+/// Makes the crate a plugin of world `decider`: `decider!(Type)`, where the type is a [`Decider`](crate::Decider).
+#[macro_export]
+macro_rules! decider {
+    ($plugin:ty) => {
+        $crate::__plugin!($plugin, Decider, decider, __export_decider);
+    };
+}
+
+/// Makes the crate a plugin of world `validator`: `validator!(Type)`, where the type is a [`Validator`](crate::Validator).
+#[macro_export]
+macro_rules! validator {
+    ($plugin:ty) => {
+        $crate::__plugin!($plugin, Validator, validator, __export_validator);
+    };
+}
+
+/// Makes the crate a plugin of world `reverser`: `reverser!(Type)`, where the type is a [`Reverser`](crate::Reverser).
+#[macro_export]
+macro_rules! reverser {
+    ($plugin:ty) => {
+        $crate::__plugin!($plugin, Reverser, reverser, __export_reverser);
+    };
+}
+
+/// Makes the crate a plugin of world `catalog`: `catalog!(Type)`, where the type is a [`Catalog`](crate::Catalog).
+#[macro_export]
+macro_rules! catalog {
+    ($plugin:ty) => {
+        $crate::__plugin!($plugin, Catalog, catalog, __export_catalog);
+    };
+}
+
+/// Makes the crate a plugin of world `node`: `node!(Type)`, where the type is a [`Node`](crate::Node).
+#[macro_export]
+macro_rules! node {
+    ($plugin:ty) => {
+        $crate::__plugin!($plugin, Node, node, __export_node);
+    };
+}

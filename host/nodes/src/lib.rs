@@ -1,6 +1,28 @@
 //! The work that pipelines do: built-in node types, sources and sinks, and the JSON-lines protocol by which any command
 //! can be a node.
+//!
+//! [`catalog`] lists the built-in types; [`check_config`] says what is wrong with a configuration; [`native`],
+//! [`source`] and [`sink`] make the things. [`ChildProcessor`] runs a command as a node; the protocol that it speaks is
+//! described at [`child`], and [`serve`] is the child's side of it.
 
+mod catalog;
+mod check;
+pub mod child;
+mod http;
+mod native;
+mod path;
 mod processor;
+mod sink;
+mod sinks;
+mod source;
+mod sources;
+mod template;
+mod usage;
 
-pub use processor::{Gathering, Item, ProcessError, Processor, WasmNodes};
+pub use catalog::{NodeError, Role, catalog, child_command, kind_of, native, sink, source};
+pub use check::check_config;
+pub use child::{ChildCommand, ChildError, ChildOptions, ChildProcessor, Exit, ServeError, Vitals, serve};
+pub use processor::{Gathering, Item, ProcessError, Processed, Processor, WasmNodes};
+pub use sink::Sink;
+pub use source::{Progress, Source, SourceError, Taken, Unreadable};
+pub use usage::{Usage, UsageSampler, process_usage};

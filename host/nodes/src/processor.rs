@@ -24,14 +24,18 @@ pub enum ProcessError {
     Worker(String),
 }
 
+/// What becomes of one item at a node: the bodies that go on (none: it was filtered), or why it failed.
+pub type Processed = Result<Vec<Value>, ProcessError>;
+
 /// One worker of a node: a native function, a child process, a component. A batch is given whole so that the price of
 /// crossing into a worker is shared; a batch of one is usual under light load.
 #[async_trait]
 pub trait Processor: Send {
     /// One answer for each item, in their order: the bodies that go on (none: it was filtered), or why it failed.
-    async fn process(&mut self, items: &[Item]) -> Vec<Result<Vec<Value>, ProcessError>>;
+    async fn process(&mut self, items: &[Item]) -> Vec<Processed>;
 
-    /// Set for a node that makes one item of many. What it gives out for a gathered batch stands for every item of it.
+    /// Set for a node that makes one item of many. What it gives out for a gathered batch stands for every item of it:
+    /// it is the first item's answer, and the others' are empty.
     fn gathers(&self) -> Option<Gathering> {
         None
     }

@@ -1,0 +1,110 @@
+use std::fmt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit {
+    /// Its exit code, if it ended by itself.
+    pub code: Option<i32>,
+    /// The signal that ended it, if one did.
+    pub signal: Option<i32>,
+}
+
+impl From<ExitStatus> for Exit {
+    fn from(status: ExitStatus) -> Self {
+        Self { code: status.code(), signal: status.signal() }
+    }
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.code, self.signal) {
+            (Some(code), _) => write!(f, "exited with code {code}"),
+            (None, Some(number)) => match Signal::try_from(number) {
+                Ok(signal) => write!(f, "was killed by signal {number} ({signal})"),
+                Err(_) => write!(f, "was killed by signal {number}"),
+            },
+            (None, None) => f.write_str("ended, nobody knows how"),
+        }
+    }
+}
+
+/// Why a child cannot be used, or not any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChildError {
+    /// It could not be started.
+    #[error("cannot start \"{program}\": {cause}")]
+    Start {
+        /// What was to be started.
+        program: String,
+        /// Why it was not.
+        cause: String,
+    },
+    /// It died.
+    #[error("the process {exit}{}", quoted(.last_words.as_deref()))]
+    Died {
+        /// How.
+        exit: Exit,
+        /// The last line of its standard error.
+        last_words: Option<String>,
+    },
+    /// It lives but speaks no more.
+    #[error("the process closed its standard output without ending, and was killed")]
+    Closed,
+    /// It took too long.
+    #[error("the process gave no answer for {} ms, and was killed", .after.as_millis())]
+    Silent {
+        /// How long it was given.
+        after: Duration,
+    },
+    /// It wrote what is not of the protocol.
+    #[error("the process wrote what is no answer ({cause}), and was killed: {line}")]
+    Malformed {
+        /// What is wrong with the line.
+        cause: String,
+        /// How the line begins.
+        line: String,
+    },
+    /// It wrote too long a line.
+    #[error("the process wrote a line of more than {limit} bytes, and was killed")]
+    LongLine {
+        /// The most that it may write, in bytes.
+        limit: usize,
+    },
+    /// It answered what was not asked, or twice.
+    #[error("the process answered item {id}, which it was not asked or had answered, and was killed")]
+    Unasked {
+        /// The number it gave.
+        id: u64,
+    },
+    /// Its output could not be read.
+    #[error("the process's output cannot be read: {0}")]
+    Unreadable(String),
+    /// Whoever asked did not wait for the answers, so that they could not be told from later ones.
+    #[error("the process was asked and its answers were not awaited; it was killed")]
+    Abandoned,
+}
+
+fn quoted(last_words: Option<&str>) -> String {
+    last_words.map(|line| format!(": {line}")).unwrap_or_default()
+}
+
+/// What a stranger wrote, fit for a log: so many characters at most, none of which steers a terminal.
+pub(super) fn tamed(text: &[u8], limit: usize) -> String {
+    let text = String::from_utf8_lossy(text.get(..limit.saturating_mul(4)).unwrap_or(text));
+    let mut tame: String = text
+        .trim()
+        .chars()
+        .map(|character| if character.is_control() { '\u{fffd}' } else { character })
+        .take(limit + 1)
+        .collect();
+    if let Some((end, _)) = tame.char_indices().nth(limit) {
+        tame.truncate(end);
+        tame.push('…');
+    }
+    tame
+}

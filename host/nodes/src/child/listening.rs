@@ -1,0 +1,141 @@
+//! Reading what a child writes. All of it is a stranger's: every line is bounded, and nothing of it is believed unread.
+
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::io::{AsyncRead, BufReader};
+use tokio::sync::mpsc::Sender;
+
+use super::error::tamed;
+use super::line::{Line, read_line};
+use super::{ChildError, Vitals};
+use crate::{ProcessError, Processed};
+
+/// A child's answer to one item.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) id: u64,
+    pub(super) said: Processed,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    id: Option<u64>,
+    out: Option<Vec<Value>>,
+    error: Option<String>,
+    heartbeat: Option<bool>,
+}
+
+/// Passes on the child's answers until its output ends or it breaks the protocol.
+pub(super) async fn hear<R>(
+    output: R,
+    vitals: Vitals,
+    limit: usize,
+    answers: Sender<Result<Answer, ChildError>>,
+) where
+    R: AsyncRead + Unpin,
+{
+    let mut output = BufReader::with_capacity(64 * 1024, output);
+    let mut line = Vec::new();
+    loop {
+        let heard = match read_line(&mut output, &mut line, limit).await {
+            Ok(Line::Whole) => understand(&line),
+            Ok(Line::Long) => Err(ChildError::LongLine { limit }),
+            Ok(Line::End) => return,
+            Err(error) => Err(ChildError::Unreadable(error.to_string())),
+        };
+        let heard = match heard {
+            Ok(answer) => {
+                vitals.beat();
+                let Some(answer) = answer else { continue };
+                Ok(answer)
+            }
+            Err(error) => Err(error),
+        };
+        let over = heard.is_err();
+        if answers.send(heard).await.is_err() || over {
+            return;
+        }
+    }
+}
+
+/// None: a heartbeat.
+fn understand(line: &[u8]) -> Result<Option<Answer>, ChildError> {
+    let malformed = |cause: String| ChildError::Malformed { cause, line: tamed(line, 200) };
+    let said: Said = serde_json::from_slice(line).map_err(|error| malformed(error.to_string()))?;
+    match said {
+        Said { id: Some(id), out: Some(out), error: None, .. } => Ok(Some(Answer { id, said: Ok(out) })),
+        Said { id: Some(id), out: None, error: Some(why), .. } => {
+            Ok(Some(Answer { id, said: Err(ProcessError::Item(tamed(why.as_bytes(), 2_000))) }))
+        }
+        Said { id: None, out: None, error: None, heartbeat: Some(true) } => Ok(None),
+        _ => Err(malformed("it is neither {id, out} nor {id, error} nor {heartbeat}".to_owned())),
+    }
+}
+
+/// Keeps the newest lines of the child's log.
+pub(super) async fn keep_log<R: AsyncRead + Unpin>(log: R, vitals: Vitals) {
+    const LINE: usize = 2_048;
+    let mut log = BufReader::new(log);
+    let mut line = Vec::new();
+    let mut within = false;
+    loop {
+        let read = match read_line(&mut log, &mut line, LINE).await {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::debug!(pid = vitals.pid(), %error, "the child's log cannot be read any more");
+                return;
+            }
+        };
+        if read == Line::End {
+            return;
+        }
+        // Of a long line only the beginning is kept.
+        if !within && !line.iter().all(u8::is_ascii_whitespace) {
+            let kept = tamed(&line, 500);
+            tracing::debug!(pid = vitals.pid(), "{kept}");
+            vitals.log(kept);
+        }
+        within = read == Line::Long;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn answers_errors_and_heartbeats_are_told_apart() {
+        let answer = understand(br#"{"id":3,"out":[1,"x"],"took_ms":5}"#).unwrap().unwrap();
+        assert_eq!((answer.id, answer.said.unwrap()), (3, vec![json!(1), json!("x")]));
+        let error = understand(br#"{"id":4,"error":"no\u001b[31m red"}"#).unwrap().unwrap();
+        assert_eq!(error.said.unwrap_err().to_string(), "no\u{fffd}[31m red");
+        assert!(understand(br#"{"heartbeat":true}"#).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_of_no_kind_is_malformed() {
+        for line in [
+            "",
+            "hello",
+            "[]",
+            "{}",
+            r#"{"id":1}"#,
+            r#"{"id":1,"out":[],"error":"x"}"#,
+            r#"{"id":-1,"out":[]}"#,
+        ] {
+            assert!(matches!(understand(line.as_bytes()), Err(ChildError::Malformed { .. })), "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_understood_or_refused_in_few_words(line in prop::collection::vec(any::<u8>(), 0..2_000)) {
+            if let Err(error) = understand(&line) {
+                prop_assert!(error.to_string().chars().count() < 700);
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+use flyball_model::Problem;
+use regex::Regex;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Each, NodeConfig, Transform, field};
+use crate::path::FieldPath;
+use crate::{Processed, Processor};
+
+/// Keeps or drops the items of which all the given conditions hold.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Filter {
+    /// What the conditions are about: `user.age`, `/user/age`, or `.` for the whole item.
+    field: String,
+    /// The field is there and equals this; numbers are compared by value.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Value")]
+    equals: Option<Value>,
+    /// The field is missing or differs from this.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "Value")]
+    not_equals: Option<Value>,
+    /// The field is a text in which this regular expression is found.
+    matches: Option<String>,
+    /// The field is a number, at least this.
+    min: Option<f64>,
+    /// The field is a number, at most this.
+    max: Option<f64>,
+    /// The field is there (`true`; null counts as there) or is missing (`false`).
+    exists: Option<bool>,
+    /// What becomes of the items of which the conditions hold; the others fare the other way.
+    #[serde(default)]
+    then: Then,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Then {
+    #[default]
+    Keep,
+    Drop,
+}
+
+/// `equals: null` is a condition too: the field is null.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+enum Condition {
+    Equals(Value),
+    NotEquals(Value),
+    Matches(Regex),
+    Min(f64),
+    Max(f64),
+    Exists(bool),
+}
+
+impl Condition {
+    fn holds(&self, found: Option<&Value>) -> bool {
+        match self {
+            Self::Equals(wanted) => found.is_some_and(|found| same(found, wanted)),
+            Self::NotEquals(unwanted) => !found.is_some_and(|found| same(found, unwanted)),
+            Self::Matches(pattern) => {
+                found.and_then(Value::as_str).is_some_and(|text| pattern.is_match(text))
+            }
+            Self::Min(least) => found.and_then(Value::as_f64).is_some_and(|number| number >= *least),
+            Self::Max(most) => found.and_then(Value::as_f64).is_some_and(|number| number <= *most),
+            Self::Exists(wanted) => found.is_some() == *wanted,
+        }
+    }
+}
+
+/// `1` and `1.0` are one number.
+fn same(a: &Value, b: &Value) -> bool {
+    a == b
+        || matches!((a, b), (Value::Number(a), Value::Number(b)) if a.as_f64() == b.as_f64() && (a.is_f64() || b.is_f64()))
+}
+
+impl NodeConfig for Filter {
+    fn build(self) -> Result<Box<dyn Processor>, Problem> {
+        let path = field("field", &self.field)?;
+        let pattern =
+            self.matches.map(|pattern| Regex::new(&pattern)).transpose().map_err(|error| {
+                Problem::new("/matches", format!("this is no regular expression: {error}"))
+            })?;
+        let conditions: Vec<Condition> = [
+            self.exists.map(Condition::Exists),
+            self.equals.map(Condition::Equals),
+            self.not_equals.map(Condition::NotEquals),
+            self.min.map(Condition::Min),
+            self.max.map(Condition::Max),
+            pattern.map(Condition::Matches),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if conditions.is_empty() {
+            return Err(Problem::new("", "the filter has no condition")
+                .help("give at least one of equals, not_equals, matches, min, max, exists"));
+        }
+        Ok(Each::boxed(Sieve { path, conditions, keeps: self.then == Then::Keep }))
+    }
+}
+
+struct Sieve {
+    path: FieldPath,
+    conditions: Vec<Condition>,
+    keeps: bool,
+}
+
+impl Transform for Sieve {
+    fn transform(&self, body: &Value) -> Processed {
+        let found = self.path.get(body);
+        let holds = self.conditions.iter().all(|condition| condition.holds(found));
+        Ok(if holds == self.keeps { vec![body.clone()] } else { Vec::new() })
+    }
+}

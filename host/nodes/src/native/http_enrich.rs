@@ -1,0 +1,99 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flyball_model::Problem;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, stream};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{NodeConfig, failed, field};
+use crate::http::Endpoint;
+use crate::path::{FieldPath, kind};
+use crate::{Item, Processed, Processor};
+
+/// POSTs each item as JSON and keeps the JSON answer in it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HttpEnrich {
+    /// Where: `http://host:8080/path`.
+    url: String,
+    /// What of the item is sent. By default all of it.
+    field: Option<String>,
+    /// Where the answer is put.
+    #[serde(default = "enriched")]
+    into: String,
+    /// How long one answer may take, in milliseconds.
+    #[serde(default = "default_timeout")]
+    #[schemars(range(min = 1, max = 600_000))]
+    timeout_ms: u64,
+    /// What one answer may hold, in KiB.
+    #[serde(default = "default_answer")]
+    #[schemars(range(min = 1, max = 65_536))]
+    max_answer_kb: usize,
+    /// Requests under way at once, of one worker.
+    #[serde(default = "default_concurrent")]
+    #[schemars(range(min = 1, max = 256))]
+    concurrent: usize,
+}
+
+fn enriched() -> String {
+    "enriched".to_owned()
+}
+
+fn default_timeout() -> u64 {
+    2_000
+}
+
+fn default_answer() -> usize {
+    256
+}
+
+fn default_concurrent() -> usize {
+    8
+}
+
+impl NodeConfig for HttpEnrich {
+    fn build(self) -> Result<Box<dyn Processor>, Problem> {
+        Ok(Box::new(Enricher {
+            endpoint: Endpoint::new(&self.url, Duration::from_millis(self.timeout_ms))?,
+            sent: self.field.map_or_else(|| Ok(FieldPath::whole()), |path| field("field", &path))?,
+            into: field("into", &self.into)?,
+            limit: self.max_answer_kb.saturating_mul(1024),
+            concurrent: self.concurrent.max(1),
+        }))
+    }
+}
+
+struct Enricher {
+    endpoint: Endpoint,
+    sent: FieldPath,
+    into: FieldPath,
+    limit: usize,
+    concurrent: usize,
+}
+
+impl Enricher {
+    async fn enrich(&self, body: &Value) -> Processed {
+        let sent = self
+            .sent
+            .get(body)
+            .ok_or_else(|| failed(format!("the item ({}) has no \"{}\"", kind(body), self.sent)))?;
+        let answer = self.endpoint.ask(sent, self.limit).await?;
+        let mut body = body.clone();
+        self.into.set(&mut body, answer).map_err(failed)?;
+        Ok(vec![body])
+    }
+}
+
+#[async_trait]
+impl Processor for Enricher {
+    async fn process(&mut self, items: &[Item]) -> Vec<Processed> {
+        let this = &*self;
+        // In their order, whichever is answered first.
+        let asked: Vec<BoxFuture<'_, Processed>> =
+            items.iter().map(|item| this.enrich(&item.body).boxed()).collect();
+        stream::iter(asked).buffered(this.concurrent).collect().await
+    }
+}

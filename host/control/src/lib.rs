@@ -1,4 +1,50 @@
 //! The loop: observe, judge, guard, act, follow up. It knows nothing of WebAssembly, of a database or of processes: what
 //! it needs of them are the [`ports`].
+//!
+//! One [`Controller`] is the loop of one session; [`Sessions`] runs many. A tick goes through these rooms, in this order:
+//!
+//! | module | does |
+//! |---|---|
+//! | `assess` | asks the heuristics, holds the graph against the policy's constraints |
+//! | `follow_up` | says of earlier actions whether they helped |
+//! | `pace` | the gates: settling, cooldown, breaker |
+//! | `deciding` | asks catalogs and deciders, in a task of their own |
+//! | `landing` | takes a decision to its end: the order of the next three |
+//! | `checks` | the host's own checks, whatever the plugins say |
+//! | `review` | asks the validators, again after each amendment |
+//! | `acting` | intent, act, read back |
+//! | `rollback` | an operator's undo |
+//!
+//! # Generations
+//!
+//! [`Judges::panel`](ports::Judges::panel) is read once, at the start of a tick, and whoever is on that panel judges the
+//! whole tick. A decider may think for longer than that, and policies may change meanwhile. Its decision keeps the panel
+//! that it began with: the same generation's validators review it, and the action's record names that generation. What
+//! the session must keep to can only get narrower on the way: the host checks hold the action against the rules of *both*
+//! panels at once (the lower mutation level, the protected nodes of both, switched off if either is), and gates that
+//! have closed meanwhile, or a policy that is gone, reject it. So a policy that is tightened while a decider thinks is
+//! in force for that decision, and one that is loosened is not.
+//!
+//! # What starts a cooldown
+//!
+//! The end of every tick but the quiet, the held and those on which a decider is still thinking; so a no-op, a rejection,
+//! an error, a tick that could not be observed and an action start one alike. It is never over before the settle time of
+//! an action that was taken.
 
+mod acting;
+mod assess;
+mod checks;
+mod controller;
+mod deciding;
+mod follow_up;
+mod landing;
+mod pace;
 pub mod ports;
+mod review;
+mod rollback;
+mod sessions;
+mod state;
+
+pub use controller::{Controller, Options};
+pub use rollback::{Undo, UndoError};
+pub use sessions::{AlreadyRuns, Sessions};

@@ -173,6 +173,10 @@ pub struct Situation {
 
 /// What a decider says.
 #[derive(Debug, Clone)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "one for each decision; boxing it would only burden whoever decides"
+)]
 pub enum Decided {
     /// This one action.
     For(Decision),

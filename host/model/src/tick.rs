@@ -31,7 +31,7 @@ pub struct FailedJudge {
 /// A gate that held the tick.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GateRefusal {
-    /// Which: `cooldown`, `breaker`, `deciding`, `settling`, `read-only`, `no-policy`.
+    /// Which: `cooldown`, `breaker`, `deciding`, `settling`, `read-only`, `disabled`, `no-policy`.
     pub gate: String,
     /// The value, the limit, and when it opens.
     pub message: String,

@@ -1,0 +1,75 @@
+use flyball_model::{Action, ActionRecord, GraphSpec, NodeSpec, Outcome};
+use serde_json::Value;
+
+use crate::ports::{Clock, DataPlane, Journal, JournalError};
+
+/// Intent, act, read back. An error: the intent is not on disk, so nothing was done. What became of the action is in
+/// the record that comes back, and still to be journaled.
+pub(crate) async fn carry_out(
+    plane: &dyn DataPlane,
+    journal: &dyn Journal,
+    clock: &dyn Clock,
+    mut record: ActionRecord,
+) -> Result<ActionRecord, JournalError> {
+    record.id = journal.intend(&record).await?;
+    match plane.apply(&record.proposal.action).await {
+        Ok(()) => {
+            let after = plane.graph();
+            (record.outcome, record.note) = read_back(&record.proposal.action, &record.before, &after);
+            record.after = Some(after);
+        }
+        Err(error) => {
+            record.outcome = Outcome::Failed;
+            record.note = Some(error.to_string());
+        }
+    }
+    record.settled_at = Some(clock.now());
+    Ok(record)
+}
+
+/// Accepted is not effective: what changes the configuration must show in it.
+fn read_back(action: &Action, before: &GraphSpec, after: &GraphSpec) -> (Outcome, Option<String>) {
+    match shows(action, before, after) {
+        None => (Outcome::Accepted, None),
+        Some(true) => (Outcome::Effective, None),
+        Some(false) => {
+            let note = "the data plane took it, and its graph does not show it".to_owned();
+            (Outcome::Accepted, Some(note))
+        }
+    }
+}
+
+/// Whether the graph shows the action; none: nothing of it shows in a graph.
+fn shows(action: &Action, before: &GraphSpec, after: &GraphSpec) -> Option<bool> {
+    let is = |node: &str, holds: &dyn Fn(&NodeSpec) -> bool| Some(after.node(node).is_some_and(holds));
+    match action {
+        Action::NoOp | Action::RestartProcess { .. } => None,
+        Action::ReplaceNode { node, node_type, config } => is(node, &|now| {
+            now.node_type == *node_type && config.as_ref().is_none_or(|config| holds(&now.config, config))
+        }),
+        Action::InsertNode { id, node_type, after: feeders, .. } => is(id, &|now| {
+            now.node_type == *node_type
+                && feeders.iter().all(|feeder| after.before(id).any(|from| from == feeder))
+        }),
+        Action::RemoveNode { node } => Some(before.node(node).is_some() && after.node(node).is_none()),
+        Action::UpdateNodeConfig { node, patch } => is(node, &|now| holds(&now.config, patch)),
+        Action::BypassNode { node, active } => is(node, &|now| now.bypassed == *active),
+        Action::SwitchExecutor { node, to } => is(node, &|now| now.executor == *to),
+        Action::ScaleNode { node, replicas } => is(node, &|now| now.replicas == *replicas),
+        Action::AdjustBuffering { node, capacity } => is(node, &|now| now.queue_capacity == *capacity),
+    }
+}
+
+/// Whether a JSON merge patch (RFC 7396) would change nothing more; what a node type fills in by itself does not count.
+fn holds(config: &Value, patch: &Value) -> bool {
+    match (config, patch) {
+        (Value::Object(config), Value::Object(patch)) => {
+            patch.iter().all(|(key, wanted)| match (config.get(key), wanted) {
+                (have, Value::Null) => have.is_none_or(Value::is_null),
+                (Some(have), wanted) => holds(have, wanted),
+                (None, _) => false,
+            })
+        }
+        (config, patch) => config == patch,
+    }
+}

@@ -1,0 +1,217 @@
+use flyball_model::{
+    Action, ActionKind, Attributed, Evidence, Executor, Finding, GraphSpec, NodeId, NodeType, Observation,
+    Proposal, Reason, total,
+};
+use serde_json::Value;
+
+use crate::ports::{Rules, Support};
+
+/// The longest name of a new node.
+const MAX_ID_BYTES: usize = 128;
+/// More workers than this are a mistake or an attack.
+const MAX_REPLICAS: u32 = 1_024;
+/// More waiting items than this are a mistake or an attack.
+const MAX_CAPACITY: u32 = 10_000_000;
+
+/// What an action is held against.
+pub(crate) struct Ground<'a> {
+    pub graph: &'a GraphSpec,
+    pub rules: &'a Rules,
+    pub support: &'a [Support],
+    pub node_types: &'a [NodeType],
+}
+
+/// The rules of both: the narrower of each.
+pub(crate) fn narrowed(one: &Rules, other: &Rules) -> Rules {
+    let mut rules = one.clone();
+    rules.enabled &= other.enabled;
+    rules.mutation = rules.mutation.min(other.mutation);
+    for node in &other.protected {
+        if !rules.protected.contains(node) {
+            rules.protected.push(node.clone());
+        }
+    }
+    rules.cooldown_ms = rules.cooldown_ms.max(other.cooldown_ms);
+    rules.max_actions = rules.max_actions.min(other.max_actions);
+    rules.window_ms = rules.window_ms.max(other.window_ms);
+    rules
+}
+
+/// Everything that is wrong with the action, whatever the plugins say of it.
+pub(crate) fn check(action: &Action, ground: &Ground<'_>) -> Vec<Reason> {
+    let mut wrong = Vec::new();
+    wrong.extend(kind(action.kind(), ground));
+    wrong.extend(nodes(action, ground.graph));
+    wrong.extend(protected(action, ground));
+    wrong.extend(parameters(action));
+    wrong.extend(types(action, ground));
+    wrong
+}
+
+fn kind(kind: ActionKind, ground: &Ground<'_>) -> Vec<Reason> {
+    let mut wrong = Vec::new();
+    if !ground.rules.mutation.allows(kind) {
+        let needed = flyball_model::MutationPolicy::needed_for(kind).name();
+        wrong.push(Reason {
+            hint: Some(format!("the mutation policy {needed} allows it")),
+            ..reason(
+                "kind-not-allowed",
+                format!("the mutation policy {} does not allow {kind}", ground.rules.mutation.name()),
+            )
+        });
+    }
+    if kind != ActionKind::NoOp && !ground.support.iter().any(|support| support.kind == kind) {
+        wrong.push(reason("kind-not-supported", format!("the data plane does not support {kind}")));
+    }
+    wrong
+}
+
+fn nodes(action: &Action, graph: &GraphSpec) -> Vec<Reason> {
+    let mut wrong: Vec<Reason> = action
+        .touches()
+        .into_iter()
+        .filter(|node| graph.node(node).is_none())
+        .map(|node| reason("unknown-node", format!("there is no node {node:?} in the graph")))
+        .collect();
+    if let Action::InsertNode { id, .. } = action
+        && graph.node(id).is_some()
+    {
+        wrong.push(reason("node-exists", format!("there is a node {id:?} already")));
+    }
+    wrong
+}
+
+fn protected(action: &Action, ground: &Ground<'_>) -> Option<Reason> {
+    let touched = touched(action, ground.graph);
+    let node = ground.rules.protected.iter().find(|node| touched.contains(node))?;
+    Some(reason("protected-node", format!("{node} is protected, and the action touches it")))
+}
+
+/// The nodes that the action changes or whose edges it changes, as the graph is now: an insertion that names nothing
+/// behind it changes the edges of all that follow.
+fn touched<'a>(action: &'a Action, graph: &'a GraphSpec) -> Vec<&'a NodeId> {
+    let mut touched = action.touches();
+    touched.extend(action.target());
+    if let Action::InsertNode { after, before, .. } = action
+        && before.is_empty()
+    {
+        touched.extend(after.iter().flat_map(|node| graph.after(node)));
+    }
+    touched
+}
+
+fn parameters(action: &Action) -> Option<Reason> {
+    let wrong = match action {
+        Action::ScaleNode { replicas, .. } => outside("replicas", *replicas, MAX_REPLICAS),
+        Action::AdjustBuffering { capacity, .. } => outside("capacity", *capacity, MAX_CAPACITY),
+        Action::InsertNode { id, config, after, .. } => id_fault(id)
+            .or_else(|| after.is_empty().then(|| "an insertion names no node to insert after".to_owned()))
+            .or_else(|| not_an_object("config", config)),
+        Action::ReplaceNode { config: Some(config), .. } => not_an_object("config", config),
+        Action::UpdateNodeConfig { patch, .. } => not_an_object("patch", patch),
+        _ => None,
+    };
+    wrong.map(|message| reason("bad-parameters", message))
+}
+
+fn outside(name: &str, value: u32, most: u32) -> Option<String> {
+    (value == 0 || value > most).then(|| format!("{name} is {value}; it is from 1 to {most}"))
+}
+
+fn id_fault(id: &str) -> Option<String> {
+    if id.trim().is_empty() {
+        return Some("the new node has no name".to_owned());
+    }
+    if id.len() > MAX_ID_BYTES {
+        return Some(format!("the new node's name has {} bytes; the most is {MAX_ID_BYTES}", id.len()));
+    }
+    id.chars().any(char::is_control).then(|| format!("the new node's name {id:?} holds a control character"))
+}
+
+fn not_an_object(name: &str, value: &Value) -> Option<String> {
+    (!value.is_object()).then(|| format!("{name} is not a JSON object"))
+}
+
+fn types(action: &Action, ground: &Ground<'_>) -> Option<Reason> {
+    match action {
+        Action::ReplaceNode { node_type, .. } => known(node_type, ground).err(),
+        Action::InsertNode { node_type, executor, .. } => match (known(node_type, ground), executor) {
+            (Err(unknown), _) => Some(unknown),
+            (Ok(known), Some(executor)) => not_offered(known, *executor),
+            (Ok(_), None) => None,
+        },
+        Action::SwitchExecutor { node, to } => {
+            let node_type = &ground.graph.node(node)?.node_type;
+            known(node_type, ground).map_or_else(Some, |known| not_offered(known, *to))
+        }
+        _ => None,
+    }
+}
+
+fn known<'a>(name: &str, ground: &Ground<'a>) -> Result<&'a NodeType, Reason> {
+    ground.node_types.iter().find(|known| known.name == name).ok_or_else(|| {
+        reason("unknown-node-type", format!("neither a catalog nor the data plane offers {name:?}"))
+    })
+}
+
+fn not_offered(node_type: &NodeType, executor: Executor) -> Option<Reason> {
+    let offered = node_type.offers.iter().any(|offer| offer.executor == executor);
+    (!offered).then(|| {
+        reason(
+            "executor-not-offered",
+            format!("the node type {} is not offered as {executor}", node_type.name),
+        )
+    })
+}
+
+/// What the proposal says that it rests on, and is not to be found in the observation.
+pub(crate) fn unresolved(proposal: &Proposal, now: &Observation) -> Option<Reason> {
+    let evidence = proposal.rests_on.iter().find(|evidence| !resolves(evidence, now))?;
+    let what = match (&evidence.node, &evidence.metric) {
+        (Some(node), Some(metric)) => format!("the metric {metric:?} of the node {node:?}"),
+        (Some(node), None) => format!("the node {node:?}"),
+        (None, Some(metric)) => format!("the graph's number {metric:?}"),
+        (None, None) => return None,
+    };
+    let message = format!("the proposal rests on {what}, which the newest observation does not have");
+    Some(Reason { rests_on: vec![evidence.clone()], ..reason("unresolved-evidence", message) })
+}
+
+fn resolves(evidence: &Evidence, now: &Observation) -> bool {
+    let metric = evidence.metric.as_deref();
+    match evidence.node.as_deref() {
+        Some(node) => {
+            now.nodes.find(node).is_some()
+                && metric.is_none_or(|metric| now.nodes.metrics.get(metric).is_some())
+        }
+        None => metric.is_none_or(|metric| {
+            matches!(metric, total::END_TO_END_LATENCY_MS | total::THROUGHPUT_PER_SECOND)
+                || now.graph.others.iter().any(|(own, _)| own == metric)
+        }),
+    }
+}
+
+/// Of what was found, that which the proposal is for: what is said of a node that it touches or that it rests on. A
+/// proposal that is about none of them is for them all.
+pub(crate) fn answered<'a>(
+    proposal: &Proposal,
+    findings: &'a [Attributed<Finding>],
+) -> Vec<&'a Attributed<Finding>> {
+    let touched = proposal.action.touches();
+    let about = |node: &NodeId| {
+        touched.contains(&node)
+            || proposal.rests_on.iter().any(|evidence| evidence.node.as_ref() == Some(node))
+    };
+    let near: Vec<_> =
+        findings.iter().filter(|finding| finding.said.target.as_ref().is_some_and(about)).collect();
+    if near.is_empty() { findings.iter().collect() } else { near }
+}
+
+/// Whether two findings say the same of the same.
+pub(crate) fn same(one: &Finding, other: &Finding) -> bool {
+    one.code == other.code && one.target == other.target
+}
+
+pub(crate) fn reason(code: &str, message: String) -> Reason {
+    Reason { code: code.to_owned(), message, hint: None, rests_on: Vec::new() }
+}

@@ -1,0 +1,136 @@
+use std::sync::Arc;
+
+use flyball_model::{
+    Attributed, Cost, Decision, FailedJudge, Finding, NodeOffer, NodeType, PluginId, PluginKind,
+};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::assess::{ask, failed};
+use crate::ports::{Decided, Judged, Panel, Sight, Situation};
+
+/// What deciders are asked.
+pub(crate) struct Question {
+    pub panel: Arc<Panel>,
+    pub sight: Sight,
+    /// Its node types are the data plane's own; the catalogs' are added before a decider is asked.
+    pub situation: Situation,
+    pub findings: Vec<Attributed<Finding>>,
+}
+
+/// What came of it.
+pub(crate) struct Answer {
+    /// The panel that it was asked of.
+    pub panel: Arc<Panel>,
+    /// What it was asked in.
+    pub situation: Situation,
+    /// What woke the deciders.
+    pub findings: Vec<Attributed<Finding>>,
+    /// None: no decider had an answer.
+    pub decision: Option<Attributed<Decision>>,
+    pub failures: Vec<FailedJudge>,
+    pub costs: Vec<(PluginId, Cost)>,
+}
+
+/// A question that is being thought about. Dropped, it is asked no more.
+pub(crate) struct Pending {
+    /// On this tick.
+    pub tick: u64,
+    /// At this time.
+    pub asked: Instant,
+    pub task: JoinHandle<Answer>,
+}
+
+impl Pending {
+    pub fn ask(question: Question, tick: u64) -> Self {
+        Self { tick, asked: Instant::now(), task: tokio::spawn(decide(question)) }
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Asks the catalogs, then the deciders in their order until one answers.
+async fn decide(question: Question) -> Answer {
+    let Question { panel, sight, mut situation, findings } = question;
+    let mut failures = Vec::new();
+    let mut costs = Vec::new();
+    let own = std::mem::take(&mut situation.node_types);
+    situation.node_types = offered(&panel, own, &mut failures, &mut costs).await;
+    let mut decision = None;
+    for decider in &panel.deciders {
+        match ask(decider.decide(&sight, &situation)).await {
+            Ok(Judged { said, cost }) => {
+                costs.push((decider.id().clone(), cost));
+                match said {
+                    Decided::For(said) => {
+                        decision = Some(Attributed { by: decider.id().clone(), said });
+                        break;
+                    }
+                    // Kept, so that one can see why nobody had an answer.
+                    Decided::Abstains(why) => failures.push(FailedJudge {
+                        by: decider.id().clone(),
+                        kind: PluginKind::Decider,
+                        error: format!("abstains: {why}"),
+                    }),
+                }
+            }
+            Err(error) => failures.push(failed(decider.id(), PluginKind::Decider, error)),
+        }
+    }
+    Answer { panel, situation, findings, decision, failures, costs }
+}
+
+/// What the data plane offers, and what the catalogs add to it.
+pub(crate) async fn offered(
+    panel: &Panel,
+    own: Vec<NodeType>,
+    failures: &mut Vec<FailedJudge>,
+    costs: &mut Vec<(PluginId, Cost)>,
+) -> Vec<NodeType> {
+    let mut types = own;
+    for catalog in &panel.catalogs {
+        match ask(catalog.list()).await {
+            Ok(Judged { said, cost }) => {
+                costs.push((catalog.id().clone(), cost));
+                for listed in said {
+                    add(&mut types, listed);
+                }
+            }
+            Err(error) => failures.push(failed(catalog.id(), PluginKind::Catalog, error)),
+        }
+    }
+    types
+}
+
+fn add(types: &mut Vec<NodeType>, listed: NodeType) {
+    let Some(known) = types.iter_mut().find(|known| known.name == listed.name) else {
+        types.push(listed);
+        return;
+    };
+    for capability in listed.provides {
+        if !known.provides.contains(&capability) {
+            known.provides.push(capability);
+        }
+    }
+    for offer in listed.offers {
+        add_offer(&mut known.offers, offer);
+    }
+    if known.config_schema.is_none() {
+        known.config_schema = listed.config_schema;
+    }
+}
+
+/// What a catalog says of an executor's speed and cost goes before what was known: somebody wrote it for this host.
+fn add_offer(offers: &mut Vec<NodeOffer>, listed: NodeOffer) {
+    match offers.iter_mut().find(|known| known.executor == listed.executor) {
+        Some(known) => {
+            known.relative_speed = listed.relative_speed.or(known.relative_speed);
+            known.relative_cost = listed.relative_cost.or(known.relative_cost);
+        }
+        None => offers.push(listed),
+    }
+}

@@ -1,0 +1,198 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use flyball_model::{
+    Action, ActionRecord, Attributed, Finding, NodeId, Observation, Outcome, TickRecord, metric,
+};
+use tokio::time::Instant;
+
+use crate::assess::{LATENCY_OVER_LIMIT, THROUGHPUT_UNDER_LIMIT, wakes};
+use crate::pace::seconds;
+use crate::ports::Panel;
+
+/// Observations in a row that must agree before an outcome is believed.
+const OBSERVATIONS_TO_AGREE: u32 = 3;
+/// An action's outcome stays open for at least this many observations after it settled…
+const LEAST_OBSERVATIONS: u32 = 30;
+/// …and this many times its settle time.
+const SETTLE_TIMES: u32 = 10;
+
+/// An action of which it is not known yet whether it helped.
+pub(crate) struct FollowUp {
+    pub record: ActionRecord,
+    watched: Vec<Watched>,
+    applied: Instant,
+    settle: Duration,
+    /// Observations since it settled.
+    seen: u32,
+    /// Of those with fresh samples, how many in a row found nothing of it, and the fewest samples among these.
+    clean: u32,
+    fewest_samples: f64,
+    /// How many in a row still found it.
+    still: u32,
+}
+
+/// A finding that the action was for.
+struct Watched {
+    by: Arc<str>,
+    code: String,
+    target: Option<NodeId>,
+    /// The action takes the target out of the items' way, so that only the graph's throughput can show that it helped.
+    measured_by_graph: bool,
+}
+
+/// What one tick saw.
+pub(crate) struct Look<'a> {
+    pub at: Instant,
+    pub panel: Option<&'a Panel>,
+    pub now: &'a Observation,
+    pub record: &'a TickRecord,
+}
+
+impl FollowUp {
+    pub fn new(
+        record: ActionRecord,
+        findings: &[&Attributed<Finding>],
+        applied: Instant,
+        settle: Duration,
+    ) -> Self {
+        let out_of_the_way = match &record.proposal.action {
+            Action::RemoveNode { node } | Action::BypassNode { node, active: true } => Some(node.clone()),
+            _ => None,
+        };
+        let watched = findings
+            .iter()
+            .map(|finding| Watched {
+                by: Arc::clone(&finding.by.name),
+                code: finding.said.code.clone(),
+                target: finding.said.target.clone(),
+                measured_by_graph: finding.said.target.is_none() || finding.said.target == out_of_the_way,
+            })
+            .collect();
+        Self { record, watched, applied, settle, seen: 0, clean: 0, fewest_samples: f64::INFINITY, still: 0 }
+    }
+
+    /// Looks at the session once more. Some: what became of the action, and the numbers behind it.
+    pub fn look(&mut self, look: &Look<'_>) -> Option<(Outcome, String)> {
+        let since = look.at.duration_since(self.applied);
+        if since < self.settle {
+            return None;
+        }
+        self.seen = self.seen.saturating_add(1);
+        if let Some(reported) = self.reported(look.record) {
+            self.still += 1;
+            self.clean = 0;
+            self.fewest_samples = f64::INFINITY;
+            if self.still >= OBSERVATIONS_TO_AGREE {
+                return Some((Outcome::Ineffective, self.ineffective(since, reported)));
+            }
+        } else if let Some(samples) = self.measured(look) {
+            self.still = 0;
+            self.clean += 1;
+            self.fewest_samples = self.fewest_samples.min(samples);
+            if self.clean >= OBSERVATIONS_TO_AGREE {
+                return Some((Outcome::Verified, self.verified(since)));
+            }
+        }
+        // What was not measured says nothing, one way or the other.
+        let over = self.seen >= LEAST_OBSERVATIONS && since >= self.settle * SETTLE_TIMES;
+        over.then(|| (Outcome::Unknown, self.unknown(since)))
+    }
+
+    fn reported<'a>(&self, record: &'a TickRecord) -> Option<&'a Finding> {
+        record.findings.iter().filter(|finding| wakes(finding)).map(|finding| &finding.said).find(|said| {
+            self.watched.iter().any(|watched| watched.code == said.code && watched.target == said.target)
+        })
+    }
+
+    /// The least that was measured where a finding was; none: some finding could not have been made on this tick.
+    fn measured(&self, look: &Look<'_>) -> Option<f64> {
+        let mut least = f64::INFINITY;
+        for watched in &self.watched {
+            if !watched.could_be_reported(look) {
+                return None;
+            }
+            least = least.min(watched.samples(look.now)?);
+        }
+        least.is_finite().then_some(least)
+    }
+
+    fn verified(&self, since: Duration) -> String {
+        format!(
+            "{} gone in {} observations in a row with at least {:.0} samples each, {} after the action",
+            self.codes(),
+            self.clean,
+            self.fewest_samples.max(1.0),
+            seconds(since)
+        )
+    }
+
+    fn ineffective(&self, since: Duration, reported: &Finding) -> String {
+        format!(
+            "still found in {} observations in a row, {} after the action: {}: {}",
+            self.still,
+            seconds(since),
+            reported.code,
+            reported.message
+        )
+    }
+
+    fn unknown(&self, since: Duration) -> String {
+        format!(
+            "not enough was measured in {} observations, {} after the action, to say whether {} gone",
+            self.seen,
+            seconds(since),
+            self.codes()
+        )
+    }
+
+    fn codes(&self) -> String {
+        let codes: Vec<String> = self
+            .watched
+            .iter()
+            .map(|watched| match &watched.target {
+                Some(target) => format!("{} at {target}", watched.code),
+                None => watched.code.clone(),
+            })
+            .collect();
+        format!("{} {}", codes.join(", "), if codes.len() == 1 { "is" } else { "are" })
+    }
+}
+
+impl Watched {
+    /// Whether whoever made the finding looked this time: a judge that failed, or that the policy no longer names, finds
+    /// nothing, which is no good news.
+    fn could_be_reported(&self, look: &Look<'_>) -> bool {
+        let Some(panel) = look.panel else {
+            return false;
+        };
+        let graph = &look.now.graph;
+        match self.code.as_str() {
+            LATENCY_OVER_LIMIT if self.by_host() => {
+                panel.rules.max_latency_ms.is_some() && graph.end_to_end_latency_ms.is_finite()
+            }
+            THROUGHPUT_UNDER_LIMIT if self.by_host() => {
+                panel.rules.min_throughput.is_some() && graph.throughput_per_second.is_finite()
+            }
+            _ => {
+                panel.heuristics.iter().any(|judge| judge.id().name == self.by)
+                    && !look.record.failures.iter().any(|failure| failure.by.name == self.by)
+            }
+        }
+    }
+
+    fn by_host(&self) -> bool {
+        self.by.as_ref() == "host"
+    }
+
+    /// Fresh samples where the finding was; none: there are none.
+    fn samples(&self, now: &Observation) -> Option<f64> {
+        let value = match &self.target {
+            Some(target) if !self.measured_by_graph => {
+                now.nodes.number(now.nodes.find(target)?, metric::SAMPLES)
+            }
+            _ => now.graph.throughput_per_second,
+        };
+        (value > 0.0).then_some(value)
+    }
+}

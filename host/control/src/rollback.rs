@@ -1,0 +1,312 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use flyball_model::{
+    Action, ActionRecord, FailedJudge, Outcome, PluginId, PluginKind, Proposal, Reason, Reversal,
+};
+use tokio::time::Instant;
+
+use crate::acting::carry_out;
+use crate::assess::{ask, failed};
+use crate::checks::Ground;
+use crate::controller::Controller;
+use crate::deciding::offered;
+use crate::landing::{distinct, settle_time};
+use crate::ports::{JournalError, Judged, Panel, PlaneError, Sight, Situation};
+use crate::review::{Review, Reviewers};
+use crate::state::State;
+
+/// What became of the undo of one action.
+#[derive(Debug)]
+pub struct Undo {
+    /// The action that was to be undone, with its outcome as it is now.
+    pub action: ActionRecord,
+    /// What was done to undo it, in this order; the graph is as it was before the action.
+    pub result: Result<Vec<ActionRecord>, UndoError>,
+}
+
+/// Why an action was not undone.
+#[derive(Debug, thiserror::Error)]
+pub enum UndoError {
+    /// Nobody can be asked.
+    #[error(
+        "no policy matches the session, so nobody says what undoes an action; add one that names the session"
+    )]
+    NoPolicy,
+    /// The session was never seen, and cannot be seen now.
+    #[error("the session cannot be observed, so the undo cannot be checked: {0}")]
+    Unobserved(#[source] PlaneError),
+    /// The reversers say so.
+    #[error("{action} cannot be undone: {why}")]
+    Irreversible {
+        /// The action.
+        action: String,
+        /// Why, in the reverser's words.
+        why: String,
+    },
+    /// No reverser answered.
+    #[error("no reverser says what undoes {action}{}; add one to the policy, or mend it", failures(.failed))]
+    NoReverser {
+        /// The action.
+        action: String,
+        /// Those that failed.
+        failed: Vec<FailedJudge>,
+    },
+    /// The host's checks or a validator said no.
+    #[error("\"{undo}\" may not happen: {}: {}", .reason.code, .reason.message)]
+    Rejected {
+        /// What was to be done.
+        undo: String,
+        /// Why not.
+        reason: Box<Reason>,
+    },
+    /// The intent could not be recorded, so the action was not done.
+    #[error("\"{undo}\" was not done, as its intent could not be recorded: {error}")]
+    NotIntended {
+        /// What was to be done.
+        undo: String,
+        /// What the journal said.
+        #[source]
+        error: JournalError,
+    },
+    /// The data plane refused it or broke off.
+    #[error("the data plane did not do \"{undo}\": {error}")]
+    NotApplied {
+        /// What was to be done.
+        undo: String,
+        /// What the data plane said.
+        error: String,
+    },
+    /// It was done, and the graph is not what it was before the action.
+    #[error("the undo was done, and the graph is not as it was before the action: {now} instead of {wanted}")]
+    Differs {
+        /// The digest of the graph before the action.
+        wanted: String,
+        /// The digest of the graph now.
+        now: String,
+    },
+    /// It was done, and the journal does not take that.
+    #[error("the undo was done, and is not recorded: {0}")]
+    NotRecorded(#[source] JournalError),
+}
+
+fn failures(failed: &[FailedJudge]) -> String {
+    failed.iter().map(|failure| format!("; {} failed: {}", failure.by, failure.error)).collect()
+}
+
+/// Who undoes, and what they look at.
+struct Undoing<'a> {
+    panel: &'a Panel,
+    sight: Sight,
+}
+
+impl Controller {
+    /// Undoes the newest `count` actions, newest first, at an operator's word, while the loop runs. Stops at the first
+    /// that cannot be undone: what is older rests on it. Only the last result can therefore be an error, and there are
+    /// fewer results than asked for when there is less to undo.
+    ///
+    /// # Errors
+    /// The journal cannot say what there is to undo.
+    pub async fn rollback(&self, count: usize) -> Result<Vec<Undo>, JournalError> {
+        let mut state = self.state.lock().await;
+        let actions = self.journal.undoable(&self.session, count).await?;
+        let mut undone = Vec::with_capacity(actions.len());
+        for action in actions.into_iter().take(count) {
+            let undo = self.undo(&mut state, action).await;
+            let stop = undo.result.is_err();
+            undone.push(undo);
+            if stop {
+                break;
+            }
+        }
+        Ok(undone)
+    }
+
+    async fn undo(&self, state: &mut State, mut action: ActionRecord) -> Undo {
+        let mut done = Vec::new();
+        let tried = self.try_undo(state, &action, &mut done).await;
+        // What never reached the data plane leaves the action as it was: it can still be undone.
+        if done.is_empty() {
+            return Undo { action, result: tried.map(|()| done) };
+        }
+        let outcome = if tried.is_ok() { Outcome::RolledBack } else { Outcome::RollbackFailed };
+        let ids: Vec<String> = done.iter().map(|undo| undo.id.to_string()).collect();
+        let note = match &tried {
+            Ok(()) => format!("undone by {}", ids.join(", ")),
+            Err(error) => format!("the undo by {} failed: {error}", ids.join(", ")),
+        };
+        let recorded = self.record(state, &mut action, &mut done, outcome, &note).await;
+        Undo { action, result: tried.and(recorded).map(|()| done) }
+    }
+
+    /// Does what the reversers say, each step checked against the graph as it is then.
+    async fn try_undo(
+        &self,
+        state: &mut State,
+        action: &ActionRecord,
+        done: &mut Vec<ActionRecord>,
+    ) -> Result<(), UndoError> {
+        let panel = self.judges.panel(&self.session).ok_or(UndoError::NoPolicy)?;
+        let now = match &state.newest {
+            Some(newest) => Arc::clone(newest),
+            None => Arc::new(self.plane.observe().await.map_err(UndoError::Unobserved)?),
+        };
+        let undoing = Undoing { panel: &panel, sight: state.sight(now) };
+        let (actions, reverser) = self.reversal(action, &panel).await?;
+        for step in actions {
+            let undo = self.take_step(state, action, step, &reverser, &undoing).await?;
+            let failed = (undo.outcome == Outcome::Failed).then(|| UndoError::NotApplied {
+                undo: undo.proposal.action.to_string(),
+                error: undo.note.clone().unwrap_or_default(),
+            });
+            done.push(undo);
+            if let Some(failed) = failed {
+                return Err(failed);
+            }
+        }
+        let (wanted, now) = (action.before.digest(), self.plane.graph().digest());
+        if wanted == now { Ok(()) } else { Err(UndoError::Differs { wanted, now }) }
+    }
+
+    /// What undoes it, by the first reverser that knows.
+    async fn reversal(
+        &self,
+        action: &ActionRecord,
+        panel: &Panel,
+    ) -> Result<(Vec<Action>, PluginId), UndoError> {
+        let after = action.after.clone().unwrap_or_else(|| self.plane.graph());
+        let mut irreversible = None;
+        let mut broken = Vec::new();
+        for reverser in &panel.reversers {
+            match ask(reverser.reverse(&action.proposal.action, &action.before, &after)).await {
+                Ok(Judged { said: Reversal::Reversible { actions }, .. }) if !actions.is_empty() => {
+                    return Ok((actions, reverser.id().clone()));
+                }
+                Ok(Judged { said: Reversal::Reversible { .. }, .. }) => {
+                    irreversible.get_or_insert_with(|| "the reverser names no action that would".to_owned());
+                }
+                Ok(Judged { said: Reversal::Irreversible { why }, .. }) => {
+                    irreversible.get_or_insert(why);
+                }
+                Err(error) => broken.push(failed(reverser.id(), PluginKind::Reverser, error)),
+            }
+        }
+        let action = action.proposal.action.to_string();
+        Err(match irreversible {
+            Some(why) => UndoError::Irreversible { action, why },
+            None => UndoError::NoReverser { action, failed: broken },
+        })
+    }
+
+    async fn take_step(
+        &self,
+        state: &mut State,
+        undone: &ActionRecord,
+        step: Action,
+        reverser: &PluginId,
+        undoing: &Undoing<'_>,
+    ) -> Result<ActionRecord, UndoError> {
+        let undo = step.to_string();
+        let panel = undoing.panel;
+        let (mut failures, mut costs) = (Vec::new(), Vec::new());
+        let situation = Situation {
+            findings: undone.findings.clone(),
+            graph: self.plane.graph(),
+            allowed: vec![step.kind()],
+            node_types: offered(panel, self.plane.node_types(), &mut failures, &mut costs).await,
+            past: state.past(),
+            rules: panel.rules.clone(),
+        };
+        let proposal = Proposal {
+            action: step,
+            reason: format!("undo of action {}, \"{}\"", undone.id, undone.proposal.action),
+            confidence: None,
+            rests_on: Vec::new(),
+        };
+        let support = self.plane.support();
+        let operator = operator();
+        let reviewers = Reviewers {
+            validators: &panel.validators,
+            sight: &undoing.sight,
+            situation: &situation,
+            ground: Ground {
+                graph: &situation.graph,
+                rules: &panel.rules,
+                support: &support,
+                node_types: &situation.node_types,
+            },
+            decided_by: &operator.name,
+        };
+        let mut review = Review::of(proposal, Vec::new(), &reviewers).await;
+        let Some(proposal) = review.passed.take() else {
+            let reason = review
+                .refusal()
+                .cloned()
+                .unwrap_or_else(|| crate::checks::reason("rejected", "a guard said no".to_owned()));
+            return Err(UndoError::Rejected { undo, reason: Box::new(reason) });
+        };
+        let settle = settle_time(&support, &proposal.action);
+        let judged_by = std::iter::once(reverser.clone())
+            .chain(review.verdicts.into_iter().map(|verdict| verdict.by))
+            .collect();
+        let intent = ActionRecord {
+            id: 0,
+            session: Arc::clone(&self.session),
+            tick: state.ticks,
+            generation: panel.generation,
+            at: self.clock.now(),
+            proposal,
+            decided_by: operator,
+            judged_by: distinct(judged_by),
+            findings: Vec::new(),
+            before: situation.graph,
+            after: None,
+            outcome: Outcome::Unknown,
+            note: None,
+            settled_at: None,
+            undoes: Some(undone.id),
+        };
+        let done = carry_out(&*self.plane, &*self.journal, &*self.clock, intent)
+            .await
+            .map_err(|error| UndoError::NotIntended { undo, error })?;
+        self.pause(state, settle, &done);
+        Ok(done)
+    }
+
+    /// The loop must not answer the undo before it has shown.
+    fn pause(&self, state: &mut State, settle: Duration, undo: &ActionRecord) {
+        let now = Instant::now();
+        state.pace.settles(now, settle, undo.proposal.action.to_string());
+        state.pace.undone(now, undo.tick);
+        state.remember(undo);
+    }
+
+    /// Writes down what became of the action and of what was to undo it.
+    async fn record(
+        &self,
+        state: &mut State,
+        action: &mut ActionRecord,
+        done: &mut [ActionRecord],
+        outcome: Outcome,
+        note: &str,
+    ) -> Result<(), UndoError> {
+        state.follow_ups.retain(|follow_up| follow_up.record.id != action.id);
+        action.note = Some(note.to_owned());
+        let mut failed = None;
+        for record in std::iter::once(action).chain(done) {
+            record.outcome = outcome;
+            record.settled_at = Some(self.clock.now());
+            state.learn(record.id, outcome);
+            if let Err(error) = self.journal.conclude(record).await {
+                failed.get_or_insert(error);
+            }
+            self.listener.concluded(record, outcome);
+        }
+        failed.map_or(Ok(()), |error| Err(UndoError::NotRecorded(error)))
+    }
+}
+
+/// The person who asked.
+fn operator() -> PluginId {
+    PluginId { name: "operator".into(), version: "".into(), digest: "".into() }
+}

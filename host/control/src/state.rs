@@ -1,0 +1,98 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use flyball_model::{ActionRecord, History, Observation, Outcome, PastAction};
+
+use crate::assess::Breaches;
+use crate::deciding::Pending;
+use crate::follow_up::FollowUp;
+use crate::pace::Pace;
+use crate::ports::Sight;
+
+/// Past actions that judges are told of.
+const PAST_ACTIONS: usize = 20;
+
+/// What a session's loop remembers from tick to tick.
+pub(crate) struct State {
+    /// Ticks so far.
+    pub ticks: u64,
+    /// The newest observation.
+    pub newest: Option<Arc<Observation>>,
+    /// Those before it.
+    history: Arc<History>,
+    /// How many of them are kept.
+    history_capacity: usize,
+    pub breaches: Breaches,
+    pub pace: Pace,
+    /// The decision that is being thought about.
+    pub pending: Option<Pending>,
+    /// Actions of which it is not known yet whether they helped.
+    pub follow_ups: Vec<FollowUp>,
+    past: VecDeque<Past>,
+}
+
+struct Past {
+    id: u64,
+    said: PastAction,
+}
+
+impl State {
+    pub fn new() -> Self {
+        Self {
+            ticks: 0,
+            newest: None,
+            history: Arc::new(History::new(0)),
+            history_capacity: 0,
+            breaches: Breaches::default(),
+            pace: Pace::default(),
+            pending: None,
+            follow_ups: Vec::new(),
+            past: VecDeque::new(),
+        }
+    }
+
+    /// Takes in the newest observation; the one before it becomes history.
+    pub fn see(&mut self, now: Arc<Observation>, history_capacity: usize) -> Sight {
+        // Nobody holds the window between ticks, so this copies nothing, unless a decider still looks at it.
+        let history = Arc::make_mut(&mut self.history);
+        if self.history_capacity != history_capacity {
+            self.history_capacity = history_capacity;
+            history.set_capacity(history_capacity);
+        }
+        if let Some(before) = self.newest.replace(Arc::clone(&now)) {
+            history.push(before);
+        }
+        self.sight(now)
+    }
+
+    /// The session as it is to be judged, at this observation.
+    pub fn sight(&self, now: Arc<Observation>) -> Sight {
+        Sight { now, past: Arc::clone(&self.history) }
+    }
+
+    /// The past actions, newest first.
+    pub fn past(&self) -> Vec<PastAction> {
+        self.past.iter().map(|past| past.said.clone()).collect()
+    }
+
+    /// An action was tried.
+    pub fn remember(&mut self, action: &ActionRecord) {
+        self.past.truncate(PAST_ACTIONS - 1);
+        self.past.push_front(Past {
+            id: action.id,
+            said: PastAction {
+                at: action.at,
+                proposal: action.proposal.clone(),
+                outcome: action.outcome,
+                decided_by: action.decided_by.name.to_string(),
+            },
+        });
+    }
+
+    /// It became known what became of it.
+    pub fn learn(&mut self, id: u64, outcome: Outcome) {
+        if let Some(past) = self.past.iter_mut().find(|past| past.id == id) {
+            past.said.outcome = outcome;
+        }
+    }
+}

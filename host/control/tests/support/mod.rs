@@ -1,0 +1,513 @@
+//! A session made of plain Rust: a scripted data plane, judges that are closures, a journal in memory.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flyball_control::ports::{self, *};
+use flyball_control::{Controller, Options};
+use flyball_model::*;
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::time::Instant;
+
+/// Everything that was done, in order, by whoever did it.
+pub type Log = Arc<Mutex<Vec<String>>>;
+
+pub fn id(name: &str) -> PluginId {
+    PluginId { name: name.into(), version: "1.0.0".into(), digest: name.into() }
+}
+
+pub fn node(id: &str) -> NodeSpec {
+    NodeSpec {
+        id: id.into(),
+        node_type: "upper".into(),
+        executor: Executor::Native,
+        config: json!({}),
+        replicas: 1,
+        queue_capacity: 100,
+        bypassed: false,
+        optional: false,
+    }
+}
+
+pub fn edge(from: &str, to: &str) -> (NodeId, NodeId) {
+    (from.into(), to.into())
+}
+
+/// a → b → c
+pub fn graph() -> GraphSpec {
+    GraphSpec { nodes: vec![node("a"), node("b"), node("c")], edges: vec![edge("a", "b"), edge("b", "c")] }
+}
+
+pub fn node_type(name: &str, executors: &[Executor]) -> NodeType {
+    NodeType {
+        name: name.into(),
+        summary: String::new(),
+        provides: vec![],
+        offers: executors
+            .iter()
+            .map(|executor| NodeOffer { executor: *executor, relative_speed: None, relative_cost: None })
+            .collect(),
+        config_schema: None,
+    }
+}
+
+/// What the plane shows and does.
+pub struct View {
+    pub graph: GraphSpec,
+    pub samples: f64,
+    pub latency_ms: f64,
+    pub throughput: f64,
+    pub unobservable: Option<String>,
+    pub refuses: Option<String>,
+    /// Takes actions and does nothing.
+    pub deaf: bool,
+    pub support: Vec<Support>,
+    pub types: Vec<NodeType>,
+    pub applied: Vec<(Action, GraphSpec)>,
+    pub observed: u32,
+}
+
+pub struct Plane {
+    pub view: Mutex<View>,
+    pub log: Log,
+}
+
+pub const SETTLE: Duration = Duration::from_secs(2);
+
+impl Plane {
+    fn new(log: Log) -> Self {
+        let settle_ms = SETTLE.as_millis() as u64;
+        let support = ActionKind::ALL.into_iter().map(|kind| Support { kind, settle_ms }).collect();
+        Self {
+            log,
+            view: Mutex::new(View {
+                graph: graph(),
+                samples: 100.0,
+                latency_ms: 5.0,
+                throughput: 50.0,
+                unobservable: None,
+                refuses: None,
+                deaf: false,
+                support,
+                types: vec![node_type("upper", &[Executor::Native, Executor::Wasm])],
+                applied: vec![],
+                observed: 0,
+            }),
+        }
+    }
+}
+
+#[async_trait]
+impl DataPlane for Plane {
+    fn session(&self) -> &str {
+        "s"
+    }
+
+    async fn observe(&self) -> Result<Observation, PlaneError> {
+        let mut view = self.view.lock();
+        view.observed += 1;
+        if let Some(why) = &view.unobservable {
+            return Err(PlaneError(why.clone()));
+        }
+        let nodes = &view.graph.nodes;
+        let mut columns = NodeColumns {
+            ids: nodes.iter().map(|node| Arc::from(node.id.as_str())).collect(),
+            types: nodes.iter().map(|node| Arc::from(node.node_type.as_str())).collect(),
+            executors: nodes.iter().map(|node| node.executor).collect(),
+            statuses: vec![Status::Healthy; nodes.len()],
+            latency_trends: vec![Trend::Stable; nodes.len()],
+            last_errors: vec![None; nodes.len()],
+            metrics: Metrics::default(),
+        };
+        columns.metrics.set(metric::SAMPLES, vec![view.samples; nodes.len()]);
+        Ok(Observation {
+            session: "s".into(),
+            tick: 0,
+            taken_at: 0,
+            nodes: columns,
+            graph: GraphMetrics {
+                end_to_end_latency_ms: view.latency_ms,
+                throughput_per_second: view.throughput,
+                ..GraphMetrics::default()
+            },
+            edges: Arc::from([]),
+            errors: vec![],
+        })
+    }
+
+    fn graph(&self) -> GraphSpec {
+        self.view.lock().graph.clone()
+    }
+
+    fn support(&self) -> Vec<Support> {
+        self.view.lock().support.clone()
+    }
+
+    fn node_types(&self) -> Vec<NodeType> {
+        self.view.lock().types.clone()
+    }
+
+    async fn apply(&self, action: &Action) -> Result<(), ApplyError> {
+        self.log.lock().push(format!("apply {action}"));
+        let mut view = self.view.lock();
+        if let Some(why) = &view.refuses {
+            return Err(ApplyError::Refused(why.clone()));
+        }
+        let before = view.graph.clone();
+        view.applied.push((action.clone(), before));
+        if !view.deaf {
+            change(&mut view.graph, action);
+        }
+        Ok(())
+    }
+}
+
+fn change(graph: &mut GraphSpec, action: &Action) {
+    let at = |graph: &mut GraphSpec, id: &str, change: &dyn Fn(&mut NodeSpec)| {
+        change(graph.nodes.iter_mut().find(|node| node.id == id).expect("the host checked that it is there"));
+    };
+    match action {
+        Action::NoOp | Action::RestartProcess { .. } => {}
+        Action::ReplaceNode { node, node_type, .. } => at(graph, node, &|n| n.node_type = node_type.clone()),
+        Action::UpdateNodeConfig { node, patch } => at(graph, node, &|n| n.config = patch.clone()),
+        Action::BypassNode { node, active } => at(graph, node, &|n| n.bypassed = *active),
+        Action::SwitchExecutor { node, to } => at(graph, node, &|n| n.executor = *to),
+        Action::ScaleNode { node, replicas } => at(graph, node, &|n| n.replicas = *replicas),
+        Action::AdjustBuffering { node, capacity } => at(graph, node, &|n| n.queue_capacity = *capacity),
+        Action::RemoveNode { node } => {
+            let before: Vec<NodeId> = graph.before(node).cloned().collect();
+            let after: Vec<NodeId> = graph.after(node).cloned().collect();
+            graph.nodes.retain(|n| n.id != *node);
+            graph.edges.retain(|(from, to)| from != node && to != node);
+            for from in &before {
+                graph.edges.extend(after.iter().map(|to| (from.clone(), to.clone())));
+            }
+        }
+        Action::InsertNode { id, node_type, after, .. } => {
+            let followers: Vec<NodeId> = after.iter().flat_map(|n| graph.after(n)).cloned().collect();
+            graph.edges.retain(|(from, _)| !after.contains(from));
+            graph.edges.extend(after.iter().map(|from| (from.clone(), id.clone())));
+            graph.edges.extend(followers.into_iter().map(|to| (id.clone(), to)));
+            graph.nodes.push(NodeSpec { node_type: node_type.clone(), ..node(id) });
+        }
+    }
+}
+
+/// A judge that is a closure.
+pub struct Plain<F> {
+    pub id: PluginId,
+    pub on_failure: OnFailure,
+    pub takes: Duration,
+    pub says: F,
+}
+
+impl<F: Send + Sync> Judge for Plain<F> {
+    fn id(&self) -> &PluginId {
+        &self.id
+    }
+
+    fn on_failure(&self) -> OnFailure {
+        self.on_failure
+    }
+}
+
+pub fn plain<F>(name: &str, says: F) -> Plain<F> {
+    Plain { id: id(name), on_failure: OnFailure::Closed, takes: Duration::ZERO, says }
+}
+
+fn judged<T>(said: Result<T, String>) -> Result<Judged<T>, JudgeError> {
+    said.map(|said| Judged { said, cost: Cost::default() }).map_err(JudgeError)
+}
+
+#[async_trait]
+impl<F: Fn(&Sight) -> Result<Vec<Finding>, String> + Send + Sync> Heuristic for Plain<F> {
+    async fn assess(&self, sight: &Sight) -> Result<Judged<Vec<Finding>>, JudgeError> {
+        judged((self.says)(sight))
+    }
+}
+
+#[async_trait]
+impl<F: Fn() -> Result<Vec<NodeType>, String> + Send + Sync> Catalog for Plain<F> {
+    async fn list(&self) -> Result<Judged<Vec<NodeType>>, JudgeError> {
+        judged((self.says)())
+    }
+}
+
+#[async_trait]
+impl<F: Fn(&Sight, &Situation) -> Result<Decided, String> + Send + Sync> Decider for Plain<F> {
+    async fn decide(&self, sight: &Sight, situation: &Situation) -> Result<Judged<Decided>, JudgeError> {
+        tokio::time::sleep(self.takes).await;
+        judged((self.says)(sight, situation))
+    }
+}
+
+#[async_trait]
+impl<F: Fn(&Proposal) -> Result<Verdict, String> + Send + Sync> Validator for Plain<F> {
+    async fn review(
+        &self,
+        _: &Sight,
+        proposal: &Proposal,
+        _: &str,
+        _: &Situation,
+    ) -> Result<Judged<Verdict>, JudgeError> {
+        judged((self.says)(proposal))
+    }
+}
+
+#[async_trait]
+impl<F: Fn(&Action, &GraphSpec) -> Result<Reversal, String> + Send + Sync> Reverser for Plain<F> {
+    async fn reverse(
+        &self,
+        action: &Action,
+        before: &GraphSpec,
+        _: &GraphSpec,
+    ) -> Result<Judged<Reversal>, JudgeError> {
+        judged((self.says)(action, before))
+    }
+}
+
+pub fn decider(
+    name: &str,
+    says: impl Fn(&Sight, &Situation) -> Result<Decided, String> + Send + Sync + 'static,
+) -> Arc<dyn Decider> {
+    Arc::new(plain(name, says))
+}
+
+/// Always wants this.
+pub fn wants(action: Action) -> Arc<dyn Decider> {
+    decider("wants", move |_, _| Ok(Decided::For(decision(action.clone()))))
+}
+
+/// Wants this after that long.
+pub fn wants_after(takes: Duration, action: Action) -> Arc<dyn Decider> {
+    let says = move |_: &Sight, _: &Situation| Ok(Decided::For(decision(action.clone())));
+    Arc::new(Plain { takes, ..plain("slow", says) })
+}
+
+pub fn validator(
+    name: &str,
+    says: impl Fn(&Proposal) -> Result<Verdict, String> + Send + Sync + 'static,
+) -> Arc<dyn Validator> {
+    Arc::new(plain(name, says))
+}
+
+pub fn decision(action: Action) -> Decision {
+    let reason = "it helps".into();
+    let proposal = Proposal { action, reason, confidence: None, rests_on: vec![] };
+    Decision { analysis: String::new(), issues: vec![], proposal }
+}
+
+pub fn because(code: &str) -> Reason {
+    Reason { code: code.into(), message: code.into(), hint: None, rests_on: vec![] }
+}
+
+pub fn finding(code: &str, target: Option<&str>) -> Finding {
+    Finding {
+        code: code.into(),
+        severity: Severity::Warning,
+        target: target.map(Into::into),
+        message: code.into(),
+        rests_on: vec![],
+    }
+}
+
+pub fn restart(node: &str) -> Action {
+    Action::RestartProcess { node: node.into() }
+}
+
+pub fn scale(node: &str, replicas: u32) -> Action {
+    Action::ScaleNode { node: node.into(), replicas }
+}
+
+#[derive(Default)]
+pub struct Memory {
+    pub log: Log,
+    pub fails_to_intend: Mutex<bool>,
+    pub actions: Mutex<Vec<ActionRecord>>,
+    pub ticks: Mutex<Vec<TickRecord>>,
+}
+
+#[async_trait]
+impl Journal for Memory {
+    async fn intend(&self, intent: &ActionRecord) -> Result<u64, JournalError> {
+        if *self.fails_to_intend.lock() {
+            return Err(JournalError("the disk is full".into()));
+        }
+        let mut actions = self.actions.lock();
+        let id = actions.len() as u64 + 1;
+        self.log.lock().push(format!("intend {id}"));
+        actions.push(ActionRecord { id, ..intent.clone() });
+        Ok(id)
+    }
+
+    async fn conclude(&self, action: &ActionRecord) -> Result<(), JournalError> {
+        self.log.lock().push(format!("conclude {} {}", action.id, action.outcome.name()));
+        self.actions.lock()[action.id as usize - 1] = action.clone();
+        Ok(())
+    }
+
+    async fn tick(&self, record: &TickRecord) -> Result<(), JournalError> {
+        self.ticks.lock().push(record.clone());
+        Ok(())
+    }
+
+    async fn undoable(&self, _: &str, count: usize) -> Result<Vec<ActionRecord>, JournalError> {
+        let undone = |action: &&ActionRecord| {
+            action.undoes.is_none()
+                && action.after.is_some()
+                && !matches!(action.outcome, Outcome::RolledBack | Outcome::Failed)
+        };
+        Ok(self.actions.lock().iter().rev().filter(undone).take(count).cloned().collect())
+    }
+}
+
+/// The panel that judges now.
+pub struct Switchboard(pub Mutex<Option<Arc<Panel>>>);
+
+impl ports::Judges for Switchboard {
+    fn panel(&self, _: &str) -> Option<Arc<Panel>> {
+        self.0.lock().clone()
+    }
+}
+
+#[derive(Default)]
+pub struct Told {
+    pub ticks: Mutex<Vec<(Instant, Ending)>>,
+    pub concluded: Mutex<Vec<(u64, Outcome)>>,
+}
+
+impl Listener for Told {
+    fn tick(&self, record: &TickRecord) {
+        self.ticks.lock().push((Instant::now(), record.ending));
+    }
+
+    fn concluded(&self, action: &ActionRecord, outcome: Outcome) {
+        self.concluded.lock().push((action.id, outcome));
+    }
+}
+
+pub fn rules() -> Rules {
+    Rules {
+        enabled: true,
+        mutation: MutationPolicy::Full,
+        max_latency_ms: None,
+        min_throughput: None,
+        protected: vec![],
+        cooldown_ms: 5_000,
+        max_actions: 5,
+        window_ms: 60_000,
+        history: 30,
+    }
+}
+
+/// A session with everything around it.
+pub struct Rig {
+    pub plane: Arc<Plane>,
+    pub judges: Arc<Switchboard>,
+    pub journal: Arc<Memory>,
+    pub told: Arc<Told>,
+    pub log: Log,
+    /// What the one heuristic finds.
+    pub trouble: Arc<Mutex<Vec<Finding>>>,
+    pub controller: Arc<Controller>,
+}
+
+impl Rig {
+    /// A session whose heuristic finds `slow` at b, judged by this panel.
+    pub fn new(set_up: impl FnOnce(&mut Panel)) -> Self {
+        let log = Log::default();
+        let plane = Arc::new(Plane::new(Arc::clone(&log)));
+        let journal = Arc::new(Memory { log: Arc::clone(&log), ..Memory::default() });
+        let told = Arc::new(Told::default());
+        let judges = Arc::new(Switchboard(Mutex::new(None)));
+        let controller = Arc::new(Controller::new(
+            plane.clone(),
+            judges.clone(),
+            journal.clone(),
+            Arc::new(SystemClock),
+            told.clone(),
+            Options::default(),
+        ));
+        let trouble = Arc::new(Mutex::new(vec![finding("slow", Some("b"))]));
+        let rig = Self { plane, judges, journal, told, log, trouble, controller };
+        rig.publish(1, set_up);
+        rig
+    }
+
+    /// Another generation.
+    pub fn publish(&self, generation: u64, set_up: impl FnOnce(&mut Panel)) {
+        let mut panel = self.panel(generation);
+        set_up(&mut panel);
+        *self.judges.0.lock() = Some(Arc::new(panel));
+    }
+
+    fn panel(&self, generation: u64) -> Panel {
+        let trouble = Arc::clone(&self.trouble);
+        Panel {
+            generation,
+            policy: "p".into(),
+            rules: rules(),
+            heuristics: vec![Arc::new(plain("finds", move |_: &Sight| Ok(trouble.lock().clone())))],
+            catalogs: vec![],
+            deciders: vec![wants(restart("b"))],
+            validators: vec![],
+            reversers: vec![],
+        }
+    }
+
+    pub async fn tick(&self) -> TickRecord {
+        self.controller.tick().await
+    }
+
+    /// A tick after this many seconds.
+    pub async fn tick_in(&self, seconds: u64) -> TickRecord {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        self.tick().await
+    }
+
+    /// One tick a second, this many times.
+    pub async fn ticks(&self, count: usize) -> Vec<TickRecord> {
+        let mut records = vec![];
+        for _ in 0..count {
+            records.push(self.tick_in(1).await);
+        }
+        records
+    }
+
+    pub fn finds(&self, findings: Vec<Finding>) {
+        *self.trouble.lock() = findings;
+    }
+
+    pub fn applied(&self) -> Vec<Action> {
+        self.plane.view.lock().applied.iter().map(|(action, _)| action.clone()).collect()
+    }
+
+    pub fn outcome(&self, id: u64) -> Outcome {
+        self.journal.actions.lock()[id as usize - 1].outcome
+    }
+
+    pub fn note(&self, id: u64) -> String {
+        self.journal.actions.lock()[id as usize - 1].note.clone().unwrap_or_default()
+    }
+}
+
+/// The gate that held.
+pub fn gate(record: &TickRecord) -> &str {
+    &record.gate.as_ref().expect("a gate held").gate
+}
+
+/// The codes of every no.
+pub fn refusals(record: &TickRecord) -> Vec<&str> {
+    record
+        .verdicts
+        .iter()
+        .filter_map(|verdict| match &verdict.verdict {
+            Verdict::Deny(reason) => Some(reason.code.as_str()),
+            _ => None,
+        })
+        .collect()
+}

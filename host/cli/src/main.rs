@@ -4,10 +4,12 @@ mod args;
 mod assembly;
 mod commands;
 mod control_socket;
+mod demo;
 mod exit;
 mod narrator;
 mod report;
 mod state_dir;
+mod summary;
 mod wasm_nodes;
 
 use std::process::ExitCode;

@@ -8,7 +8,7 @@ use flyball_control::ports::Listener;
 use flyball_model::{Account, ActionRecord, Ending, Outcome, PluginKind, TickRecord, UnixMillis};
 use parking_lot::Mutex;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A long run has more eventful ticks than a document can hold: the newest of each session are kept whole, the others
@@ -62,12 +62,12 @@ pub(crate) struct GenerationReport {
 }
 
 /// One plugin.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct PluginReport {
     pub(crate) name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) kind: Option<PluginKind>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) version: Option<String>,
     /// Where it is from: a file, or `first-party`.
     pub(crate) from: String,
@@ -76,17 +76,17 @@ pub(crate) struct PluginReport {
     /// SHA-256 of what should run.
     pub(crate) desired: String,
     /// SHA-256 of what runs.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) running: Option<String>,
     /// Why what should run does not.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
     pub(crate) calls: u64,
     pub(crate) errors: u64,
     /// Wall time of a call, host calls included; none without calls.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) p50_us: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) p99_us: Option<f64>,
 }
 
@@ -137,6 +137,11 @@ struct Kept {
 }
 
 impl Recorder {
+    /// The session's actions so far, oldest first, with their outcomes so far.
+    pub(crate) fn actions(&self, session: &str) -> Vec<ActionRecord> {
+        self.0.lock().get(session).map(|kept| kept.actions.clone()).unwrap_or_default()
+    }
+
     /// What was kept of one session.
     pub(crate) fn session(&self, name: &str, manifest: &str, account: Account) -> SessionReport {
         let kept = self.0.lock().get(name).cloned().unwrap_or_default();

@@ -25,6 +25,11 @@ impl StateDir {
         }
     }
 
+    /// This very one.
+    pub(crate) fn at(dir: PathBuf) -> Self {
+        Self(dir)
+    }
+
     /// Makes it, for this user only.
     pub(crate) fn make(&self) -> Result<()> {
         let cannot = || format!("cannot make the state directory {}; name another with --state DIR", self.0.display());

@@ -1,0 +1,283 @@
+//! Puts a host together: library, journal, pipelines, controllers, control socket; and takes it apart again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use async_trait::async_trait;
+use flyball_control::ports::{Clock, Judges, Listener, SystemClock};
+use flyball_control::{Controller, Options};
+use flyball_documents::{Source, locate, read_manifest};
+use flyball_engine::{Engine, EngineOptions, Library, LibraryOptions, PolicySource, Reload};
+use flyball_model::{Account, Manifest, UnixMillis};
+use flyball_pipeline::{BuiltinChild, Parts, Pipeline};
+use flyball_store::Store;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::args::Judging;
+use crate::control_socket::{Answers, ControlSocket, Request};
+use crate::exit::Failure;
+use crate::narrator::{Both, Narrator};
+use crate::report::{PluginReport, Recorder, ReloadReport, Report};
+use crate::state_dir::StateDir;
+use crate::wasm_nodes::LibraryNodes;
+
+/// The policy of whoever names none.
+pub(crate) const DEFAULT_POLICY: &str = include_str!("../../../policies/default.yaml");
+
+/// What a host is made of.
+pub(crate) struct Plan {
+    pub(crate) manifests: Vec<PathBuf>,
+    pub(crate) judging: Judging,
+    pub(crate) state: StateDir,
+    pub(crate) dead_letters: PathBuf,
+    /// How long what is on its way may take to arrive at the end.
+    pub(crate) drain: Duration,
+    pub(crate) narrator: Arc<Narrator>,
+}
+
+/// A host that runs.
+pub(crate) struct Host {
+    pub(crate) sessions: Vec<Session>,
+    pub(crate) library: Arc<Library>,
+    pub(crate) recorder: Arc<Recorder>,
+    store: Arc<Store>,
+    run: u64,
+    started: UnixMillis,
+    stop: watch::Sender<bool>,
+    telling_reloads: JoinHandle<()>,
+    _socket: ControlSocket,
+}
+
+/// One pipeline under control.
+pub(crate) struct Session {
+    pub(crate) name: String,
+    pub(crate) manifest: PathBuf,
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) controller: Arc<Controller>,
+    controlling: JoinHandle<()>,
+}
+
+/// The plugins and policies that a run with these arguments judges by.
+pub(crate) fn open_library(judging: &Judging, state: &StateDir) -> Result<Arc<Library>, Failure> {
+    let engine = Engine::new(EngineOptions { cache_dir: Some(state.compiled()), ..EngineOptions::default() })
+        .context("cannot start the WebAssembly engine")?;
+    let policies = match &judging.policy {
+        Some(dir) => PolicySource::Dir(dir.clone()),
+        None => PolicySource::Text(vec![Source::new("built-in policy", DEFAULT_POLICY)]),
+    };
+    let first_party =
+        flyball_first_party::ALL.iter().map(|plugin| (plugin.name.to_owned(), plugin.wasm.into())).collect();
+    let options = LibraryOptions { engine, first_party, plugins_dir: judging.plugins.clone(), policies };
+    Library::open(options).map_err(|fault| match fault {
+        flyball_engine::OpenError::Documents(faults) => Failure::Documents(faults),
+        other => Failure::Failed(other.into()),
+    })
+}
+
+/// Reads a manifest whole: as a document, and as a pipeline of nodes that exist.
+pub(crate) fn open_manifest(file: &Path, library: &Arc<Library>) -> Result<Manifest, Failure> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let source = Source::new(file.display().to_string(), text);
+    let manifest = read_manifest(&source)?;
+    let problems = flyball_pipeline::check(&manifest, &LibraryNodes(library.clone()));
+    if problems.is_empty() { Ok(manifest) } else { Err(locate(&source, problems).into()) }
+}
+
+impl Host {
+    /// Starts everything, or nothing.
+    pub(crate) async fn start(plan: Plan) -> Result<Self, Failure> {
+        plan.state.make()?;
+        let library = open_library(&plan.judging, &plan.state)?;
+        let mut manifests = Vec::new();
+        for file in &plan.manifests {
+            let manifest = open_manifest(file, &library)?;
+            if manifests.iter().any(|(_, other): &(_, Manifest)| other.name == manifest.name) {
+                return Err(anyhow!(
+                    "{}: another manifest's session is called {:?} too; give each its own `name`",
+                    file.display(),
+                    manifest.name
+                )
+                .into());
+            }
+            manifests.push((file.clone(), manifest));
+        }
+
+        let store = Arc::new(Store::open(plan.state.path()).context("cannot open the journal")?);
+        let run = store.begin_run().await.context("cannot write to the journal")?;
+        let recorder = Arc::new(Recorder::default());
+        let (stop, stopped) = watch::channel(false);
+        let mut sessions = Vec::new();
+        for (file, manifest) in manifests {
+            let listener: Arc<dyn Listener> = Arc::new(Both(recorder.clone(), plan.narrator.clone()));
+            sessions.push(start_session(file, manifest, &plan, &library, &store, listener, stopped.clone())?);
+        }
+        let answers = Arc::new(Operator {
+            library: library.clone(),
+            controllers: sessions.iter().map(|one| (one.name.clone(), one.controller.clone())).collect(),
+        });
+        let socket = ControlSocket::open(plan.state.socket(), answers)?;
+        library.watch().context("cannot watch the policies and plugins")?;
+        let telling_reloads = tokio::spawn(tell_reloads(library.clone(), plan.narrator.clone()));
+        Ok(Self {
+            sessions,
+            library,
+            recorder,
+            store,
+            run,
+            started: SystemClock.now(),
+            stop,
+            telling_reloads,
+            _socket: socket,
+        })
+    }
+
+    /// When every source has ended and every item has arrived. Never, when a source has no end.
+    pub(crate) async fn finished(&self) {
+        futures::future::join_all(self.sessions.iter().map(|session| session.pipeline.finished())).await;
+    }
+
+    /// Lets the items on their way arrive, under control as before, but no longer than `drain`; then stops everything.
+    pub(crate) async fn stop(self, drain: Duration) -> Report {
+        let draining = self.sessions.iter().map(|session| session.pipeline.shutdown(drain));
+        futures::future::join_all(draining).await;
+        // Whoever listens for it may be gone already.
+        let _ = self.stop.send(true);
+        let mut reports = Vec::new();
+        for session in self.sessions {
+            if let Err(fault) = session.controlling.await {
+                tracing::error!(%fault, session = session.name, "the controller broke off");
+            }
+            reports.push(self.recorder.session(
+                &session.name,
+                &session.manifest.display().to_string(),
+                session.pipeline.account(),
+            ));
+        }
+        self.telling_reloads.abort();
+        if let Err(fault) = self.store.end_run(self.run).await {
+            tracing::error!(%fault, "the journal does not know that the run ended");
+        }
+        Report {
+            version: 1,
+            program: concat!("flyball ", env!("CARGO_PKG_VERSION")).to_owned(),
+            started: self.started,
+            ended: SystemClock.now(),
+            sessions: reports,
+            plugins: plugin_reports(&self.library),
+            reloads: self.library.reloads().iter().map(reload_report).collect(),
+        }
+    }
+
+    /// What became of all items of all sessions so far.
+    pub(crate) fn accounts(&self) -> Vec<Account> {
+        self.sessions.iter().map(|session| session.pipeline.account()).collect()
+    }
+}
+
+#[allow(clippy::too_many_arguments, reason = "a session stands in the middle of the house")]
+fn start_session(
+    file: PathBuf,
+    manifest: Manifest,
+    plan: &Plan,
+    library: &Arc<Library>,
+    store: &Arc<Store>,
+    listener: Arc<dyn Listener>,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<Session, Failure> {
+    let parts = Parts {
+        wasm: Arc::new(LibraryNodes(library.clone())),
+        builtin_child: this_program_as_a_node()?,
+        dead_letters: Some(plan.dead_letters.clone()),
+    };
+    let pipeline = Pipeline::start(&manifest, parts)
+        .map_err(|problems| {
+            let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            anyhow!("{} cannot start: {}", file.display(), problems.join("; "))
+        })?;
+    library.register(&manifest.name, manifest.controller.clone());
+    let options = Options {
+        interval: Duration::from_millis(manifest.controller.observation_interval_ms),
+        ..Options::default()
+    };
+    let controller = Arc::new(Controller::new(
+        pipeline.clone(),
+        library.clone() as Arc<dyn Judges>,
+        store.clone(),
+        Arc::new(SystemClock),
+        listener,
+        options,
+    ));
+    let controlling = tokio::spawn({
+        let controller = controller.clone();
+        async move {
+            controller
+                .run(async move {
+                    // A sender that is gone means that the host is.
+                    let _ = stopped.wait_for(|stop| *stop).await;
+                })
+                .await;
+        }
+    });
+    Ok(Session { name: manifest.name, manifest: file, pipeline, controller, controlling })
+}
+
+/// Built-in node types run under `multiprocess` as this very program.
+fn this_program_as_a_node() -> Result<BuiltinChild> {
+    let program = std::env::current_exe().context("cannot find this program, which multiprocess nodes run")?;
+    Ok(BuiltinChild { program, args: vec!["node".to_owned()] })
+}
+
+async fn tell_reloads(library: Arc<Library>, narrator: Arc<Narrator>) {
+    let mut reloads = library.subscribe();
+    while let Ok(reload) = reloads.recv().await {
+        narrator.reload(&reload_report(&reload));
+    }
+}
+
+pub(crate) fn reload_report(reload: &Reload) -> ReloadReport {
+    todo!()
+}
+
+/// Every plugin, with what its calls cost.
+pub(crate) fn plugin_reports(library: &Library) -> Vec<PluginReport> {
+    todo!()
+}
+
+/// Answers whoever asks over the control socket.
+struct Operator {
+    library: Arc<Library>,
+    controllers: Vec<(String, Arc<Controller>)>,
+}
+
+impl Operator {
+    fn controller(&self, session: Option<&str>) -> Result<&Controller, String> {
+        let names: Vec<_> = self.controllers.iter().map(|(name, _)| name.as_str()).collect();
+        match (session, self.controllers.as_slice()) {
+            (None, [(_, only)]) => Ok(only),
+            (None, _) => Err(format!("name one of the sessions with --session: {}", names.join(", "))),
+            (Some(name), all) => all
+                .iter()
+                .find(|(have, _)| have == name)
+                .map(|(_, controller)| controller.as_ref())
+                .ok_or_else(|| format!("no session is called {name:?}; there are: {}", names.join(", "))),
+        }
+    }
+}
+
+#[async_trait]
+impl Answers for Operator {
+    async fn answer(&self, request: Request) -> Result<Value, String> {
+        match request {
+            Request::Plugins => serde_json::to_value(plugin_reports(&self.library)).map_err(|fault| fault.to_string()),
+            Request::Rollback { session, count } => {
+                let controller = self.controller(session.as_deref())?;
+                let undone = controller.rollback(count as usize).await.map_err(|fault| fault.to_string())?;
+                Ok(json!(undone))
+            }
+        }
+    }
+}

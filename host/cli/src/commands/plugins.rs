@@ -1,0 +1,60 @@
+use anyhow::Context;
+
+use crate::args::{Places, PluginsOptions};
+use crate::assembly::{open_library, plugin_reports};
+use crate::control_socket::{Request, ask};
+use crate::exit::Failure;
+use crate::narrator::tame;
+use crate::report::PluginReport;
+use crate::state_dir::StateDir;
+
+pub(crate) fn run(places: &Places, options: &PluginsOptions) -> Result<(), Failure> {
+    let state = StateDir::of(places)?;
+    let own_directories = options.judging.policy.is_some() || options.judging.plugins.is_some();
+    let running = if own_directories { None } else { ask(&state.socket(), &Request::Plugins)? };
+    let hosted = running.is_some();
+    let plugins: Vec<PluginReport> = match running {
+        Some(answer) => serde_json::from_value(answer).context("the host's answer is not a list of plugins")?,
+        None => {
+            state.make()?;
+            plugin_reports(&open_library(&options.judging, &state)?)
+        }
+    };
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&plugins).context("cannot write the plugins")?);
+        return Ok(());
+    }
+    println!("{}", table(&plugins));
+    if !hosted {
+        println!("\nno host runs with this state directory: these are the plugins that `flyball run` would use");
+    }
+    Ok(())
+}
+
+fn table(plugins: &[PluginReport]) -> String {
+    let mut lines = vec![format!(
+        "{:<22} {:<10} {:<8} {:<14} {:<10} {:>8} {:>10} {:>10}  {}",
+        "PLUGIN", "KIND", "VERSION", "DIGEST", "STATE", "CALLS", "P50 µs", "P99 µs", "FROM"
+    )];
+    for plugin in plugins {
+        let micros = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
+        let digest = plugin.running.as_deref().unwrap_or(&plugin.desired);
+        lines.push(format!(
+            "{:<22} {:<10} {:<8} {:<14} {:<10} {:>8} {:>10} {:>10}  {}",
+            tame(&plugin.name),
+            plugin.kind.map_or("-", |kind| kind.name()),
+            plugin.version.as_deref().map_or_else(|| "-".to_owned(), tame),
+            digest.get(..12).unwrap_or("-"),
+            plugin.state,
+            plugin.calls,
+            micros(plugin.p50_us),
+            micros(plugin.p99_us),
+            plugin.from
+        ));
+        if let Some(error) = &plugin.error {
+            lines.push(format!("  desired {}: {}", plugin.desired.get(..12).unwrap_or("-"), tame(error)));
+        }
+    }
+    lines.join("\n")
+}
+

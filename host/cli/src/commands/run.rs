@@ -1,0 +1,110 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::{Places, RunOptions};
+use crate::assembly::{Host, Plan};
+use crate::exit::Failure;
+use crate::narrator::{Form, Narrator};
+use crate::state_dir::StateDir;
+use crate::summary;
+
+pub(crate) fn run(places: &Places, options: &RunOptions) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the host's runtime")?;
+    let state = StateDir::of(places)?;
+    let progress = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
+    let form = if options.json { Form::Json } else { Form::People };
+    let narrator = Arc::new(Narrator::new(form, progress.clone()));
+    let plan = Plan {
+        manifests: options.manifests.clone(),
+        judging: options.judging.clone(),
+        dead_letters: options.dead_letters.clone().unwrap_or_else(|| state.dead_letters()),
+        state,
+        drain: options.drain,
+        narrator: narrator.clone(),
+    };
+    let report = runtime.block_on(async {
+        let host = Host::start(plan).await?;
+        for session in &host.sessions {
+            for (node, address) in session.pipeline.addresses() {
+                narrator.say(&format!("{}: {node} takes items at http://{address}/items", session.name));
+            }
+        }
+        let showing = show_progress(&host, &progress);
+        tokio::select! {
+            () = host.finished() => tracing::info!("every source has ended"),
+            () = over(options.duration) => tracing::info!("the duration is over"),
+            () = asked_to_stop() => narrator.say("stopping; once more stops at once"),
+        }
+        let stopped = tokio::select! {
+            report = host.stop() => Ok(report),
+            () = asked_to_stop() => Err(anyhow::anyhow!("stopped at once, with items on their way")),
+        };
+        showing.abort();
+        Ok::<_, Failure>(stopped?)
+    })?;
+    if let Some(file) = &options.report {
+        report.write(file)?;
+    }
+    narrator.say(&summary::of_run(&report));
+    summary::balanced(&report)
+}
+
+async fn over(duration: Option<Duration>) {
+    match duration {
+        Some(duration) => tokio::time::sleep(duration).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ctrl-C, or the signal that service managers send.
+async fn asked_to_stop() {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                terminate.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}
+
+/// A line for each source that has an end, on a terminal only.
+fn show_progress(host: &Host, progress: &MultiProgress) -> tokio::task::JoinHandle<()> {
+    const WHOLE: u64 = 1000;
+    let style = ProgressStyle::with_template("{prefix} {bar:30} {percent:>3} % {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    let mut lines = Vec::new();
+    for session in &host.sessions {
+        for source in session.pipeline.progress().sources {
+            if source.fraction.is_some() {
+                let line = progress.add(ProgressBar::new(WHOLE).with_style(style.clone()));
+                line.set_prefix(format!("{} {}", session.name, source.node));
+                lines.push((session.pipeline.clone(), source.node, line));
+            }
+        }
+    }
+    tokio::spawn(async move {
+        let mut steps = tokio::time::interval(Duration::from_millis(200));
+        loop {
+            steps.tick().await;
+            for (pipeline, node, line) in &lines {
+                let progress = pipeline.progress();
+                let source = progress.sources.iter().find(|source| source.node == *node);
+                let fraction = source.and_then(|source| source.fraction).unwrap_or_default();
+                line.set_position((fraction.clamp(0.0, 1.0) * WHOLE as f64) as u64);
+                line.set_message(format!(
+                    "{} in, {} out, {} on their way",
+                    progress.account.accepted, progress.account.delivered, progress.account.in_flight
+                ));
+            }
+        }
+    })
+}

@@ -1,0 +1,243 @@
+//! Everything at once, for whoever wants to see it: a real pipeline under load, real faults, and judges that are
+//! replaced while they judge.
+
+mod faults;
+mod load;
+mod place;
+mod service;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use flyball_model::{ActionKind, ActionRecord, Outcome};
+use indicatif::MultiProgress;
+
+use crate::args::{DemoOptions, Judging};
+use crate::assembly::{Host, Plan, Session, plugin_reports};
+use crate::demo::faults::{Throttle, kill};
+use crate::demo::load::Load;
+use crate::demo::place::Place;
+use crate::demo::service::Service;
+use crate::exit::Failure;
+use crate::narrator::{Form, Narrator};
+use crate::report::Report;
+use crate::state_dir::StateDir;
+use crate::summary;
+
+/// What the pipeline carries without trouble, and what it does not.
+const USUAL_LOAD: u32 = 100;
+const HEAVY_LOAD: u32 = 320;
+
+/// How long a fault may take to be healed, or a replacement to be in force.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// What the demo saw of one fault.
+struct Healed {
+    fault: &'static str,
+    action: ActionRecord,
+    took: Duration,
+}
+
+pub(crate) async fn run(options: &DemoOptions) -> Result<(), Failure> {
+    let place = Place::make(options.dir.as_deref())?;
+    let form = if options.quiet { Form::Silent } else { Form::People };
+    let narrator = Arc::new(Narrator::new(form, MultiProgress::new()));
+    let service = Service::start().await?;
+    place.furnish(&format!("http://{}/", service.address))?;
+    let host = Host::start(Plan {
+        manifests: vec![place.manifest()],
+        judging: Judging { policy: Some(place.policies()), plugins: Some(place.plugins()) },
+        state: StateDir::at(place.state()),
+        dead_letters: place.dead_letters(),
+        drain: Duration::from_secs(15),
+        narrator: narrator.clone(),
+    })
+    .await?;
+    let played = play(&host, &place, &service, &narrator).await;
+    let report = host.stop().await;
+    report.write(&place.report())?;
+    let (healed, replaced) = played?;
+    println!("{}", screen(&healed, &replaced, &report, &place));
+    summary::balanced(&report)?;
+    Ok(())
+}
+
+async fn play(
+    host: &Host,
+    place: &Place,
+    service: &Service,
+    narrator: &Narrator,
+) -> Result<(Vec<Healed>, Vec<String>)> {
+    let session = host.sessions.first().context("the demo has no session")?;
+    let address = session.pipeline.addresses().get("feed").copied().context("the demo's source does not listen")?;
+    let load = Load::start(address, USUAL_LOAD);
+    narrator.say(&format!(
+        "A pipeline of eight nodes in three executors takes log lines at http://{address}/items, {USUAL_LOAD} a second."
+    ));
+    until("the pipeline is warm", || session.pipeline.account().delivered > 3 * u64::from(USUAL_LOAD)).await?;
+
+    let mut healed = Vec::new();
+    narrator.say("\n── Fault 1: the child process of no-bots is killed with SIGKILL.");
+    let watch = Watch::begin(host, session);
+    kill(only_child(session, "no-bots")?)?;
+    healed.push(watch.healed("no-bots killed", "no-bots", &[ActionKind::RestartProcess]).await?);
+
+    narrator.say("\n── Fault 2: the child process of words gets a tenth of its processor.");
+    let watch = Watch::begin(host, session);
+    let throttle =
+        Throttle::start(only_child(session, "words")?, Duration::from_millis(450), Duration::from_millis(30));
+    let switched = watch.healed("words slowed", "words", &[ActionKind::SwitchExecutor]).await;
+    throttle.stop().await;
+    healed.push(switched?);
+
+    narrator.say("\n── Half way: a policy and a plugin are replaced while they judge.");
+    let replaced = replace(host, place).await?;
+
+    narrator.say(&format!("\n── Fault 3: the load rises to {HEAVY_LOAD} a second; index can do 200."));
+    let watch = Watch::begin(host, session);
+    load.set_rate(HEAVY_LOAD);
+    let eased =
+        watch.healed("index flooded", "index", &[ActionKind::ScaleNode, ActionKind::AdjustBuffering]).await;
+    load.set_rate(USUAL_LOAD);
+    let eased = eased?;
+    in_force(&eased.action, &replaced)?;
+    healed.push(eased);
+
+    narrator.say("\n── Fault 4: the service that sentiment asks answers 429 to everything.");
+    let watch = Watch::begin(host, session);
+    service.limit();
+    healed.push(watch.healed("sentiment failing", "sentiment", &[ActionKind::BypassNode]).await?);
+
+    load.stop().await;
+    Ok((healed, replaced.lines))
+}
+
+/// Waits for the controller to heal one fault.
+struct Watch<'a> {
+    host: &'a Host,
+    session: &'a Session,
+    /// Actions before the fault do not count.
+    after: usize,
+    begun: Instant,
+}
+
+impl<'a> Watch<'a> {
+    fn begin(host: &'a Host, session: &'a Session) -> Self {
+        Self { host, session, after: host.recorder.actions(&session.name).len(), begun: Instant::now() }
+    }
+
+    /// Until an action of one of these kinds on this node has been verified by what was measured after it.
+    async fn healed(self, fault: &'static str, node: &str, kinds: &[ActionKind]) -> Result<Healed> {
+        let find = || {
+            self.host.recorder.actions(&self.session.name).into_iter().skip(self.after).find(|action| {
+                action.outcome == Outcome::Verified
+                    && kinds.contains(&action.proposal.action.kind())
+                    && action.proposal.action.target().is_some_and(|target| target == node)
+            })
+        };
+        until(&format!("{fault} is healed"), || find().is_some()).await?;
+        let action = find().context("the healing action is gone from the record")?;
+        Ok(Healed { fault, action, took: self.begun.elapsed() })
+    }
+}
+
+async fn until(what: &str, is_so: impl Fn() -> bool) -> Result<()> {
+    let waiting = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting)
+        .await
+        .map_err(|_| anyhow!("waited {} s in vain until {what}; the narration above tells why", PATIENCE.as_secs()))
+}
+
+fn only_child(session: &Session, node: &str) -> Result<u32> {
+    session.pipeline.worker_pids(node).first().copied().with_context(|| format!("{node} has no child process"))
+}
+
+/// What was put in force half way.
+struct Replaced {
+    lines: Vec<String>,
+    digest: String,
+    generation: u64,
+}
+
+/// A stricter threshold in the policy, and another build of a plugin; each is a file that is replaced by a rename.
+async fn replace(host: &Host, place: &Place) -> Result<Replaced> {
+    let before = host.library.generation();
+    let begun = Instant::now();
+    place.tighten_policy()?;
+    until("the new policy serves", || host.library.generation() > before).await?;
+    let policy_took = begun.elapsed();
+
+    let begun = Instant::now();
+    let before = host.library.generation();
+    let digest = place.replace_plugin()?;
+    until("the new plugin serves", || {
+        host.library.generation() > before
+            && plugin_reports(&host.library).iter().any(|plugin| plugin.running.as_ref() == Some(&digest))
+    })
+    .await?;
+    let generation = host.library.generation();
+    Ok(Replaced {
+        lines: vec![
+            format!("policy demo: queue_fill 0.8 → {}, in force after {} ms", place::TIGHTER_FILL, policy_took.as_millis()),
+            format!(
+                "plugin {}: {}…, in force after {} ms",
+                place::REPLACED_PLUGIN,
+                digest.get(..12).unwrap_or(&digest),
+                begun.elapsed().as_millis()
+            ),
+        ],
+        digest,
+        generation,
+    })
+}
+
+/// The action after the replacements must have been judged by what was put in force.
+fn in_force(action: &ActionRecord, replaced: &Replaced) -> Result<()> {
+    let by_plugin = action.judged_by.iter().any(|judge| judge.digest.as_ref() == replaced.digest);
+    let evidence = action.findings.iter().flat_map(|finding| &finding.rests_on);
+    let by_policy = evidence.filter_map(|evidence| evidence.limit).any(|limit| limit == place::TIGHTER_FILL);
+    match (by_plugin, by_policy, action.generation >= replaced.generation) {
+        (true, true, true) => Ok(()),
+        (plugin, policy, generation) => Err(anyhow!(
+            "action {} was not judged by what was put in force: new plugin {plugin}, new policy {policy}, new generation {generation}",
+            action.id
+        )),
+    }
+}
+
+fn screen(healed: &[Healed], replaced: &[String], report: &Report, place: &Place) -> String {
+    let mut lines = vec![String::new(), format!("{} of 4 faults healed, {} of 2 replacements in force", healed.len(), replaced.len())];
+    for one in healed {
+        lines.push(format!(
+            "  ✓ {:<18} {:<28} verified after {:.1} s",
+            one.fault,
+            one.action.proposal.action.to_string(),
+            one.took.as_secs_f64()
+        ));
+    }
+    lines.extend(replaced.iter().map(|line| format!("  ✓ {line}")));
+    for session in &report.sessions {
+        lines.push(format!("items: {}", summary::account_line(session)));
+    }
+    lines.push("plugins, slowest first:".to_owned());
+    let mut plugins: Vec<_> = report.plugins.iter().filter(|plugin| plugin.calls > 0).collect();
+    plugins.sort_by(|a, b| b.p99_us.partial_cmp(&a.p99_us).unwrap_or(std::cmp::Ordering::Equal));
+    for plugin in plugins {
+        lines.push(format!(
+            "  {:<20} {:>6} calls   p50 {:>7.1} µs   p99 {:>7.1} µs",
+            plugin.name,
+            plugin.calls,
+            plugin.p50_us.unwrap_or_default(),
+            plugin.p99_us.unwrap_or_default()
+        ));
+    }
+    lines.push(format!("its files: {}", place.root().display()));
+    lines.push("  pipeline.yaml, policies/, plugins/, report.json, out.jsonl, state/journal.db".to_owned());
+    lines.push(format!("  flyball journal --state {}", place.state().display()));
+    lines.join("\n")
+}

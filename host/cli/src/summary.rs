@@ -1,0 +1,82 @@
+//! What a person reads at the end of a run.
+
+use std::fmt::Write;
+
+use flyball_model::{ActionRecord, Outcome};
+
+use crate::exit::Failure;
+use crate::narrator::tame;
+use crate::report::{Report, SessionReport};
+
+/// A screen at most.
+pub(crate) fn of_run(report: &Report) -> String {
+    const ACTIONS_SHOWN: usize = 12;
+    let mut text = String::new();
+    for session in &report.sessions {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "\n{}: {}", session.name, account_line(session));
+        let _ = writeln!(text, "  ticks: {}", endings_line(session));
+        let left_out = session.actions.len().saturating_sub(ACTIONS_SHOWN);
+        if left_out > 0 {
+            let _ = writeln!(text, "  {left_out} earlier actions are in `flyball journal`");
+        }
+        for action in session.actions.iter().skip(left_out) {
+            let _ = writeln!(text, "  action {}", action_line(action));
+        }
+    }
+    let taken = report.reloads.iter().filter(|reload| reload.generation.is_some()).count();
+    let refused = report.reloads.iter().filter(|reload| !reload.errors.is_empty()).count();
+    if taken + refused > 0 {
+        let _ = writeln!(text, "reloads: {taken} taken, {refused} refused");
+    }
+    text.trim_end().to_owned()
+}
+
+/// `412 accepted = 400 delivered + 12 filtered + 0 dead-lettered + 0 in flight`
+pub(crate) fn account_line(session: &SessionReport) -> String {
+    let account = &session.account;
+    format!(
+        "{} accepted {} {} delivered + {} filtered + {} dead-lettered + {} in flight",
+        account.accepted,
+        if session.balanced { "=" } else { "≠" },
+        account.delivered,
+        account.filtered,
+        account.dead_lettered,
+        account.in_flight
+    )
+}
+
+fn endings_line(session: &SessionReport) -> String {
+    let mut endings: Vec<_> = session.endings.iter().map(|(ending, count)| format!("{count} {ending}")).collect();
+    if endings.is_empty() {
+        endings.push("none".to_owned());
+    }
+    endings.join(", ")
+}
+
+fn action_line(action: &ActionRecord) -> String {
+    format!(
+        "{}: {} — {}{}",
+        action.id,
+        tame(&action.proposal.action.to_string()),
+        action.outcome.name(),
+        match (&action.note, action.outcome) {
+            (Some(note), Outcome::Failed | Outcome::RollbackFailed | Outcome::Ineffective) => {
+                format!(" ({})", tame(note))
+            }
+            _ => String::new(),
+        }
+    )
+}
+
+/// A run in which an item disappeared has failed, whatever else it did.
+pub(crate) fn balanced(report: &Report) -> Result<(), Failure> {
+    match report.sessions.iter().find(|session| !session.balanced) {
+        None => Ok(()),
+        Some(session) => Err(Failure::Unbalanced(format!(
+            "{}'s item account does not balance: {}; please report this as a bug, with the report and the journal",
+            session.name,
+            account_line(session)
+        ))),
+    }
+}

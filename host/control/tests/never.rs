@@ -17,7 +17,11 @@ use support::*;
 const NAMES: [&str; 7] = ["a", "b", "c", "n", "m", "z", ""];
 
 fn name() -> impl Strategy<Value = String> {
-    select(&NAMES[..]).prop_map(str::to_owned)
+    prop_oneof![4 => select(&NAMES[..3]), 1 => select(&NAMES[3..])].prop_map(str::to_owned)
+}
+
+fn new_name() -> impl Strategy<Value = String> {
+    prop_oneof![4 => select(&["n", "m"][..]).prop_map(str::to_owned), 1 => name()]
 }
 
 fn executor() -> impl Strategy<Value = Executor> {
@@ -25,12 +29,12 @@ fn executor() -> impl Strategy<Value = Executor> {
 }
 
 fn any_action() -> impl Strategy<Value = Action> {
-    let types = || select(&["upper", "lower", "magic"][..]).prop_map(str::to_owned);
-    let names = || prop::collection::vec(name(), 0..3);
+    let types = || select(&["upper", "upper", "magic"][..]).prop_map(str::to_owned);
+    let names = || prop::collection::vec(name(), 0..2);
     prop_oneof![
-        Just(Action::NoOp),
-        (name(), types()).prop_map(|(node, node_type)| Action::ReplaceNode { node, node_type, config: None }),
-        (name(), types(), prop::option::of(executor()), names(), names()).prop_map(
+        1 => Just(Action::NoOp),
+        1 => (name(), types()).prop_map(|(node, node_type)| Action::ReplaceNode { node, node_type, config: None }),
+        3 => (new_name(), types(), prop::option::of(executor()), names(), names()).prop_map(
             |(id, node_type, executor, after, before)| Action::InsertNode {
                 id,
                 node_type,
@@ -40,13 +44,13 @@ fn any_action() -> impl Strategy<Value = Action> {
                 before
             }
         ),
-        name().prop_map(|node| Action::RemoveNode { node }),
-        name().prop_map(|node| Action::UpdateNodeConfig { node, patch: json!({"x": 1}) }),
-        (name(), any::<bool>()).prop_map(|(node, active)| Action::BypassNode { node, active }),
-        (name(), executor()).prop_map(|(node, to)| Action::SwitchExecutor { node, to }),
-        name().prop_map(|node| Action::RestartProcess { node }),
-        (name(), 0_u32..4).prop_map(|(node, replicas)| Action::ScaleNode { node, replicas }),
-        (name(), 0_u32..4).prop_map(|(node, capacity)| Action::AdjustBuffering { node, capacity }),
+        1 => name().prop_map(|node| Action::RemoveNode { node }),
+        1 => name().prop_map(|node| Action::UpdateNodeConfig { node, patch: json!({"x": 1}) }),
+        1 => (name(), any::<bool>()).prop_map(|(node, active)| Action::BypassNode { node, active }),
+        1 => (name(), executor()).prop_map(|(node, to)| Action::SwitchExecutor { node, to }),
+        1 => name().prop_map(|node| Action::RestartProcess { node }),
+        1 => (name(), 0_u32..4).prop_map(|(node, replicas)| Action::ScaleNode { node, replicas }),
+        1 => (name(), 0_u32..4).prop_map(|(node, capacity)| Action::AdjustBuffering { node, capacity }),
     ]
 }
 
@@ -63,7 +67,7 @@ fn any_decider() -> impl Strategy<Value = Says> {
         1 => Just(Says::Fails),
         1 => Just(Says::Panics),
         1 => Just(Says::Abstains),
-        8 => (any_action(), select(&[0_u64, 3][..]))
+        8 => (any_action(), select(&[0_u64, 0, 0, 3][..]))
             .prop_map(|(action, takes)| Says::Wants(action, Duration::from_secs(takes))),
     ]
 }
@@ -79,7 +83,7 @@ enum Ruling {
 
 fn any_verdict() -> impl Strategy<Value = Ruling> {
     prop_oneof![
-        6 => Just(Ruling::Allow),
+        12 => Just(Ruling::Allow),
         1 => Just(Ruling::Deny),
         1 => Just(Ruling::Ask),
         1 => Just(Ruling::Fail),
@@ -88,10 +92,14 @@ fn any_verdict() -> impl Strategy<Value = Ruling> {
 }
 
 fn policy() -> impl Strategy<Value = (MutationPolicy, Vec<String>)> {
-    let levels =
-        [MutationPolicy::ReadOnly, MutationPolicy::Heal, MutationPolicy::Optimize, MutationPolicy::Full];
+    let levels = prop_oneof![
+        1 => Just(MutationPolicy::ReadOnly),
+        2 => Just(MutationPolicy::Heal),
+        2 => Just(MutationPolicy::Optimize),
+        6 => Just(MutationPolicy::Full),
+    ];
     let protected = prop::collection::vec(select(&["a", "b", "n"][..]).prop_map(str::to_owned), 0..2);
-    (select(levels.to_vec()), protected)
+    (levels, protected)
 }
 
 #[derive(Debug, Clone)]
@@ -104,7 +112,7 @@ struct Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let deciders = prop::collection::vec(any_decider(), 0..3);
+    let deciders = prop::collection::vec(any_decider(), 1..4);
     let verdicts = prop::collection::vec(any_verdict(), 0..3);
     (policy(), prop::option::weighted(0.9, name()), deciders, verdicts, any::<bool>()).prop_map(
         |(policy, finds, deciders, verdicts, open)| Step { policy, finds, deciders, verdicts, open },

@@ -7,7 +7,15 @@ use std::{env, fs};
 const TARGET: &str = "wasm32-wasip2";
 
 /// Every plugin in `plugins/`, in the order of the alphabet.
-const PLUGINS: &[&str] = &["protected-nodes", "threshold-heuristic"];
+const PLUGINS: &[&str] = &[
+    "mutation-policy",
+    "no-oscillation",
+    "protected-nodes",
+    "standard-reverser",
+    "static-catalog",
+    "threshold-heuristic",
+    "tokenise",
+];
 
 fn main() -> ExitCode {
     match build() {

@@ -1,0 +1,150 @@
+//! One finding about one node, with all that the rules ask of it.
+
+use flyball_plugin::prelude::*;
+use flyball_plugin::{NodeSpec, Offer, SeenNode};
+
+use crate::RuleDecider;
+use crate::remedies::Remedy;
+
+pub(crate) struct Case<'a> {
+    pub(crate) rules: &'a RuleDecider,
+    pub(crate) finding: &'a Finding,
+    pub(crate) node: SeenNode<'a>,
+    pub(crate) spec: &'a NodeSpec,
+    pub(crate) now: &'a Observation<'a>,
+    pub(crate) past: &'a Window<'a>,
+    pub(crate) situation: &'a Situation,
+}
+
+impl<'a> Case<'a> {
+    /// What is said of the whole pipeline is taken up at its bottleneck. None: the node is not there any more.
+    pub(crate) fn of(
+        rules: &'a RuleDecider,
+        finding: &'a Finding,
+        now: &'a Observation<'a>,
+        past: &'a Window<'a>,
+        situation: &'a Situation,
+    ) -> Option<Self> {
+        let node = match &finding.target {
+            Some(id) => now.find(id)?,
+            None => now.bottleneck()?,
+        };
+        let id = node.id();
+        let spec = situation.graph.nodes.iter().find(|spec| spec.id == id)?;
+        Some(Self { rules, finding, node, spec, now, past, situation })
+    }
+
+    pub(crate) fn node_id(&self) -> &'a str {
+        &self.spec.id
+    }
+
+    pub(crate) fn read(&self, metric: Metric) -> Evidence {
+        Evidence::of_node(self.node_id(), metric, self.node.number(metric))
+    }
+
+    /// Errors that are more than a few.
+    pub(crate) fn errs(&self) -> bool {
+        self.node.error_fraction() > self.rules.error_fraction
+    }
+
+    /// The remedy, if the policy allows it and it did not fail before.
+    pub(crate) fn fits(&self, remedy: Remedy) -> Result<Remedy, String> {
+        let kind = remedy.action.kind();
+        let id = self.node_id();
+        if !self.situation.allowed.iter().any(|allowed| allowed.kind == kind) {
+            return Err(format!("{kind} is not allowed"));
+        }
+        if self.situation.constraints.protected.iter().any(|protected| protected == id) {
+            return Err("it is protected".to_owned());
+        }
+        let failed = self.recent(kind).find(|outcome| {
+            matches!(
+                outcome,
+                Outcome::Ineffective
+                    | Outcome::Worse
+                    | Outcome::Failed
+                    | Outcome::Rejected
+                    | Outcome::RolledBack
+                    | Outcome::RollbackFailed
+            )
+        });
+        match failed {
+            Some(outcome) => Err(format!("{kind} was tried and {}", became(outcome))),
+            None => Ok(remedy),
+        }
+    }
+
+    /// What became of the recent actions of this kind on this node, newest first.
+    pub(crate) fn recent(&self, kind: &str) -> impl Iterator<Item = Outcome> {
+        let (id, taken_at) = (self.node_id(), self.now.taken_at());
+        self.situation
+            .past
+            .iter()
+            .filter(move |past| (taken_at.saturating_sub(past.at) as f64) < self.rules.window_ms)
+            .filter(move |past| past.proposal.action.target() == Some(id) && past.proposal.action.kind() == kind)
+            .map(|past| past.outcome)
+    }
+
+    pub(crate) fn node_type(&self) -> Option<&'a NodeType> {
+        self.situation.node_types.iter().find(|offered| offered.name == self.spec.node_type)
+    }
+
+    /// The other executors of its type, fastest first, each with its speed against the present one's.
+    pub(crate) fn other_executors(&self) -> Vec<(Executor, Option<f64>)> {
+        let offers: &[Offer] = self.node_type().map(|node_type| node_type.offers.as_slice()).unwrap_or_default();
+        let present = offers.iter().find(|offer| offer.executor == self.spec.executor);
+        let present = present.and_then(|offer| offer.relative_speed);
+        let mut others: Vec<(Executor, Option<f64>)> = offers
+            .iter()
+            .filter(|offer| offer.executor != self.spec.executor)
+            .map(|offer| (offer.executor, offer.relative_speed.zip(present).map(|(other, own)| other / own)))
+            .collect();
+        others.sort_by(|one, other| other.1.unwrap_or(0.0).total_cmp(&one.1.unwrap_or(0.0)));
+        others
+    }
+
+    /// Another type that provides something that this one does, offered in the node's executor or another.
+    pub(crate) fn alternative(&self) -> Option<&'a NodeType> {
+        let own = self.node_type()?;
+        self.situation.node_types.iter().find(|other| {
+            other.name != own.name && !own.provides.is_empty() && own.provides.iter().all(|it| other.provides.contains(it))
+        })
+    }
+
+    /// Whether the pipeline stays right when items pass it unchanged: optional, or between two others and not on the
+    /// critical path.
+    pub(crate) fn dispensable(&self) -> Result<(), String> {
+        let id = self.node_id();
+        let edges = &self.situation.graph.edges;
+        let between = edges.iter().any(|(_, to)| to == id) && edges.iter().any(|(from, _)| from == id);
+        if !between {
+            return Err("it is at an end of the graph, where nothing can pass it".to_owned());
+        }
+        if self.spec.bypassed {
+            return Err("it is bypassed already".to_owned());
+        }
+        let path = self.now.critical_path();
+        if self.spec.optional || (!path.is_empty() && !path.contains(&self.node.index())) {
+            return Ok(());
+        }
+        Err("it is needed: on the critical path and not optional".to_owned())
+    }
+
+    /// Full because what follows it is full: the remedy belongs there.
+    pub(crate) fn held_up_by(&self) -> Option<&'a str> {
+        let followers = self.situation.graph.edges.iter().filter(|(from, _)| from == self.node_id());
+        followers
+            .map(|(_, to)| to.as_str())
+            .find(|to| self.now.find(to).is_some_and(|node| node.queue_fill() > 0.8))
+    }
+}
+
+fn became(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ineffective => "did not help",
+        Outcome::Worse => "made it worse",
+        Outcome::Rejected => "was refused",
+        Outcome::RolledBack | Outcome::RollbackFailed => "was undone",
+        _ => "failed",
+    }
+}

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// How a child is started. It inherits the host's environment and working directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChildCommand {
     /// The program: a path, or a name that is looked for in `PATH`.
     pub program: PathBuf,

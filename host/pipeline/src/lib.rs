@@ -1,1 +1,40 @@
-//! TBD
+//! The embedded data plane: a live graph of nodes, queues and executors that can be changed while it runs.
+//!
+//! [`check`] says what is wrong with a manifest, [`Pipeline::start`] runs it, and the `DataPlane` that a [`Pipeline`] is
+//! is what the loop watches and changes.
+//!
+//! # What always holds
+//!
+//! - Each item that a source takes in ends as exactly one of delivered, filtered or dead-lettered; until then it is in
+//!   flight. Copies, parts and gathered wholes share their items' tickets, and an item is settled with its last piece.
+//! - No action loses, doubles or (with `keep_order`) reorders items. Two things lie outside: a worker that is killed
+//!   while it delivers may have reached the world outside before it was asked again (a sink delivers at least once); and
+//!   what a node has not done when it is removed, because it is dead or too slow, passes unchanged.
+//! - A node whose worker died waits, with its items, until an action gives it a new one.
+//!
+//! # Numbers
+//!
+//! The time of an item in a node is its batch's time divided by the batch's items: what the node costs, however full the
+//! batches are. The wait in the queue is not in it. Windows begin anew when a node gets new workers by another
+//! specification or a restart, so that what is measured after an action is its effect.
+
+mod apply;
+mod check;
+mod intake;
+mod ledger;
+mod merge;
+mod mishaps;
+mod node;
+mod observe;
+mod piece;
+mod pipeline;
+mod pulse;
+mod queue;
+mod stock;
+mod topology;
+mod window;
+mod worker;
+
+pub use check::check;
+pub use pipeline::{Options, Parts, Pipeline, Progress, SourceProgress};
+pub use stock::BuiltinChild;

@@ -1,0 +1,125 @@
+//! The sources at work: each is asked for items as long as there is room for them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use flyball_nodes::{Item, Progress, Source, SourceError, Taken};
+use parking_lot::Mutex;
+use serde_json::Value;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::ledger::Ledger;
+use crate::node::Node;
+use crate::piece::Tickets;
+use crate::window::Sample;
+use crate::worker::bury;
+
+/// Items asked for at once.
+const BATCH: usize = 64;
+
+/// A source from outside.
+pub(crate) struct Intake {
+    pub(crate) node: Arc<Node>,
+    pub(crate) address: Option<SocketAddr>,
+    progress: Arc<Mutex<Progress>>,
+    stop: watch::Sender<bool>,
+    ended: watch::Receiver<bool>,
+}
+
+impl Intake {
+    pub(crate) fn begin(node: &Arc<Node>, ledger: &Arc<Ledger>, source: Box<dyn Source>) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let (end, ended) = watch::channel(false);
+        let address = source.address();
+        let progress = Arc::new(Mutex::new(source.progress()));
+        let pump = Pump {
+            node: Arc::clone(node),
+            ledger: Arc::clone(ledger),
+            source,
+            progress: Arc::clone(&progress),
+            stopped,
+        };
+        tokio::spawn(async move {
+            pump.run().await;
+            end.send_replace(true);
+        });
+        Self { node: Arc::clone(node), address, progress, stop, ended }
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        *self.progress.lock()
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        *self.ended.borrow()
+    }
+
+    /// Until it gives nothing more.
+    pub(crate) async fn ended(&self) {
+        let _ = self.ended.clone().wait_for(|ended| *ended).await;
+    }
+}
+
+struct Pump {
+    node: Arc<Node>,
+    ledger: Arc<Ledger>,
+    source: Box<dyn Source>,
+    progress: Arc<Mutex<Progress>>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Pump {
+    async fn run(mut self) {
+        let mut stopping = false;
+        loop {
+            let next = tokio::select! {
+                biased;
+                // A pipeline that is dropped stops its sources too.
+                _ = self.stopped.wait_for(|stop| *stop), if !stopping => None,
+                next = self.source.next(BATCH) => Some(next),
+            };
+            match next {
+                None => {
+                    stopping = true;
+                    self.source.stop();
+                }
+                Some(Ok(Some(taken))) => self.take_in(taken).await,
+                Some(Ok(None)) => break,
+                Some(Err(SourceError(error))) => {
+                    self.node.mishap(&error);
+                    self.node.broken.store(true, Ordering::Relaxed);
+                    break;
+                }
+            }
+        }
+        *self.progress.lock() = self.source.progress();
+    }
+
+    async fn take_in(&mut self, taken: Vec<Taken>) {
+        let mut pieces = Vec::with_capacity(taken.len());
+        let mut failed = 0;
+        let tickets = self.ledger.accept(taken.len());
+        for (taken, ticket) in taken.into_iter().zip(tickets) {
+            let tickets = Tickets::One(ticket);
+            match taken {
+                Ok(body) => pieces.push(self.node.piece(body, self.node.next_id(), tickets, 0)),
+                Err(unreadable) => {
+                    failed += 1;
+                    self.node.mishap(&unreadable.error);
+                    let item = Item { id: self.node.next_id(), body: Value::String(unreadable.text) };
+                    bury(&self.node, &item, &tickets, &unreadable.error);
+                }
+            }
+        }
+        *self.progress.lock() = self.source.progress();
+        let finished = pieces.len() as u64;
+        self.node.record(Instant::now(), Sample { finished, failed, ..Sample::default() });
+        self.node.emit(pieces).await;
+    }
+}

@@ -1,0 +1,366 @@
+//! The running pipeline from outside: starting it, watching it, ending it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flyball_control::ports::{ApplyError, DataPlane, PlaneError, Support};
+use flyball_model::{
+    Account, Action, ActionKind, GraphSpec, Manifest, NodeDeclaration, NodeId, NodeSpec, NodeType,
+    Observation, Problem,
+};
+use flyball_nodes::WasmNodes;
+use parking_lot::{Mutex, RwLock};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout};
+
+use crate::intake::Intake;
+use crate::ledger::Ledger;
+use crate::mishaps::Mishaps;
+use crate::node::{Node, Shared};
+use crate::stock::{BuiltinChild, Role, Stock, role};
+use crate::topology::Topology;
+use crate::window::Window;
+use crate::worker::{Tool, employ};
+use crate::{check::check, observe, pulse};
+
+/// What a pipeline is given beside its manifest.
+pub struct Parts {
+    /// Makes workers whose executor is wasm.
+    pub wasm: Arc<dyn WasmNodes>,
+    /// Runs built-in types as child processes.
+    pub builtin_child: BuiltinChild,
+    /// Where items go that failed for good: a line of JSON each, appended (`item`, `node`, `error`, `at`).
+    pub dead_letters: Option<PathBuf>,
+    /// Times and sizes.
+    pub options: Options,
+}
+
+/// Times and sizes of a pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// How far back observations look.
+    pub window: Duration,
+    /// Into how many slots the window is divided; it moves by one at a time.
+    pub slots: u32,
+    /// How long a worker that is to go may take to end what it has in hand; then it is killed and its items go back.
+    pub patience: Duration,
+    /// How long [`Pipeline::shutdown`] waits for what is on its way.
+    pub drain: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(5),
+            slots: 10,
+            patience: Duration::from_secs(5),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How far a pipeline is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Progress {
+    /// Of its items.
+    pub account: Account,
+    /// Of its sources.
+    pub sources: Vec<SourceProgress>,
+}
+
+/// How far a source is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SourceProgress {
+    /// Which.
+    pub node: NodeId,
+    /// Items given so far.
+    pub items: u64,
+    /// Items there will have been, where that is known.
+    pub total: Option<u64>,
+    /// From 0 to 1, for a source that has an end.
+    pub fraction: Option<f64>,
+    /// It gives nothing more.
+    pub ended: bool,
+}
+
+/// A running pipeline. It goes on until it is shut down or dropped, also when its sources have ended.
+pub struct Pipeline {
+    pub(crate) running: Arc<Running>,
+}
+
+pub(crate) struct Running {
+    session: Arc<str>,
+    pub(crate) keep_order: bool,
+    pub(crate) stock: Stock,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) shared: Arc<Shared>,
+    topology: RwLock<Arc<Topology>>,
+    intakes: Vec<Intake>,
+    pub(crate) options: Options,
+    /// One action at a time.
+    pub(crate) acting: tokio::sync::Mutex<()>,
+    pub(crate) ended: AtomicBool,
+    numbers: AtomicU64,
+    pulse: Mutex<Option<AbortHandle>>,
+}
+
+impl Pipeline {
+    /// Checks the manifest, makes every node, and lets the items in. To be called within a tokio runtime. When it does
+    /// not start, nothing of it is left running.
+    pub async fn start(manifest: Manifest, parts: Parts) -> Result<Arc<Self>, Vec<Problem>> {
+        let problems = check(&manifest, parts.wasm.as_ref());
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let Parts { wasm, builtin_child, dead_letters, options } = parts;
+        let mishaps = Mishaps::new(dead_letters.as_deref()).map_err(|error| {
+            let path = dead_letters.unwrap_or_default();
+            vec![Problem::new("", format!("dead letters cannot be written to {}: {error}", path.display()))]
+        })?;
+        let stock = Stock::new(wasm, builtin_child);
+        let ledger = Ledger::new(options.window / options.slots.max(2), options.slots as usize);
+        let shared = Arc::new(Shared { ids: AtomicU64::new(1), mishaps });
+        let mut running = Running {
+            session: manifest.name.as_str().into(),
+            keep_order: manifest.keep_order,
+            stock,
+            ledger,
+            shared,
+            topology: RwLock::new(Arc::new(Topology::new(Vec::new()))),
+            intakes: Vec::new(),
+            options,
+            acting: tokio::sync::Mutex::new(()),
+            ended: AtomicBool::new(false),
+            numbers: AtomicU64::new(0),
+            pulse: Mutex::new(None),
+        };
+        let (tools, sources) = running.made(&manifest)?;
+        running.link(&manifest);
+        for (node, tools) in running.topology().nodes.iter().zip(tools) {
+            node.staff(tools);
+        }
+        let topology = running.topology();
+        for (node, source) in sources {
+            if let Some(node) = topology.nodes.get(node) {
+                running.intakes.push(Intake::begin(node, &running.ledger, source));
+            }
+        }
+        let running = Arc::new(running);
+        *running.pulse.lock() = Some(pulse::begin(&running));
+        Ok(Arc::new(Self { running }))
+    }
+
+    /// What became of every item so far.
+    pub fn account(&self) -> Account {
+        self.running.ledger.account()
+    }
+
+    /// Items that ended without any outcome. Always 0: anything else is a bug of the data plane, and the account does
+    /// not balance then.
+    pub fn lost(&self) -> u64 {
+        self.running.ledger.lost()
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> Progress {
+        let sources = self.running.intakes.iter().map(|intake| {
+            let flyball_nodes::Progress { items, total, fraction } = intake.progress();
+            SourceProgress { node: intake.node.id(), items, total, fraction, ended: intake.has_ended() }
+        });
+        Progress { account: self.account(), sources: sources.collect() }
+    }
+
+    /// Until every source has ended and nothing is on its way any more.
+    pub async fn finished(&self) {
+        for intake in &self.running.intakes {
+            intake.ended().await;
+        }
+        self.running.ledger.empty().await;
+    }
+
+    /// Stops the sources, lets what is on its way arrive (for no longer than [`Options::drain`]), and stops the workers.
+    /// What has not arrived then stays in flight in the account.
+    pub async fn shutdown(&self) {
+        let _acting = self.running.acting.lock().await;
+        self.running.ended.store(true, Ordering::Release);
+        for intake in &self.running.intakes {
+            intake.stop();
+        }
+        let topology = self.running.topology();
+        topology.nodes.iter().for_each(|node| node.queue.set_hurry(true));
+        let _ = timeout(self.running.options.drain, self.finished()).await;
+        for node in &topology.nodes {
+            node.flood();
+        }
+        futures::future::join_all(topology.nodes.iter().map(|node| node.crew.dismiss(0, Duration::ZERO)))
+            .await;
+    }
+
+    /// The processes of a node's workers, those that still run.
+    pub fn worker_pids(&self, node: &str) -> Vec<u32> {
+        let mut pids = Vec::new();
+        if let Some(node) = self.running.topology().find(node) {
+            node.crew.each(|state| pids.extend(state.pid.filter(|_| !state.is_dead())));
+        }
+        pids
+    }
+
+    /// Where the sources listen that take items over the network.
+    pub fn addresses(&self) -> BTreeMap<NodeId, SocketAddr> {
+        let at = |intake: &Intake| Some((intake.node.id(), intake.address?));
+        self.running.intakes.iter().filter_map(at).collect()
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        if let Some(pulse) = self.running.pulse.lock().take() {
+            pulse.abort();
+        }
+        for intake in &self.running.intakes {
+            intake.stop();
+        }
+        for node in &self.running.topology().nodes {
+            node.flood();
+            node.crew.abandon();
+        }
+    }
+}
+
+type Made = (Vec<Vec<Tool>>, Vec<(usize, Box<dyn flyball_nodes::Source>)>);
+
+impl Running {
+    pub(crate) fn topology(&self) -> Arc<Topology> {
+        Arc::clone(&self.topology.read())
+    }
+
+    /// The graph as observations see it, made anew of these nodes.
+    pub(crate) fn show(&self, nodes: Vec<Arc<Node>>) {
+        *self.topology.write() = Arc::new(Topology::new(nodes));
+    }
+
+    pub(crate) fn node(&self, spec: NodeSpec, retries: u32) -> Arc<Node> {
+        let Options { window, slots, .. } = self.options;
+        let window = Window::new(Instant::now(), window / slots.max(2), slots as usize);
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let role = role(&spec.node_type);
+        Node::new(number, role, retries, spec, self.keep_order, window, Arc::clone(&self.shared))
+    }
+
+    /// Makes the workers and the sources of every node before anything runs.
+    fn made(&mut self, manifest: &Manifest) -> Result<Made, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let (mut nodes, mut tools, mut sources) = (Vec::new(), Vec::new(), Vec::new());
+        for (index, declared) in manifest.nodes.iter().enumerate() {
+            let spec = spec_of(declared);
+            let mut fault = |error| problems.push(Problem::new(format!("/nodes/{index}"), error));
+            if role(&spec.node_type) == Role::Source {
+                match self.stock.source(&spec) {
+                    Ok(source) => sources.push((index, source)),
+                    Err(error) => fault(error),
+                }
+                tools.push(Vec::new());
+            } else {
+                match self.stock.tools(&spec) {
+                    Ok(made) => tools.push(made),
+                    Err(error) => fault(error),
+                }
+            }
+            nodes.push(self.node(spec, declared.retries));
+        }
+        self.show(nodes);
+        if problems.is_empty() { Ok((tools, sources)) } else { Err(problems) }
+    }
+
+    fn link(&self, manifest: &Manifest) {
+        let topology = self.topology();
+        for node in &topology.nodes {
+            let id = node.id();
+            let edges = manifest.connections.iter().filter(|edge| edge.from == id);
+            node.lead_to(edges.filter_map(|edge| topology.find(&edge.to)).cloned().collect());
+        }
+        self.show(topology.nodes.clone());
+    }
+}
+
+impl Node {
+    pub(crate) fn staff(self: &Arc<Self>, tools: Vec<Tool>) {
+        for tool in tools {
+            self.crew.add(employ(self, tool));
+        }
+    }
+}
+
+fn spec_of(declared: &NodeDeclaration) -> NodeSpec {
+    NodeSpec {
+        id: declared.id.clone(),
+        node_type: declared.node_type.clone(),
+        executor: declared.executor,
+        config: Value::Object(declared.params.clone()),
+        replicas: declared.replicas,
+        queue_capacity: declared.queue_capacity,
+        bypassed: false,
+        optional: declared.optional,
+    }
+}
+
+#[async_trait]
+impl DataPlane for Pipeline {
+    fn session(&self) -> &str {
+        &self.running.session
+    }
+
+    async fn observe(&self) -> Result<Observation, PlaneError> {
+        let running = &self.running;
+        Ok(observe::observe(
+            &running.session,
+            &running.topology(),
+            &running.ledger,
+            &running.shared.mishaps,
+            running.options.window,
+        ))
+    }
+
+    fn graph(&self) -> GraphSpec {
+        self.running.topology().spec()
+    }
+
+    fn support(&self) -> Vec<Support> {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let Options { window, slots, .. } = self.running.options;
+        // A node's window begins anew with its new workers; of other changes the old window must pass first.
+        let (anew, passed) = (millis(window / slots.max(2) * 2), millis(window));
+        let settle = |kind| match kind {
+            ActionKind::NoOp => 0,
+            ActionKind::ReplaceNode
+            | ActionKind::UpdateNodeConfig
+            | ActionKind::BypassNode
+            | ActionKind::SwitchExecutor
+            | ActionKind::RestartProcess => anew,
+            ActionKind::InsertNode
+            | ActionKind::RemoveNode
+            | ActionKind::ScaleNode
+            | ActionKind::AdjustBuffering => passed,
+        };
+        ActionKind::ALL.map(|kind| Support { kind, settle_ms: settle(kind) }).to_vec()
+    }
+
+    fn node_types(&self) -> Vec<NodeType> {
+        self.running.stock.types()
+    }
+
+    async fn apply(&self, action: &Action) -> Result<(), ApplyError> {
+        let (running, action) = (Arc::clone(&self.running), action.clone());
+        // In a task of its own: a caller that gives up waiting must not leave an action half done.
+        tokio::spawn(async move { running.apply(action).await })
+            .await
+            .unwrap_or_else(|error| Err(ApplyError::Failed(format!("the action broke off: {error}"))))
+    }
+}

@@ -1,0 +1,225 @@
+//! The queue before a node, and the order behind it. Workers take batches; each batch gets a turn as it is taken, under
+//! the queue's lock. Where order is kept, what comes of the batches leaves in the order of their turns: a batch that is
+//! done early waits here, not in its worker, so the worker is free for a batch that another one gave back.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use flyball_nodes::Gathering;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::piece::{Batch, Piece};
+
+#[derive(Debug)]
+pub(crate) struct Queue {
+    held: Mutex<Held>,
+    /// Something to take, or a reason to look again.
+    work: Notify,
+    /// Room for more.
+    pub(crate) room: Notify,
+    keep_order: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Held {
+    waiting: VecDeque<Piece>,
+    /// Batches whose worker was stopped or died: taken before anything else.
+    returned: BTreeMap<u64, Batch>,
+    capacity: usize,
+    next_turn: u64,
+    /// Batches taken and not yet handed on whole.
+    out: usize,
+    /// The turn that may leave now; only where order is kept.
+    leaving: u64,
+    /// Somebody is handing that turn on.
+    handing: bool,
+    done: BTreeMap<u64, Vec<Piece>>,
+    /// Gathering nodes take what there is instead of waiting for more.
+    hurry: bool,
+}
+
+/// How a worker takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Taking {
+    /// At most this many.
+    pub(crate) most: usize,
+    /// Where order is kept: how many batches may be under way.
+    pub(crate) ahead: usize,
+    pub(crate) gathering: Option<Gathering>,
+}
+
+enum Look {
+    Batch(Batch),
+    Later,
+    At(Instant),
+}
+
+impl Held {
+    pub(crate) fn room(&self) -> usize {
+        self.capacity.saturating_sub(self.waiting.len())
+    }
+
+    pub(crate) fn push(&mut self, piece: Piece) {
+        self.waiting.push_back(piece);
+    }
+
+    fn look(&mut self, taking: Taking, keep_order: bool) -> Look {
+        if let Some((_, batch)) = self.returned.pop_first() {
+            return Look::Batch(batch);
+        }
+        let Some(oldest) = self.waiting.front() else { return Look::Later };
+        if keep_order && self.out >= taking.ahead {
+            return Look::Later;
+        }
+        let mut most = taking.most;
+        if let Some(gathering) = taking.gathering {
+            // A queue shorter than a gathering never holds a whole one.
+            most = gathering.size.clamp(1, self.capacity);
+            let due = oldest.tag.since + gathering.linger;
+            if self.waiting.len() < most && !self.hurry && Instant::now() < due {
+                return Look::At(due);
+            }
+        }
+        let turn = self.next_turn;
+        self.next_turn += 1;
+        self.out += 1;
+        let count = most.min(self.waiting.len());
+        Look::Batch(Batch::new(turn, self.waiting.drain(..count)))
+    }
+}
+
+impl Queue {
+    pub(crate) fn new(capacity: usize, keep_order: bool) -> Self {
+        let held = Held {
+            waiting: VecDeque::new(),
+            returned: BTreeMap::new(),
+            capacity,
+            next_turn: 0,
+            out: 0,
+            leaving: 0,
+            handing: false,
+            done: BTreeMap::new(),
+            hurry: false,
+        };
+        Self { held: Mutex::new(held), work: Notify::new(), room: Notify::new(), keep_order }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock()
+    }
+
+    /// Something was pushed: one worker is enough, it wakes the next if it leaves anything.
+    pub(crate) fn wake_one(&self) {
+        self.work.notify_one();
+    }
+
+    fn wake_all(&self) {
+        self.work.notify_waiters();
+        self.work.notify_one();
+    }
+
+    /// Waits for a batch. Safe to cancel: nothing is taken by a call that does not return.
+    pub(crate) async fn take(&self, taking: impl Fn() -> Taking) -> Batch {
+        loop {
+            let work = self.work.notified();
+            tokio::pin!(work);
+            work.as_mut().enable();
+            let taking = taking();
+            let (look, left) = {
+                let mut held = self.held.lock();
+                let look = held.look(taking, self.keep_order);
+                (look, !held.waiting.is_empty() || !held.returned.is_empty())
+            };
+            match look {
+                Look::Batch(batch) => {
+                    self.room.notify_waiters();
+                    if left {
+                        self.wake_one();
+                    }
+                    return batch;
+                }
+                Look::Later => work.await,
+                Look::At(due) => {
+                    let _ = tokio::time::timeout_at(due, work).await;
+                }
+            }
+        }
+    }
+
+    /// A batch whose worker could not finish it: it is taken next, in its own turn.
+    pub(crate) fn give_back(&self, batch: Batch) {
+        self.held.lock().returned.insert(batch.turn, batch);
+        self.wake_all();
+    }
+
+    /// A batch is done. Where order is not kept, the caller hands `out` on himself and then says `handed_on`.
+    pub(crate) fn done(&self, turn: u64, out: Vec<Piece>) {
+        self.held.lock().done.insert(turn, out);
+    }
+
+    /// What leaves now, where order is kept; the caller hands it on and then says `handed_on`.
+    pub(crate) fn next_out(&self) -> Option<Vec<Piece>> {
+        let mut held = self.held.lock();
+        if held.handing {
+            return None;
+        }
+        let turn = held.leaving;
+        let out = held.done.remove(&turn)?;
+        held.handing = true;
+        Some(out)
+    }
+
+    pub(crate) fn handed_on(&self) {
+        {
+            let mut held = self.held.lock();
+            held.out -= 1;
+            held.leaving += 1;
+            held.handing = false;
+        }
+        if self.keep_order {
+            self.wake_all();
+        }
+        self.room.notify_waiters();
+    }
+
+    pub(crate) const fn keeps_order(&self) -> bool {
+        self.keep_order
+    }
+
+    /// Items that wait, those given back included.
+    pub(crate) fn depth(&self) -> (usize, usize) {
+        let held = self.held.lock();
+        let returned: usize = held.returned.values().map(|batch| batch.items.len()).sum();
+        (held.waiting.len() + returned, held.capacity)
+    }
+
+    /// Never drops what waits: a queue that holds more takes nothing until it is below.
+    pub(crate) fn set_capacity(&self, capacity: usize) {
+        self.held.lock().capacity = capacity;
+        self.room.notify_waiters();
+        self.wake_all();
+    }
+
+    /// Whether gathering nodes take what there is.
+    pub(crate) fn set_hurry(&self, hurry: bool) {
+        self.held.lock().hurry = hurry;
+        self.wake_all();
+    }
+
+    /// Until nothing waits here and everything taken was handed on.
+    pub(crate) async fn idle(&self) {
+        loop {
+            let changed = self.room.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            {
+                let held = self.held.lock();
+                if held.waiting.is_empty() && held.returned.is_empty() && held.out == 0 {
+                    return;
+                }
+            }
+            changed.await;
+        }
+    }
+}

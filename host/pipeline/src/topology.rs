@@ -1,0 +1,85 @@
+//! The graph as an immutable whole: what observations are made of, replaced at every change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flyball_model::{GraphSpec, NodeId};
+
+use crate::node::Node;
+
+pub(crate) struct Topology {
+    pub(crate) nodes: Vec<Arc<Node>>,
+    pub(crate) ids: Arc<[Arc<str>]>,
+    pub(crate) types: Arc<[Arc<str>]>,
+    pub(crate) edges: Arc<[(u32, u32)]>,
+    /// Every node behind all that feed it.
+    pub(crate) order: Vec<usize>,
+}
+
+impl Topology {
+    pub(crate) fn new(nodes: Vec<Arc<Node>>) -> Self {
+        let number_of: BTreeMap<u64, u32> =
+            (0..).zip(&nodes).map(|(index, node)| (node.number, index)).collect();
+        let mut edges = Vec::new();
+        for (from, node) in (0..).zip(&nodes) {
+            edges.extend(
+                node.behind().iter().filter_map(|to| number_of.get(&to.number)).map(|to| (from, *to)),
+            );
+        }
+        let (ids, types) = nodes
+            .iter()
+            .map(|node| {
+                let spec = node.spec.lock();
+                (Arc::<str>::from(spec.id.as_str()), Arc::<str>::from(spec.node_type.as_str()))
+            })
+            .unzip::<_, _, Vec<_>, Vec<_>>();
+        let order = sorted(nodes.len(), &edges);
+        Self { nodes, ids: ids.into(), types: types.into(), edges: edges.into(), order }
+    }
+
+    pub(crate) fn find(&self, id: &str) -> Option<&Arc<Node>> {
+        self.ids.iter().position(|have| have.as_ref() == id).and_then(|index| self.nodes.get(index))
+    }
+
+    pub(crate) fn id(&self, index: u32) -> NodeId {
+        self.ids.get(index as usize).map(|id| id.as_ref().to_owned()).unwrap_or_default()
+    }
+
+    /// The nodes that lead to this one.
+    pub(crate) fn before(&self, node: &Node) -> Vec<Arc<Node>> {
+        let leads = |from: &&Arc<Node>| from.behind().iter().any(|to| to.number == node.number);
+        self.nodes.iter().filter(leads).cloned().collect()
+    }
+
+    pub(crate) fn spec(&self) -> GraphSpec {
+        GraphSpec {
+            nodes: self.nodes.iter().map(|node| node.spec.lock().clone()).collect(),
+            edges: self.edges.iter().map(|(from, to)| (self.id(*from), self.id(*to))).collect(),
+        }
+    }
+}
+
+/// Topological order; what is on a cycle is left out.
+pub(crate) fn sorted(count: usize, edges: &[(u32, u32)]) -> Vec<usize> {
+    let mut feeds = vec![0usize; count];
+    for (_, to) in edges {
+        if let Some(feeds) = feeds.get_mut(*to as usize) {
+            *feeds += 1;
+        }
+    }
+    let mut order: Vec<usize> = (0..count).filter(|node| feeds.get(*node) == Some(&0)).collect();
+    let mut next = 0;
+    while let Some(&node) = order.get(next) {
+        next += 1;
+        for (_, to) in edges.iter().filter(|(from, _)| *from as usize == node) {
+            let to = *to as usize;
+            if let Some(feeds) = feeds.get_mut(to) {
+                *feeds -= 1;
+                if *feeds == 0 {
+                    order.push(to);
+                }
+            }
+        }
+    }
+    order
+}

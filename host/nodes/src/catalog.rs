@@ -98,8 +98,8 @@ pub(crate) struct Definition {
     name: &'static str,
     summary: &'static str,
     provides: &'static str,
-    /// Whether a child process can do it too.
-    pure: bool,
+    /// How fast the host does it against a child process, where a child can do it too: only a pure transformation can.
+    beside_child: Option<f64>,
     pub(crate) schema: fn() -> Value,
     pub(crate) check: Make<()>,
     making: Making,
@@ -118,15 +118,14 @@ impl Definition {
         let at = |executor| NodeOffer { executor, relative_speed: None, relative_cost: None };
         match self.making {
             Making::Command => vec![at(Executor::Multiprocess)],
-            // A child costs a process and, for each item, two JSON lines: its measure is 1, the host's own is faster.
-            _ if self.pure => vec![
-                NodeOffer { executor: Executor::Native, relative_speed: Some(5.0), relative_cost: Some(1.0) },
-                NodeOffer {
-                    executor: Executor::Multiprocess,
-                    relative_speed: Some(1.0),
-                    relative_cost: Some(5.0),
-                },
-            ],
+            _ if let Some(speed) = self.beside_child => {
+                let at = |executor, speed| NodeOffer {
+                    executor,
+                    relative_speed: Some(speed),
+                    relative_cost: None,
+                };
+                vec![at(Executor::Native, speed), at(Executor::Multiprocess, 1.0)]
+            }
             _ => vec![at(Executor::Native)],
         }
     }
@@ -163,13 +162,13 @@ fn node<C: NodeConfig + 'static>(
     name: &'static str,
     summary: &'static str,
     provides: &'static str,
-    pure: bool,
+    beside_child: Option<f64>,
 ) -> Definition {
     Definition {
         name,
         summary,
         provides,
-        pure,
+        beside_child,
         schema: schema::<C>,
         check: Box::new(|config| read::<C>(config)?.build().map(drop)),
         making: Making::Native(Box::new(|config| read::<C>(config)?.build())),
@@ -185,7 +184,7 @@ fn from<C: SourceConfig + 'static>(
         name,
         summary,
         provides,
-        pure: false,
+        beside_child: None,
         schema: schema::<C>,
         check: Box::new(|config| read::<C>(config)?.check()),
         making: Making::Source(Box::new(|config| read::<C>(config)?.open())),
@@ -201,12 +200,18 @@ fn to<C: SinkConfig + 'static>(
         name,
         summary,
         provides,
-        pure: false,
+        beside_child: None,
         schema: schema::<C>,
         check: Box::new(|config| read::<C>(config)?.check()),
         making: Making::Sink(Box::new(|config| read::<C>(config)?.open())),
     }
 }
+
+/// Little work, so that a child's two JSON lines for each item are most of its cost: five times as much, and more.
+const PER_LINE: Option<f64> = Some(5.0);
+
+/// The lines cost nothing beside the work.
+const SAME: Option<f64> = Some(1.0);
 
 static DEFINITIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
     vec![
@@ -218,31 +223,31 @@ static DEFINITIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
             "replay-csv",
         ),
         from::<Generate>("generate", "makes items by a template at a rate", "generate"),
-        node::<ParseJson>("parse-json", "reads a text as JSON", "parse-json", true),
+        node::<ParseJson>("parse-json", "reads a text as JSON", "parse-json", PER_LINE),
         node::<RegexExtract>(
             "regex-extract",
             "takes named groups of a pattern out of a text",
             "extract",
-            true,
+            PER_LINE,
         ),
-        node::<Filter>("filter", "keeps or drops the items of which a condition holds", "filter", true),
-        node::<Map>("map", "makes a new body by a template", "map", true),
-        node::<Tokenise>("tokenise", "splits a text into words and counts them", "tokenise", true),
-        node::<Batch>("batch", "makes one item of many", "batch", false),
-        node::<RateLimit>("rate-limit", "lets items through at no more than a rate", "rate-limit", false),
-        node::<Work>("work", "uses a core for a time that each item costs", "work", true),
-        node::<Wait>("wait", "waits for a time that each item costs", "wait", true),
+        node::<Filter>("filter", "keeps or drops the items of which a condition holds", "filter", PER_LINE),
+        node::<Map>("map", "makes a new body by a template", "map", PER_LINE),
+        node::<Tokenise>("tokenise", "splits a text into words and counts them", "tokenise", PER_LINE),
+        node::<Batch>("batch", "makes one item of many", "batch", None),
+        node::<RateLimit>("rate-limit", "lets items through at no more than a rate", "rate-limit", None),
+        node::<Work>("work", "uses a core for a time that each item costs", "work", SAME),
+        node::<Wait>("wait", "waits for a time that each item costs", "wait", SAME),
         node::<HttpEnrich>(
             "http-enrich",
             "POSTs each item and keeps the JSON answer in it",
             "enrich-http",
-            true,
+            SAME,
         ),
         Definition {
             name: "command",
             summary: "gives each item to a program of yours that speaks JSON lines",
             provides: "command",
-            pure: false,
+            beside_child: None,
             schema: schema::<Command>,
             check: Box::new(|config| read::<Command>(config)?.split().map(drop)),
             making: Making::Command,
@@ -321,7 +326,7 @@ pub fn child_command(
         Making::Command => read::<Command>(config)
             .and_then(Command::split)
             .map_err(|problem| definition.config_error(problem)),
-        Making::Native(_) if definition.pure => {
+        Making::Native(_) if definition.beside_child.is_some() => {
             (definition.check)(config).map_err(|problem| definition.config_error(problem))?;
             let args = ["node", node_type, "--config", &config.to_string()].map(str::to_owned);
             Ok((ChildCommand::new(host, args), ChildOptions::default()))

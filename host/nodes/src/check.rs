@@ -34,6 +34,10 @@ pub(crate) fn nearest<'a>(written: &str, names: impl IntoIterator<Item = &'a str
 }
 
 fn against_schema(schema: &Value, config: &Value) -> Vec<Problem> {
+    // The validator says "false schema" of a key where there are no keys at all.
+    if let (None, Some(map)) = (schema.get("properties"), config.as_object()) {
+        return map.keys().map(|key| unknown_key("", key, &[])).collect();
+    }
     match jsonschema::validator_for(schema) {
         Ok(validator) => {
             validator.iter_errors(config).flat_map(|error| problems_of(schema, &error)).collect()

@@ -1,0 +1,43 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(dead_code, reason = "each test uses a part of the support")]
+//! The first command of the README.
+
+mod support;
+
+use std::fs;
+
+use support::{assert_balanced, flyball, read_json, said};
+
+#[test]
+fn the_demo_heals_four_real_faults_and_replaces_a_policy_and_a_plugin_while_they_judge() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("demo");
+    let output = flyball().args(["demo", "--dir"]).arg(&dir).output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.contains("4 of 4 faults healed, 2 of 2 replacements in force"), "{printed}");
+
+    let report = read_json(&dir.join("report.json"));
+    let session = &report["sessions"][0];
+    assert_balanced(session);
+    assert_eq!(session["account"]["in_flight"], 0, "{}", session["account"]);
+    assert_eq!(session["account"]["dead_lettered"].as_u64().unwrap(), dead_letters(&dir), "each with its error");
+    let generations = session["generations"].as_array().unwrap();
+    assert!(generations.len() >= 3, "two replacements make two more generations: {generations:?}");
+    let delivered = fs::read_to_string(dir.join("out.jsonl")).unwrap().lines().count() as u64;
+    assert_eq!(session["account"]["delivered"], delivered, "what the sink wrote");
+}
+
+fn dead_letters(dir: &std::path::Path) -> u64 {
+    fs::read_to_string(dir.join("dead-letters.jsonl")).unwrap_or_default().lines().count() as u64
+}
+
+#[test]
+fn the_demo_refuses_a_directory_that_holds_something() {
+    let scratch = tempfile::tempdir().unwrap();
+    fs::write(scratch.path().join("thesis.txt"), "years of work").unwrap();
+    let output = flyball().args(["demo", "--dir"]).arg(scratch.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("is not empty; name a new directory with --dir"), "{}", said(&output));
+    assert_eq!(fs::read_to_string(scratch.path().join("thesis.txt")).unwrap(), "years of work");
+}

@@ -1,0 +1,284 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(dead_code, reason = "each test uses a part of the support")]
+//! The program's commands, as a user meets them.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
+
+use serde_json::Value;
+use support::{Running, assert_balanced, flyball, read_json, said, until};
+
+const SOON: Duration = Duration::from_secs(30);
+
+fn run(dir: &Path, arguments: &[&str]) -> Output {
+    flyball().current_dir(dir).args(arguments).args(["--state", "state"]).output().unwrap()
+}
+
+fn scratch() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("lines.txt"), "one\ntwo\nthree\n").unwrap();
+    fs::write(dir.path().join("pipeline.yaml"), LINES).unwrap();
+    dir
+}
+
+const LINES: &str = r#"name: lines
+nodes:
+  - { id: in, type: lines, params: { path: lines.txt } }
+  - { id: out, type: file, params: { path: out.jsonl } }
+connections:
+  - { from: in, to: out }
+"#;
+
+/// Never ends by itself; its one node is at work for half of the time.
+const ENDLESS: &str = r#"name: endless
+nodes:
+  - { id: in, type: generate, params: { per_second: 50, body: { text: "item {{n}}" } } }
+  - { id: slow, type: wait, params: { ms: 1 } }
+  - { id: out, type: discard }
+connections:
+  - { from: in, to: slow }
+  - { from: slow, to: out }
+controller:
+  observation_interval_ms: 100
+"#;
+
+#[test]
+fn a_bounded_source_ends_the_run_and_every_item_is_accounted_for() {
+    let dir = scratch();
+    let output = run(dir.path(), &["run", "pipeline.yaml", "--report", "report.json"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("3 accepted = 3 delivered + 0 filtered + 0 dead-lettered + 0 in flight"));
+    let report = read_json(&dir.path().join("report.json"));
+    assert_balanced(&report["sessions"][0]);
+    assert_eq!(fs::read_to_string(dir.path().join("out.jsonl")).unwrap().lines().count(), 3);
+}
+
+#[test]
+fn the_report_keeps_to_its_own_schema() {
+    let dir = scratch();
+    let output = run(dir.path(), &["run", "pipeline.yaml", "--report", "report.json"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let schema: Value = serde_json::from_slice(&run(dir.path(), &["schema", "report"]).stdout).unwrap();
+    let report = read_json(&dir.path().join("report.json"));
+    let faults: Vec<String> =
+        jsonschema::validator_for(&schema).unwrap().iter_errors(&report).map(|fault| fault.to_string()).collect();
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+#[test]
+fn json_lines_are_json_and_nothing_else() {
+    let dir = scratch();
+    let output = run(dir.path(), &["run", "pipeline.yaml", "--json"]);
+    assert!(output.status.success(), "{}", said(&output));
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        serde_json::from_str::<Value>(line).unwrap_or_else(|fault| panic!("{line}: {fault}"));
+    }
+}
+
+#[test]
+fn a_manifest_with_faults_is_refused_with_the_line_of_each() {
+    let dir = scratch();
+    fs::write(
+        dir.path().join("bad.yaml"),
+        "name: bad\nnodes:\n  - { id: a, type: generat }\n  - { id: a, type: discard }\n  - { id: b, type: wait, params: { ms: 1 } }\nconnections:\n  - { from: a, to: nowhere }\n  - { from: b, to: b }\n",
+    )
+    .unwrap();
+    let output = run(dir.path(), &["check", "bad.yaml", "pipeline.yaml"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = said(&output);
+    assert!(text.contains("pipeline.yaml: manifest"), "the good one is good: {text}");
+    for expected in ["bad.yaml:3", "generate", "bad.yaml:4", "bad.yaml:7", "nowhere", "bad.yaml:8", "cycle"] {
+        assert!(text.contains(expected), "{expected:?} is missing in:\n{text}");
+    }
+}
+
+#[test]
+fn a_policy_with_a_typo_is_refused_with_a_suggestion() {
+    let dir = scratch();
+    fs::write(
+        dir.path().join("policy.yaml"),
+        "name: p\ncooldwon_ms: 3\njudges:\n  heuristics:\n    - plugin: treshold-heuristic\n",
+    )
+    .unwrap();
+    let output = run(dir.path(), &["check", "policy.yaml"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = said(&output);
+    assert!(text.contains("cooldwon_ms") && text.contains("cooldown_ms"), "{text}");
+    assert!(text.contains("policy.yaml:2"), "{text}");
+}
+
+#[test]
+fn settings_that_a_plugin_refuses_are_told_at_their_line() {
+    let dir = scratch();
+    fs::write(
+        dir.path().join("policy.yaml"),
+        "name: p\njudges:\n  heuristics:\n    - plugin: threshold-heuristic\n      settings:\n        queue_fill: 7\n",
+    )
+    .unwrap();
+    let output = run(dir.path(), &["check", "policy.yaml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("policy.yaml:6"), "{}", said(&output));
+}
+
+#[test]
+fn a_plugin_that_no_file_holds_is_refused_with_a_suggestion() {
+    let dir = scratch();
+    fs::write(
+        dir.path().join("policy.yaml"),
+        "name: p\njudges:\n  heuristics:\n    - plugin: treshold-heuristic\n",
+    )
+    .unwrap();
+    let output = run(dir.path(), &["check", "policy.yaml"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = said(&output);
+    assert!(text.contains("policy.yaml:4") && text.contains("threshold-heuristic"), "{text}");
+}
+
+#[test]
+fn a_component_is_described_and_a_text_file_is_not_one() {
+    let dir = scratch();
+    let plugin = flyball_first_party::find("rule-decider").unwrap();
+    fs::write(dir.path().join("rule-decider.wasm"), plugin.wasm).unwrap();
+    fs::write(dir.path().join("poem.wasm"), "Shall I compare thee").unwrap();
+    let output = run(dir.path(), &["check", "rule-decider.wasm", "poem.wasm"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = said(&output);
+    assert!(text.contains("rule-decider.wasm: decider"), "{text}");
+    assert!(text.contains("poem.wasm") && text.contains("is text, not WebAssembly"), "{text}");
+}
+
+#[test]
+fn the_documents_that_come_with_flyball_are_valid() {
+    let dir = scratch();
+    let policy = support::root().join("policies/default.yaml");
+    let output = run(dir.path(), &["check", &policy.display().to_string()]);
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+#[test]
+fn schemas_are_json_schemas() {
+    let dir = scratch();
+    for document in ["policy", "manifest", "report"] {
+        let output = run(dir.path(), &["schema", document]);
+        assert!(output.status.success(), "{}", said(&output));
+        let schema: Value = serde_json::from_slice(&output.stdout).unwrap();
+        jsonschema::meta::validate(&schema).unwrap_or_else(|fault| panic!("{document}: {fault}"));
+    }
+}
+
+#[test]
+fn completions_are_made_for_each_shell() {
+    let dir = scratch();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = run(dir.path(), &["completions", shell]);
+        assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("rollback"), "{shell}");
+    }
+}
+
+#[test]
+fn the_exit_codes_are_the_documented_ones() {
+    let dir = scratch();
+    assert_eq!(run(dir.path(), &["run", "no-such.yaml"]).status.code(), Some(1));
+    assert_eq!(run(dir.path(), &["run"]).status.code(), Some(2));
+    let output = run(dir.path(), &["rollback", "1"]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(said(&output).contains("no host runs with the state directory state"), "{}", said(&output));
+}
+
+#[test]
+fn the_plugins_of_a_run_are_listed_without_a_host_too() {
+    let dir = scratch();
+    let output = run(dir.path(), &["plugins"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let text = said(&output);
+    for plugin in flyball_first_party::ALL {
+        assert!(text.contains(plugin.name), "{} is missing in {text}", plugin.name);
+    }
+    assert!(text.contains("no host runs"), "{text}");
+}
+
+#[test]
+fn a_running_host_answers_on_its_socket_and_nobody_else_may_ask() {
+    let dir = scratch();
+    fs::write(dir.path().join("endless.yaml"), ENDLESS).unwrap();
+    let host = Running::start(flyball().current_dir(dir.path()).args(["run", "endless.yaml", "--state", "state"]));
+    let socket = dir.path().join("state/control.sock");
+    until("the socket is there", SOON, || {
+        socket.exists() && fs::metadata(&socket).unwrap().permissions().mode() & 0o777 == 0o600
+    });
+    assert_eq!(fs::metadata(dir.path().join("state")).unwrap().permissions().mode() & 0o777, 0o700);
+
+    until("plugins were called", SOON, || {
+        let output = run(dir.path(), &["plugins", "--json"]);
+        let plugins: Value = serde_json::from_slice(&output.stdout).unwrap();
+        plugins.as_array().unwrap().iter().any(|plugin| plugin["calls"].as_u64().unwrap() > 3)
+    });
+    let second = run(dir.path(), &["run", "pipeline.yaml"]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(said(&second).contains("a host already runs"), "{}", said(&second));
+
+    let nothing = run(dir.path(), &["rollback", "1"]);
+    assert!(nothing.status.success() && said(&nothing).contains("nothing to undo"), "{}", said(&nothing));
+    let unknown = run(dir.path(), &["rollback", "1", "--session", "endles"]);
+    assert!(said(&unknown).contains("there are: endless"), "{}", said(&unknown));
+
+    std::process::Command::new("kill").args(["-TERM", &host.pid().to_string()]).status().unwrap();
+    assert_eq!(host.end(SOON), Some(0));
+    assert!(!socket.exists(), "a stopped host leaves no socket behind");
+}
+
+#[test]
+fn what_was_done_is_in_the_journal_and_can_be_undone_while_the_host_runs() {
+    let dir = scratch();
+    // One worker does 100 items a second; 150 come.
+    fs::write(dir.path().join("flooded.yaml"), FLOODED).unwrap();
+    fs::write(dir.path().join("quick.yaml"), QUICK).unwrap();
+    fs::create_dir(dir.path().join("policies")).unwrap();
+    fs::rename(dir.path().join("quick.yaml"), dir.path().join("policies/quick.yaml")).unwrap();
+    let host = Running::start(
+        flyball().current_dir(dir.path()).args(["run", "flooded.yaml", "--policy", "policies", "--state", "state"]),
+    );
+    let actions = || -> Vec<Value> {
+        let output = run(dir.path(), &["journal", "--json"]);
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    until("an action was verified", SOON, || actions().iter().any(|action| action["outcome"] == "verified"));
+    let done = actions();
+    let last = done.last().unwrap();
+    assert_eq!(last["decided_by"]["name"], "rule-decider");
+    assert!(last["judged_by"].as_array().unwrap().iter().any(|judge| judge["name"] == "mutation-policy"));
+
+    let undo = run(dir.path(), &["rollback", "1"]);
+    assert!(undo.status.success(), "{}\n{}", said(&undo), host.said());
+    assert!(said(&undo).contains("undone"), "{}", said(&undo));
+    assert!(actions().iter().any(|action| action["undoes"] == last["id"]), "{:?}", actions());
+    assert!(said(&run(dir.path(), &["journal", "--ticks"])).contains("slow"));
+}
+
+const FLOODED: &str = r#"name: flooded
+nodes:
+  - { id: in, type: generate, params: { per_second: 150, body: { text: "item {{n}}" } } }
+  - { id: slow, type: wait, queue_capacity: 60, params: { ms: 10 } }
+  - { id: out, type: discard }
+connections:
+  - { from: in, to: slow }
+  - { from: slow, to: out }
+controller:
+  observation_interval_ms: 100
+"#;
+
+const QUICK: &str = r#"name: quick
+mutation_policy: optimize
+cooldown_ms: 30000
+history: 40
+judges:
+  heuristics: [{ plugin: threshold-heuristic }]
+  deciders: [{ plugin: rule-decider }]
+  validators: [{ plugin: mutation-policy }, { plugin: protected-nodes }]
+  reversers: [{ plugin: standard-reverser }]
+"#;

@@ -11,6 +11,7 @@ const PLUGINS: &[&str] = &[
     "mutation-policy",
     "no-oscillation",
     "protected-nodes",
+    "rule-decider",
     "standard-reverser",
     "static-catalog",
     "threshold-heuristic",

@@ -81,7 +81,9 @@ impl<'a> Case<'a> {
             .past
             .iter()
             .filter(move |past| (taken_at.saturating_sub(past.at) as f64) < self.rules.window_ms)
-            .filter(move |past| past.proposal.action.target() == Some(id) && past.proposal.action.kind() == kind)
+            .filter(move |past| {
+                past.proposal.action.target() == Some(id) && past.proposal.action.kind() == kind
+            })
             .map(|past| past.outcome)
     }
 
@@ -91,7 +93,8 @@ impl<'a> Case<'a> {
 
     /// The other executors of its type, fastest first, each with its speed against the present one's.
     pub(crate) fn other_executors(&self) -> Vec<(Executor, Option<f64>)> {
-        let offers: &[Offer] = self.node_type().map(|node_type| node_type.offers.as_slice()).unwrap_or_default();
+        let offers: &[Offer] =
+            self.node_type().map(|node_type| node_type.offers.as_slice()).unwrap_or_default();
         let present = offers.iter().find(|offer| offer.executor == self.spec.executor);
         let present = present.and_then(|offer| offer.relative_speed);
         let mut others: Vec<(Executor, Option<f64>)> = offers
@@ -107,7 +110,9 @@ impl<'a> Case<'a> {
     pub(crate) fn alternative(&self) -> Option<&'a NodeType> {
         let own = self.node_type()?;
         self.situation.node_types.iter().find(|other| {
-            other.name != own.name && !own.provides.is_empty() && own.provides.iter().all(|it| other.provides.contains(it))
+            other.name != own.name
+                && !own.provides.is_empty()
+                && own.provides.iter().all(|it| other.provides.contains(it))
         })
     }
 

@@ -64,18 +64,26 @@ fn other_executor(case: &Case) -> Maybe {
     let Some((to, _)) = case.other_executors().into_iter().next() else {
         return Err(format!("{} is offered in no other executor", case.spec.node_type));
     };
-    Ok(switch(case, to, format!("{} does not work where it is; its type runs elsewhere, too", case.node_id()), 0.7))
+    Ok(switch(
+        case,
+        to,
+        format!("{} does not work where it is; its type runs elsewhere, too", case.node_id()),
+        0.7,
+    ))
 }
 
 fn faster_executor(case: &Case) -> Maybe {
-    let faster = case
-        .other_executors()
-        .into_iter()
-        .find_map(|(to, speed)| speed.filter(|speed| *speed >= case.rules.min_speedup).map(|speed| (to, speed)));
+    let faster = case.other_executors().into_iter().find_map(|(to, speed)| {
+        speed.filter(|speed| *speed >= case.rules.min_speedup).map(|speed| (to, speed))
+    });
     let Some((to, speed)) = faster else {
-        return Err(format!("{} is offered in no executor that is fast enough to change to", case.spec.node_type));
+        return Err(format!(
+            "{} is offered in no executor that is fast enough to change to",
+            case.spec.node_type
+        ));
     };
-    let reason = format!("{} is slow where it is; its type is offered {speed:.1} times faster", case.node_id());
+    let reason =
+        format!("{} is slow where it is; its type is offered {speed:.1} times faster", case.node_id());
     let mut remedy = switch(case, to, reason, 0.8);
     remedy.rests_on.push(case.read(Metric::LatencyP99Ms));
     remedy.rests_on.retain(|evidence| evidence.value.is_none_or(f64::is_finite));
@@ -116,7 +124,12 @@ fn bypass(case: &Case) -> Maybe {
     if case.errs() {
         rests_on.push(case.read(Metric::ErrorsPerSecond));
     }
-    Ok(Remedy { action: Action::BypassNode(Bypass { node, active: true }), reason, confidence: 0.8, rests_on })
+    Ok(Remedy {
+        action: Action::BypassNode(Bypass { node, active: true }),
+        reason,
+        confidence: 0.8,
+        rests_on,
+    })
 }
 
 /// More room for a burst; more workers when more comes than is done, for as long as can be seen.
@@ -154,7 +167,9 @@ impl Load {
         let burst = Self { depth, service, arrival: service, sustained: false };
         let ticks = case.rules.sustained_ticks;
         let depths = case.past.series(case.node_id(), Metric::QueueDepth, ticks);
-        let (Some(first), Some(then)) = (depths.first().copied(), case.past.at(ticks)) else { return Some(burst) };
+        let (Some(first), Some(then)) = (depths.first().copied(), case.past.at(ticks)) else {
+            return Some(burst);
+        };
         let seconds = case.now.taken_at().saturating_sub(then.taken_at()) as f64 / 1_000.0;
         if depths.len() < ticks as usize || !(seconds > 0.0) {
             return Some(burst);
@@ -202,7 +217,10 @@ fn buffer(case: &Case, load: &Load) -> Maybe {
     }
     let node = case.node_id().to_owned();
     let seconds = load.depth / load.service;
-    let reason = format!("{:.0} items wait before {node}, {seconds:.1} s of its work: a longer queue takes the burst", load.depth);
+    let reason = format!(
+        "{:.0} items wait before {node}, {seconds:.1} s of its work: a longer queue takes the burst",
+        load.depth
+    );
     Ok(Remedy {
         action: Action::AdjustBuffering(Buffering { node, capacity }),
         reason,

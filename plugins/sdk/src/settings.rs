@@ -34,13 +34,11 @@ pub fn setting(path: &str) -> Option<Value> {
     #[cfg(target_family = "wasm")]
     return crate::bindings::settings::get(path);
     #[cfg(not(target_family = "wasm"))]
-    {
-        let _ = path;
-        None
-    }
+    crate::testing::given(path)
 }
 
-pub(crate) fn check_given<S: Settings>() -> Vec<Fault> {
+/// What is wrong with the settings that are given now.
+pub fn check_given<S: Settings>() -> Vec<Fault> {
     let mut faults = Vec::new();
     let whole = match setting("") {
         None => Ok(Json::Object(Map::new())),
@@ -228,7 +226,7 @@ pub mod made {
         range: Option<(f64, f64)>,
         faults: &mut Vec<Fault>,
     ) {
-        let Some(value) = given.get(key) else { return };
+        let Some(value) = given.get(key).filter(|value| !value.is_null()) else { return };
         let mut fault = |message| faults.push(Fault { path: format!("/{key}"), message });
         if let Err(expected) = T::accepts(value) {
             return fault(format!("{value} is not {expected}"));

@@ -15,7 +15,10 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use serde_json::Value as Json;
+
 use crate::bindings::observed::{Executor, SeenError, Status, Trend};
+use crate::bindings::settings::Value;
 use crate::source::Source;
 use crate::{Metric, Observation};
 
@@ -167,6 +170,35 @@ impl Seen {
 
 fn number(numbers: &[(String, f64)], metric: &str) -> Option<f64> {
     numbers.iter().find(|(name, _)| name == metric).map(|(_, value)| *value)
+}
+
+std::thread_local! {
+    static SETTINGS: core::cell::RefCell<Json> = const { core::cell::RefCell::new(Json::Null) };
+}
+
+/// Does this with these settings given, as a policy gives them.
+pub fn with_settings<T>(settings: Json, test: impl FnOnce() -> T) -> T {
+    let before = SETTINGS.replace(settings);
+    let done = test();
+    SETTINGS.set(before);
+    done
+}
+
+pub(crate) fn given(path: &str) -> Option<Value> {
+    SETTINGS.with_borrow(|settings| {
+        let found =
+            if path.is_empty() { Some(settings) } else { settings.pointer(&alloc::format!("/{path}")) };
+        match found? {
+            Json::Null => None,
+            Json::Bool(value) => Some(Value::Boolean(*value)),
+            Json::Number(value) => value.as_f64().map(Value::Number),
+            Json::String(value) => Some(Value::Text(value.clone())),
+            Json::Array(items) if items.iter().all(Json::is_string) => {
+                Some(Value::Texts(items.iter().filter_map(Json::as_str).map(ToOwned::to_owned).collect()))
+            }
+            other => Some(Value::Other(alloc::string::ToString::to_string(other))),
+        }
+    })
 }
 
 impl Observation<'static> {

@@ -84,7 +84,7 @@ async fn a_batch_larger_than_the_pipes_gets_through() {
     let mut child = node("map", json!({"template": "{{.}}"}));
     let body = json!("x".repeat(10_000));
     let answers = timeout(LIMIT, child.process(&items(vec![body.clone(); 200]))).await.unwrap();
-    assert!(answers.iter().all(|answer| answer.as_ref().unwrap() == &[body.clone()]));
+    assert!(answers.iter().all(|answer| answer.as_ref().unwrap() == std::slice::from_ref(&body)));
 }
 
 #[tokio::test]

@@ -1,0 +1,122 @@
+//! A case file: what a plugin is told, and what it must say. Written in the model's own JSON.
+
+use flyball_model::{
+    Action, Constraints, Executor, Finding, GraphSpec, NodeType, PastAction, Proposal, Status, Trend,
+};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// What the case shows.
+    pub about: String,
+    #[serde(default)]
+    pub settings: Map<String, Value>,
+    #[serde(default)]
+    pub observation: Seen,
+    /// Oldest first.
+    #[serde(default)]
+    pub window: Vec<Seen>,
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+    #[serde(default)]
+    pub graph: GraphSpec,
+    #[serde(default)]
+    pub allowed: Vec<String>,
+    #[serde(default)]
+    pub node_types: Vec<NodeType>,
+    #[serde(default)]
+    pub past: Vec<PastAction>,
+    #[serde(default)]
+    pub constraints: Constraints,
+    #[serde(default)]
+    pub mutation: flyball_model::MutationPolicy,
+    #[serde(default)]
+    pub protected: Vec<String>,
+    pub proposed: Option<Proposal>,
+    pub applied: Option<Applied>,
+    pub item: Option<Value>,
+    pub expect: Expected,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Applied {
+    pub action: Action,
+    pub before: GraphSpec,
+    pub after: GraphSpec,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub struct Seen {
+    #[serde(default)]
+    pub taken_at: u64,
+    #[serde(default)]
+    pub nodes: Vec<SeenNode>,
+    #[serde(default)]
+    pub totals: Map<String, Value>,
+    pub bottleneck: Option<String>,
+    #[serde(default)]
+    pub critical_path: Vec<String>,
+}
+
+/// A row; whatever else it has is a metric.
+#[derive(Deserialize)]
+pub struct SeenNode {
+    pub id: String,
+    #[serde(default = "healthy")]
+    pub status: Status,
+    #[serde(default)]
+    pub executor: Executor,
+    #[serde(default)]
+    pub trend: Trend,
+    #[serde(default, rename = "type")]
+    pub node_type: String,
+    pub last_error: Option<String>,
+    #[serde(flatten)]
+    pub metrics: std::collections::BTreeMap<String, f64>,
+}
+
+fn healthy() -> Status {
+    Status::Healthy
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum Expected {
+    /// Each as `severity code target`, in any order.
+    Findings {
+        findings: Vec<String>,
+    },
+    Verdict {
+        verdict: String,
+        code: Option<String>,
+    },
+    Action {
+        action: Action,
+    },
+    Abstains {
+        abstains: bool,
+    },
+    Reversal {
+        actions: Vec<Action>,
+    },
+    Irreversible {
+        irreversible: String,
+    },
+    Types {
+        types: Vec<String>,
+    },
+    Bodies {
+        bodies: Vec<Value>,
+    },
+    Failure {
+        failure: String,
+    },
+    /// Pointers of the settings that are wrong.
+    Faults {
+        faults: Vec<String>,
+    },
+}

@@ -1,0 +1,193 @@
+//! Each plugin's golden cases, from its own `cases/`, against its logic.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a test"
+)]
+
+mod golden {
+    pub mod case;
+    pub mod told;
+}
+
+use std::path::{Path, PathBuf};
+
+use flyball_plugin::decider::{Allowance, Failure};
+use flyball_plugin::prelude::*;
+use flyball_plugin::settings::check_given;
+use flyball_plugin::testing::with_settings;
+use golden::case::{Case, Expected};
+use golden::told;
+
+/// Runs every case of a plugin; `run` panics where it does not say what is expected.
+fn run_cases<P: Settings>(plugin: &str, run: impl Fn(&P, &Case)) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(plugin).join("cases");
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(&folder).expect("a folder of cases").map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "{plugin} has no golden cases");
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let case: Case =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        println!("{}: {}", file.display(), case.about);
+        with_settings(case.settings.clone().into(), || {
+            let faults: Vec<String> = check_given::<P>().into_iter().map(|fault| fault.path).collect();
+            if let Expected::Faults { faults: expected } = &case.expect {
+                return assert_eq!(&faults, expected, "{}", file.display());
+            }
+            assert!(faults.is_empty(), "{}: {faults:?}", file.display());
+            run(&P::load(), &case);
+        });
+    }
+}
+
+fn now(case: &Case) -> Observation<'static> {
+    Observation::for_test(told::seen(&case.observation))
+}
+
+fn window(case: &Case) -> Window<'static> {
+    Window::for_test(case.window.iter().map(told::seen))
+}
+
+#[test]
+fn threshold_heuristic_finds_what_its_cases_say() {
+    run_cases("threshold-heuristic", |plugin: &threshold_heuristic::Thresholds, case| {
+        let mut found: Vec<String> = plugin
+            .assess(&now(case), &window(case))
+            .into_iter()
+            .map(|finding| {
+                let severity = format!("{:?}", finding.severity).to_lowercase();
+                let severity = severity.rsplit("::").next().unwrap().to_owned();
+                format!("{severity} {} {}", finding.code, finding.target.unwrap_or_default())
+            })
+            .collect();
+        found.sort();
+        let Expected::Findings { findings } = &case.expect else {
+            panic!("a heuristic's case expects findings")
+        };
+        assert_eq!(&found, findings, "{}", case.about);
+    });
+}
+
+#[test]
+fn rule_decider_chooses_what_its_cases_say() {
+    run_cases("rule-decider", |plugin: &rule_decider::RuleDecider, case| {
+        let now = now(case);
+        let situation = Situation {
+            findings: case.findings.iter().map(told::finding).collect(),
+            graph: told::graph(&case.graph),
+            allowed: case
+                .allowed
+                .iter()
+                .map(|kind| Allowance { kind: kind.clone(), summary: String::new(), limits: None })
+                .collect(),
+            node_types: case.node_types.iter().map(told::node_type).collect(),
+            past: case.past.iter().map(told::past).collect(),
+            constraints: told::constraints(case),
+        };
+        match (plugin.decide(&now, &window(case), &situation), &case.expect) {
+            (Ok(decision), Expected::Action { action }) => {
+                assert_eq!(
+                    decision.proposal.action,
+                    told::action(action),
+                    "{}: {}",
+                    case.about,
+                    decision.proposal.reason
+                );
+                assert!(!decision.proposal.reason.is_empty(), "{}", case.about);
+                for evidence in &decision.proposal.rests_on {
+                    let node = now
+                        .find(evidence.node.as_deref().unwrap())
+                        .expect("evidence cites a node that is seen");
+                    if let Some(metric) = &evidence.metric {
+                        let column = now.column(metric).expect("evidence cites a metric that is seen");
+                        assert_eq!(evidence.value, Some(column[node.index() as usize]), "{}", case.about);
+                    }
+                }
+            }
+            (Err(Failure::Abstain(_)), Expected::Abstains { abstains: true }) => {}
+            (said, _) => panic!("{}: {said:?}", case.about),
+        }
+    });
+}
+
+fn review<P: Validator>(plugin: &P, case: &Case) {
+    let proposed = Proposed {
+        proposal: told::proposal(case.proposed.as_ref().expect("a validator's case proposes something")),
+        decided_by: "rule-decider".to_owned(),
+        findings: case.findings.iter().map(told::finding).collect(),
+        graph: told::graph(&case.graph),
+        past: case.past.iter().map(told::past).collect(),
+        constraints: told::constraints(case),
+    };
+    let said = match plugin.review(&now(case), &window(case), &proposed) {
+        Verdict::Allow => ("allow", None),
+        Verdict::Deny(reason) => ("deny", Some(reason.code)),
+        Verdict::Amend(amendment) => ("amend", Some(amendment.reason.code)),
+        Verdict::Ask(reason) => ("ask", Some(reason.code)),
+    };
+    let Expected::Verdict { verdict, code } = &case.expect else {
+        panic!("a validator's case expects a verdict")
+    };
+    assert_eq!(said, (verdict.as_str(), code.clone()), "{}", case.about);
+}
+
+#[test]
+fn mutation_policy_rules_as_its_cases_say() {
+    run_cases("mutation-policy", review::<mutation_policy::MutationLevels>);
+}
+
+#[test]
+fn protected_nodes_rules_as_its_cases_say() {
+    run_cases("protected-nodes", review::<protected_nodes::ProtectedNodes>);
+}
+
+#[test]
+fn no_oscillation_rules_as_its_cases_say() {
+    run_cases("no-oscillation", review::<no_oscillation::NoOscillation>);
+}
+
+#[test]
+fn standard_reverser_reverses_as_its_cases_say() {
+    run_cases("standard-reverser", |plugin: &standard_reverser::StandardReverser, case| {
+        let applied = case.applied.as_ref().expect("a reverser's case applied something");
+        let applied = Applied {
+            action: told::action(&applied.action),
+            before: told::graph(&applied.before),
+            after: told::graph(&applied.after),
+        };
+        match (plugin.reverse(&applied), &case.expect) {
+            (Ok(said), Expected::Reversal { actions }) => {
+                assert_eq!(said, actions.iter().map(told::action).collect::<Vec<_>>(), "{}", case.about);
+            }
+            (Err(why), Expected::Irreversible { irreversible }) => {
+                assert!(why.contains(irreversible), "{why}")
+            }
+            (said, _) => panic!("{}: {said:?}", case.about),
+        }
+    });
+}
+
+#[test]
+fn static_catalog_lists_what_its_cases_say() {
+    run_cases("static-catalog", |plugin: &static_catalog::StaticCatalog, case| {
+        let Expected::Types { types } = &case.expect else { panic!("a catalog's case expects types") };
+        let names: Vec<String> = plugin.list_types().unwrap().into_iter().map(|it| it.name).collect();
+        assert_eq!(&names, types, "{}", case.about);
+    });
+}
+
+#[test]
+fn tokenise_answers_what_its_cases_say() {
+    run_cases("tokenise", |plugin: &tokenise::Tokenise, case| {
+        match (plugin.process(case.item.clone().expect("a node's case has an item")), &case.expect) {
+            (Ok(said), Expected::Bodies { bodies }) => assert_eq!(&said, bodies, "{}", case.about),
+            (Err(why), Expected::Failure { failure }) => assert!(why.contains(failure), "{why}"),
+            (said, _) => panic!("{}: {said:?}", case.about),
+        }
+    });
+}

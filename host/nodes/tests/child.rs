@@ -226,13 +226,16 @@ async fn a_node_child_tells_what_is_wrong_with_its_configuration() {
 #[tokio::test]
 async fn memory_and_cpu_of_a_child_are_read_from_the_system() {
     let mut child = node("work", json!({"us_per_unit": 300_000}));
-    let mut sampler = UsageSampler::new(child.pid().unwrap());
+    // Its first heartbeat: before it, the process may not be the program yet.
+    let vitals = child.vitals();
+    let started = vitals.last_heartbeat();
+    until("the child's first heartbeat", || vitals.last_heartbeat() > started).await;
+    let mut sampler = UsageSampler::new(vitals.pid());
     let first = sampler.sample().unwrap();
     assert!(first.memory_bytes > 100_000 && first.cpu_percent.is_none());
     assert!(child.process(&items([json!(1)])).await[0].is_ok());
     let busy = sampler.sample().unwrap().cpu_percent.unwrap();
     assert!(busy > 5.0 && busy < 400.0, "{busy}");
-    let vitals = child.vitals();
     drop(child);
     timeout(LIMIT, vitals.ended()).await.unwrap();
     assert!(sampler.sample().is_none());
@@ -253,4 +256,20 @@ proptest! {
             }
         });
     }
+}
+
+#[tokio::test]
+async fn a_serving_node_answers_until_its_input_ends_and_refuses_what_is_no_item() {
+    let mut output = Vec::new();
+    let input: &[u8] = b"{\"id\":9,\"body\":\"[1]\"}\n{\"id\":5,\"body\":\"{\"}\n";
+    serve("parse-json", &json!({}), input, &mut output).await.unwrap();
+    let lines: Vec<Value> =
+        output.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    assert_eq!(lines[0], json!({"heartbeat": true}));
+    assert_eq!(lines[1], json!({"id": 9, "out": [[1]]}));
+    assert_eq!(lines[2]["id"], 5);
+    assert!(lines[2]["error"].as_str().unwrap().starts_with("not JSON"));
+    let input: &[u8] = b"{\"id\":\"x\"}\n";
+    let error = serve("parse-json", &json!({}), input, &mut Vec::new()).await.unwrap_err();
+    assert!(matches!(&error, ServeError::Input { line, .. } if line == "{\"id\":\"x\"}"), "{error}");
 }

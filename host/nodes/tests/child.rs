@@ -10,8 +10,8 @@
 use std::time::Duration;
 
 use flyball_nodes::{
-    ChildCommand, ChildError, ChildOptions, ChildProcessor, Item, ProcessError, Processor, UsageSampler,
-    native,
+    ChildCommand, ChildError, ChildOptions, ChildProcessor, Item, ProcessError, Processor, ServeError,
+    UsageSampler, native, serve,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{self, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::Mutex;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::error::tamed;
 use super::line::{Line, read_line};
@@ -71,13 +71,13 @@ where
 }
 
 async fn beat<W: AsyncWrite + Unpin>(output: &Mutex<W>) -> io::Error {
-    let mut beats = interval(HEARTBEAT);
+    let mut beats = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        beats.tick().await;
         if let Err(error) = write(output, b"{\"heartbeat\":true}\n").await {
             return error;
         }
+        beats.tick().await;
     }
 }
 
@@ -110,11 +110,11 @@ where
         }
         let Question { id, body } = serde_json::from_slice(&line)
             .map_err(|error| ServeError::Input { cause: error.to_string(), line: tamed(&line, 200) })?;
-        let slow = tokio::time::Instant::now();
+        let asked = Instant::now();
         let said = node.process(&[Item { id, body }]).await.pop();
         reply(&mut replies, id, said)?;
         // An answer waits only for answers that cost next to nothing.
-        let more = input.buffer().contains(&b'\n') && slow.elapsed() < Duration::from_millis(1);
+        let more = input.buffer().contains(&b'\n') && asked.elapsed() < Duration::from_millis(1);
         if !more || replies.len() > WAITING {
             write(output, &replies).await?;
             replies.clear();

@@ -85,7 +85,7 @@ unsafe impl GlobalAlloc for Bump {
     }
 }
 
-/// Comparing memory is the C library's, which comes with the target; the linker takes that one function from it.
+// Comparing memory is the C library's, which comes with the target; the linker takes that one function from it.
 #[link(name = "c")]
 unsafe extern "C" {}
 

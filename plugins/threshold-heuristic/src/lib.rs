@@ -1,5 +1,6 @@
 //! Says which nodes need attention, by thresholds that must be passed for some ticks on end.
 #![cfg_attr(target_family = "wasm", no_std)]
+#![allow(clippy::neg_cmp_op_on_partial_ord, reason = "a number may be NaN, and NaN must not pass")]
 
 use flyball_plugin::SeenNode;
 use flyball_plugin::prelude::*;

@@ -52,6 +52,8 @@ pub(crate) struct Batch {
     pub(crate) out: Vec<Piece>,
     /// `out` is not in the order of the slots.
     pub(crate) mixed: bool,
+    /// A worker died over it: its items are given one by one from now on, so that the one to blame shows.
+    pub(crate) careful: bool,
 }
 
 impl Batch {
@@ -62,6 +64,7 @@ impl Batch {
             tags: Vec::with_capacity(pieces.len()),
             out: Vec::with_capacity(pieces.len()),
             mixed: false,
+            careful: false,
         };
         for (slot, mut piece) in pieces.enumerate() {
             piece.tag.slot = slot;

@@ -319,10 +319,11 @@ impl Shift {
             batch.tags.iter().map(|tag| began.saturating_duration_since(tag.since)).sum();
         while !batch.items.is_empty() {
             let began = Instant::now();
-            let asked = batch.items.len();
+            let asked = if batch.careful { 1 } else { batch.items.len() };
+            let (asking, _) = batch.items.split_at(asked);
             let answers = tokio::select! {
                 biased;
-                answers = AssertUnwindSafe(tool.process(&batch.items)).catch_unwind() => answers,
+                answers = AssertUnwindSafe(tool.process(asking)).catch_unwind() => answers,
                 () = ordered(&mut self.orders, |order| order == Order::Leave) => return End::Left,
             };
             self.state.hear();
@@ -330,7 +331,7 @@ impl Shift {
             let each = (now - began) / u32::try_from(asked).unwrap_or(u32::MAX);
             let answers =
                 answers.unwrap_or_else(|_| vec![Err(ProcessError::Worker("it panicked".to_owned()))]);
-            let settled = settle(&self.node, batch, answers, gathers);
+            let settled = settle(&self.node, batch, asked, answers, gathers);
             self.node.note_pace(each);
             let Settled { finished, failed, died } = settled;
             if finished + failed > 0 {
@@ -338,6 +339,8 @@ impl Shift {
                 waited = Duration::ZERO;
             }
             if let Some(error) = died {
+                // A gathering node makes something else of fewer items.
+                batch.careful = !gathers;
                 return End::Died(error);
             }
         }
@@ -352,11 +355,12 @@ struct Settled {
 }
 
 /// Books the answers: what goes on into `out`, what is to be tried again back into the batch.
-fn settle(node: &Node, batch: &mut Batch, answers: Vec<Processed>, gathers: bool) -> Settled {
-    let asked = batch.items.len();
+fn settle(node: &Node, batch: &mut Batch, asked: usize, answers: Vec<Processed>, gathers: bool) -> Settled {
+    let blame = asked == 1 || gathers;
     let given = answers.len();
-    let items = std::mem::take(&mut batch.items);
-    let tags = std::mem::take(&mut batch.tags);
+    let mut items = std::mem::take(&mut batch.items);
+    let mut tags = std::mem::take(&mut batch.tags);
+    let rest = items.split_off(asked).into_iter().zip(tags.split_off(asked));
     let mut answers = answers.into_iter();
     let mut settled = Settled { finished: 0, failed: 0, died: None };
     let mut whole = Gathered::default();
@@ -376,15 +380,16 @@ fn settle(node: &Node, batch: &mut Batch, answers: Vec<Processed>, gathers: bool
                 settled.failed += u64::from(!again(node, batch, item, tag, &error));
             }
             Some(Err(ProcessError::Worker(error))) => {
-                settled.failed += unanswered(node, batch, &mut settled.died, item, tag, error);
+                settled.failed += unanswered(node, batch, &mut settled.died, item, tag, error, blame);
             }
             None => {
                 let error = format!("it answered {given} of {asked} items");
-                settled.failed += unanswered(node, batch, &mut settled.died, item, tag, error);
+                settled.failed += unanswered(node, batch, &mut settled.died, item, tag, error, blame);
             }
         }
     }
     whole.pass(node, batch);
+    rest.for_each(|(item, tag)| batch.keep(item, tag));
     settled
 }
 
@@ -404,8 +409,8 @@ pub(crate) fn bury(node: &Node, item: &Item, tickets: &Tickets, error: &str) {
     tickets.mark(Fate::DeadLettered);
 }
 
-/// An item that a dead worker did not answer. Only the first in line may have killed it, so only that one's tries are
-/// counted; the others just go back.
+/// An item that a dead worker did not answer. Its tries count only where it is to blame: where it was given alone, or
+/// is the first of a gathering. The others just go back.
 fn unanswered(
     node: &Node,
     batch: &mut Batch,
@@ -413,9 +418,11 @@ fn unanswered(
     item: Item,
     tag: Tag,
     error: String,
+    blame: bool,
 ) -> u64 {
-    if died.is_some() {
+    if died.is_some() || !blame {
         batch.keep(item, tag);
+        died.get_or_insert(error);
         return 0;
     }
     let kept = again(node, batch, item, tag, &error);

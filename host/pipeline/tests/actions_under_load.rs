@@ -1,6 +1,13 @@
 //! Each of the nine changing actions on a running graph: every item arrives once, and in order.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
 
 mod support;
 
@@ -19,7 +26,8 @@ fn id(name: &str) -> String {
 async fn run() -> Run {
     let mut node = pass("node", "native");
     node["replicas"] = json!(3);
-    let run = Run::start(line(true, ITEMS, vec![pass("before", "native"), node, pass("after", "wasm")])).await;
+    let run =
+        Run::start(line(true, ITEMS, vec![pass("before", "native"), node, pass("after", "wasm")])).await;
     run.accepted(300).await;
     run
 }
@@ -35,7 +43,12 @@ async fn a_node_is_replaced_under_load() {
     run.act(Action::ReplaceNode { node: id("node"), node_type: id("flaky"), config: Some(json!({})) }).await;
     assert_eq!(run.pipeline.graph().node("node").unwrap().node_type, "flaky");
     run.accepted(1_500).await;
-    run.act(Action::ReplaceNode { node: id("node"), node_type: id("rate-limit"), config: Some(json!({"per_second": 20000})) }).await;
+    run.act(Action::ReplaceNode {
+        node: id("node"),
+        node_type: id("rate-limit"),
+        config: Some(json!({"per_second": 20000})),
+    })
+    .await;
     ends_whole(run).await;
 }
 
@@ -44,8 +57,8 @@ async fn a_node_is_inserted_under_load_and_removed_again() {
     let run = run().await;
     let insert = Action::InsertNode {
         id: id("new"),
-        node_type: id("wait"),
-        config: json!({"ms_per_unit": 0.0}),
+        node_type: id("map"),
+        config: json!({"template": "{{.}}"}),
         executor: Some(Executor::Multiprocess),
         after: vec![id("before")],
         before: vec![],
@@ -72,8 +85,9 @@ async fn a_node_that_is_dead_or_stuck_can_be_removed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_configuration_is_patched_under_load() {
     let run = run().await;
-    run.act(Action::UpdateNodeConfig { node: id("node"), patch: json!({"ms_per_unit": 0.1}) }).await;
-    assert_eq!(run.pipeline.graph().node("node").unwrap().config, json!({"ms_per_unit": 0.1}));
+    run.act(Action::UpdateNodeConfig { node: id("node"), patch: json!({"on_missing": "null"}) }).await;
+    let patched = json!({"template": "{{.}}", "on_missing": "null"});
+    assert_eq!(run.pipeline.graph().node("node").unwrap().config, patched);
     run.act(Action::UpdateNodeConfig { node: id("out"), patch: json!({}) }).await;
     ends_whole(run).await;
 }
@@ -128,9 +142,8 @@ async fn a_node_is_scaled_up_and_down_under_load() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn buffering_is_lowered_below_what_waits() {
-    let mut node = pass("node", "native");
-    node["queue_capacity"] = json!(2_000);
-    node["params"]["ms_per_unit"] = json!(20.0);
+    let params = json!({"ms_per_unit": 20.0});
+    let node = json!({"id": "node", "type": "wait", "queue_capacity": 2_000, "params": params});
     let run = Run::start(line(true, ITEMS, vec![node])).await;
     run.accepted(1_000).await;
     run.act(Action::AdjustBuffering { node: id("node"), capacity: 10 }).await;
@@ -138,20 +151,25 @@ async fn buffering_is_lowered_below_what_waits() {
     let at = seen.nodes.find("node").unwrap();
     assert!(seen.nodes.number(at, "queue-depth") > 10.0);
     assert!(seen.nodes.number(at, "queue-capacity") == 10.0);
-    run.act(Action::UpdateNodeConfig { node: id("node"), patch: json!({"ms_per_unit": 0.0}) }).await;
+    run.act(Action::BypassNode { node: id("node"), active: true }).await;
     ends_whole(run).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_child_killed_under_load_waits_for_its_restart_and_nothing_is_lost() {
-    let run = Run::start(line(true, ITEMS, vec![pass("before", "native"), pass("child", "multiprocess")])).await;
+    let run =
+        Run::start(line(true, ITEMS, vec![pass("before", "native"), pass("child", "multiprocess")])).await;
     for round in 1..=2 {
         run.accepted(round * 500).await;
         kill(run.pipeline.worker_pids("child")[0]);
         run.has_status("child", Status::Failed).await;
         let seen = run.observe().await;
         let at = seen.nodes.find("child").unwrap();
-        assert!(seen.nodes.last_errors[at].as_deref().unwrap().contains("signal 9"), "{:?}", seen.nodes.last_errors);
+        assert!(
+            seen.nodes.last_errors[at].as_deref().unwrap().contains("signal 9"),
+            "{:?}",
+            seen.nodes.last_errors
+        );
         assert_eq!(run.pipeline.worker_pids("child"), Vec::<u32>::new());
         run.act(Action::RestartProcess { node: id("child") }).await;
     }
@@ -176,12 +194,16 @@ async fn what_is_refused_says_why_and_changes_nothing() {
     let insert = |id: &str, node_type: &str, after: &str, before: &str| Action::InsertNode {
         id: id.to_owned(),
         node_type: node_type.to_owned(),
-        config: json!({"ms_per_unit": 0}),
+        config: json!({"template": "{{.}}"}),
         executor: None,
         after: vec![after.to_owned()],
         before: vec![before.to_owned()],
     };
-    let replace = |node: &str, node_type: &str| Action::ReplaceNode { node: id(node), node_type: id(node_type), config: None };
+    let replace = |node: &str, node_type: &str| Action::ReplaceNode {
+        node: id(node),
+        node_type: id(node_type),
+        config: None,
+    };
     for (action, why) in [
         (Action::BypassNode { node: id("bb"), active: true }, "there is no node \"bb\"; did you mean \"b\"?"),
         (Action::BypassNode { node: id("out"), active: true }, "is a sink"),
@@ -190,14 +212,17 @@ async fn what_is_refused_says_why_and_changes_nothing() {
         (Action::RemoveNode { node: id("source") }, "is a source"),
         (Action::RemoveNode { node: id("out") }, "is a sink"),
         (Action::RemoveNode { node: id("b") }, "a leads to out already"),
-        (replace("a", "waitt"), "did you mean \"wait\"?"),
+        (replace("a", "mapp"), "did you mean \"map\"?"),
         (replace("a", "file"), "\"file\" is a sink"),
         (replace("a", "filter"), "the configuration of filter"),
         (replace("source", "lines"), "is a source"),
-        (insert("a", "wait", "a", "b"), "there is a node \"a\" already"),
-        (insert("c", "wait", "b", "a"), "there is no such edge"),
+        (insert("a", "map", "a", "b"), "there is a node \"a\" already"),
+        (insert("c", "map", "b", "a"), "there is no such edge"),
         (insert("c", "discard", "a", "b"), "only a processor"),
-        (Action::UpdateNodeConfig { node: id("a"), patch: json!({"ms_per_unit": "x"}) }, "must be a number"),
+        (
+            Action::UpdateNodeConfig { node: id("a"), patch: json!({"on_missing": 7}) },
+            "the configuration of map",
+        ),
         (Action::UpdateNodeConfig { node: id("source"), patch: json!({"limit": 1}) }, "is a source"),
         (Action::SwitchExecutor { node: id("a"), to: Executor::Native }, "already"),
         (Action::SwitchExecutor { node: id("out"), to: Executor::Wasm }, "no wasm executor"),

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "no test file uses all of it")]
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ enum Behaviour {
 }
 
 const BEHAVIOURS: [(&str, Behaviour); 8] = [
-    ("wait", Behaviour::Pass),
+    ("map", Behaviour::Pass),
     ("twice", Behaviour::Twice),
     ("flaky", Behaviour::Flaky),
     ("no-threes", Behaviour::NoThrees),
@@ -64,7 +64,9 @@ impl Processor for TestNode {
             answers.push(match self.0 {
                 Behaviour::Pass => Ok(same),
                 Behaviour::Twice => Ok(vec![item.body.clone(), item.body.clone()]),
-                Behaviour::Flaky if self.1.insert(n) => Err(ProcessError::Item(format!("{n} fails at first"))),
+                Behaviour::Flaky if self.1.insert(n) => {
+                    Err(ProcessError::Item(format!("{n} fails at first")))
+                }
                 Behaviour::Flaky => Ok(same),
                 Behaviour::NoThrees if n % 10 == 3 => Err(ProcessError::Item(format!("{n} ends in 3"))),
                 Behaviour::NoThrees => Ok(same),
@@ -144,7 +146,7 @@ pub fn sink(id: &str) -> Value {
 
 /// A node that passes items on; it exists in all three executors.
 pub fn pass(id: &str, executor: &str) -> Value {
-    json!({"id": id, "type": "wait", "executor": executor, "queue_capacity": 64, "params": {"ms_per_unit": 0.0}})
+    json!({"id": id, "type": "map", "executor": executor, "queue_capacity": 64, "params": {"template": "{{.}}"}})
 }
 
 impl Run {
@@ -178,7 +180,9 @@ impl Run {
             }
         };
         let account = || self.pipeline.account();
-        tokio::time::timeout(LIMIT, wait).await.unwrap_or_else(|_| panic!("waited for {what}: {:?}", account()));
+        tokio::time::timeout(LIMIT, wait)
+            .await
+            .unwrap_or_else(|_| panic!("waited for {what}: {:?}", account()));
     }
 
     /// Does it while items flow, and makes sure that they did.
@@ -216,7 +220,12 @@ impl Run {
     pub fn assert_whole(&self, sink: &str, items: u64) {
         let numbers = self.numbers(sink);
         let wrong = numbers.iter().zip(0..).position(|(have, want)| *have != want);
-        assert_eq!(wrong, None, "{:?}", wrong.map(|at| &numbers[at.saturating_sub(3)..numbers.len().min(at + 5)]));
+        assert_eq!(
+            wrong,
+            None,
+            "{:?}",
+            wrong.map(|at| &numbers[at.saturating_sub(3)..numbers.len().min(at + 5)])
+        );
         assert_eq!(numbers.len() as u64, items);
     }
 
@@ -253,8 +262,4 @@ pub fn child() -> BuiltinChild {
 pub fn kill(pid: u32) {
     let status = std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap();
     assert!(status.success());
-}
-
-pub fn exists(path: &Path) -> bool {
-    path.exists()
 }

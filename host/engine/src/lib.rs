@@ -1,1 +1,36 @@
-//! TBD
+//! Flyball's judges as WebAssembly components: loaded, limited, called and replaced while the host runs.
+//!
+//! [`Engine`] compiles, [`Plugin`] is one component, [`Judge`] is a plugin as one policy uses it, and [`Library`] holds
+//! all plugins and policies in numbered generations and reloads what changes. Plugins are hostile until proven
+//! otherwise: each call gets a fresh instance with a time, memory and output limit and nothing of the host but what its
+//! world imports.
+
+mod bindings;
+mod cache;
+mod call;
+mod contract;
+mod engine;
+mod error;
+mod heard;
+mod judge;
+mod library;
+mod logging;
+mod plugin;
+mod settings;
+mod sight;
+mod stats;
+mod ticker;
+mod told;
+mod wasi;
+
+pub use contract::{VERSION as CONTRACT_VERSION, interface_of};
+pub use engine::{Engine, EngineError, EngineOptions};
+pub use error::{CallError, LoadError};
+pub use judge::Judge;
+pub use library::{
+    Change, Library, LibraryOptions, NodeWorker, OpenError, PluginState, PluginStatus, PolicySource, Reload,
+    Stage, Subject, Trouble, Usage, WatchError, WorkerError,
+};
+pub use plugin::{Description, Plugin};
+pub use settings::Settings;
+pub use stats::{CallStats, Figures};

@@ -1,0 +1,247 @@
+//! One call: a fresh store and instance, with limits, and every way it can end as a typed error.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use flyball_control::ports::Sight;
+use flyball_model::{Cost, Limits};
+use wasmtime::component::{ComponentExportIndex, ComponentNamedList, HasData, InstancePre, Lift, Lower};
+use wasmtime::{ResourceLimiter, Store, Trap};
+
+use crate::error::CallError;
+use crate::logging::{Log, shortened};
+use crate::settings::Settings;
+use crate::wasi::Wasi;
+
+/// A table grows in steps of pointers that the host pays for.
+const MOST_TABLE_ELEMENTS: usize = 20_000;
+
+const LONGEST_REASON: usize = 1024;
+
+/// What a call is a function of, beside its arguments.
+#[derive(Debug, Clone)]
+pub(crate) struct Given {
+    pub(crate) sight: Option<Sight>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) limits: Limits,
+    pub(crate) may_log: bool,
+}
+
+/// What the host knows of a call that is under way: the store's own state.
+pub(crate) struct Call {
+    pub(crate) plugin: Arc<str>,
+    pub(crate) digest: Arc<str>,
+    pub(crate) sight: Option<Sight>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) host_calls: u64,
+    pub(crate) log: Log,
+    pub(crate) wasi: Option<Box<Wasi>>,
+    memory: Memory,
+}
+
+/// Hands the whole state to each of the interfaces that the host offers.
+pub(crate) struct Whole;
+
+impl HasData for Whole {
+    type Data<'a> = &'a mut Call;
+}
+
+struct Memory {
+    used: usize,
+    limit: usize,
+}
+
+/// A limit that ended the call, as it travels through wasmtime.
+#[derive(Debug, thiserror::Error)]
+enum Over {
+    #[error("memory")]
+    Memory { asked: usize },
+    #[error("table")]
+    Table { asked: usize },
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let asked = self.used.saturating_add(desired.saturating_sub(current));
+        if asked > self.limit {
+            return Err(Over::Memory { asked }.into());
+        }
+        self.used = asked;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        if desired > MOST_TABLE_ELEMENTS {
+            return Err(Over::Table { asked: desired }.into());
+        }
+        Ok(true)
+    }
+}
+
+/// A component that is ready to be instantiated.
+pub(crate) struct Ready {
+    pub(crate) instance: InstancePre<Call>,
+    pub(crate) name: Arc<str>,
+    pub(crate) digest: Arc<str>,
+    /// WASI's streams wait by async functions, which need a stack of their own.
+    pub(crate) wasi: bool,
+}
+
+impl Ready {
+    /// Calls one function in a fresh instance.
+    pub(crate) fn call<P, R>(
+        &self,
+        function: &ComponentExportIndex,
+        params: P,
+        given: &Given,
+    ) -> (Result<R, CallError>, Cost)
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        let begun = Instant::now();
+        let mut store = self.store(given);
+        let answer = if self.wasi {
+            at_once(self.in_turn(&mut store, function, params))
+        } else {
+            self.directly(&mut store, function, params)
+        };
+        let answer = answer.map_err(|error| explain(&error, store.data_mut(), given.limits));
+        let cost = Cost {
+            wall_ns: u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            memory_bytes: u64::try_from(store.data().memory.used).unwrap_or(u64::MAX),
+            host_calls: store.data().host_calls,
+        };
+        (answer, cost)
+    }
+
+    /// Whether the function has this shape, without calling it.
+    pub(crate) fn check<P, R>(&self, function: &ComponentExportIndex, given: &Given) -> Result<(), CallError>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift,
+    {
+        let mut store = self.store(given);
+        let checked = if self.wasi {
+            at_once(self.instance.instantiate_async(&mut store))
+        } else {
+            self.instance.instantiate(&mut store)
+        };
+        let checked =
+            checked.and_then(|instance| instance.get_typed_func::<P, R>(&mut store, function)).map(|_| ());
+        checked.map_err(|error| explain(&error, store.data_mut(), given.limits))
+    }
+
+    fn store(&self, given: &Given) -> Store<Call> {
+        let bytes =
+            |amount: u64, unit: u64| usize::try_from(amount.saturating_mul(unit)).unwrap_or(usize::MAX);
+        let limits = given.limits;
+        let call = Call {
+            plugin: Arc::clone(&self.name),
+            digest: Arc::clone(&self.digest),
+            sight: given.sight.clone(),
+            settings: Arc::clone(&given.settings),
+            host_calls: 0,
+            log: Log::new(bytes(limits.log_kb, 1 << 10), given.may_log),
+            wasi: None,
+            memory: Memory { used: 0, limit: bytes(limits.memory_mb, 1 << 20) },
+        };
+        let mut store = Store::new(self.instance.engine(), call);
+        store.limiter(|call| &mut call.memory);
+        // The tick that is under way has already begun.
+        store.set_epoch_deadline(limits.time_ms.saturating_add(1));
+        store.set_hostcall_fuel(bytes(limits.output_kb, 1 << 10));
+        store
+    }
+
+    fn directly<P, R>(
+        &self,
+        store: &mut Store<Call>,
+        function: &ComponentExportIndex,
+        params: P,
+    ) -> wasmtime::Result<R>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift,
+    {
+        let instance = self.instance.instantiate(&mut *store)?;
+        instance.get_typed_func::<P, R>(&mut *store, function)?.call(store, params)
+    }
+
+    async fn in_turn<P, R>(
+        &self,
+        store: &mut Store<Call>,
+        function: &ComponentExportIndex,
+        params: P,
+    ) -> wasmtime::Result<R>
+    where
+        P: ComponentNamedList + Lower + Send + Sync,
+        R: ComponentNamedList + Lift + Send + Sync + 'static,
+    {
+        let instance = self.instance.instantiate_async(&mut *store).await?;
+        instance.get_typed_func::<P, R>(&mut *store, function)?.call_async(store, params).await
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("blocked")]
+struct Waits;
+
+/// Nothing that a plugin is given ever waits: clocks stand still and streams take everything. What is not done when
+/// it was polled a few times (a zero sleep yields once) waits for something that never comes.
+fn at_once<R>(call: impl Future<Output = wasmtime::Result<R>>) -> wasmtime::Result<R> {
+    let mut call = pin!(call);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..16 {
+        if let Poll::Ready(answer) = call.as_mut().poll(&mut context) {
+            return answer;
+        }
+    }
+    Err(Waits.into())
+}
+
+fn explain(error: &wasmtime::Error, call: &mut Call, limits: Limits) -> CallError {
+    let kb = |bytes: usize| u64::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u64::MAX);
+    if let Some(over) = error.downcast_ref::<Over>() {
+        return match *over {
+            Over::Memory { asked } => {
+                CallError::OutOfMemory { asked_kb: kb(asked), limit_mb: limits.memory_mb }
+            }
+            Over::Table { asked } => CallError::TableTooLarge { asked, limit: MOST_TABLE_ELEMENTS },
+        };
+    }
+    if error.downcast_ref::<Waits>().is_some() {
+        return CallError::Blocked;
+    }
+    if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+        return CallError::Exited { code: exit.0 };
+    }
+    if let Some(full) = error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>() {
+        return CallError::Busy { why: full.to_string() };
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::Interrupt) => CallError::TimedOut { limit_ms: limits.time_ms },
+        Some(Trap::StackOverflow) => CallError::StackOverflow,
+        Some(trap) => match last_words(call) {
+            Some(message) => CallError::Panicked { message },
+            None => CallError::Trapped { what: trap.to_string().replace("wasm trap: ", "") },
+        },
+        None => {
+            let why = format!("{:#}", error);
+            // The type is wasmtime's own.
+            if why.contains("fuel allocated for hostcalls") {
+                return CallError::OutputTooLarge { limit_kb: limits.output_kb };
+            }
+            // The backtrace is on lines of its own; its addresses tell nobody anything.
+            let first = why.lines().find(|line| !line.trim_start().starts_with("error while executing"));
+            CallError::Failed { why: shortened(first.unwrap_or_default().to_owned(), LONGEST_REASON) }
+        }
+    }
+}
+
+/// What the plugin said before it stopped: by the SDK's last log line, or on standard error.
+fn last_words(call: &mut Call) -> Option<String> {
+    call.log.last_error().or_else(|| call.wasi.as_ref().and_then(|wasi| wasi.last_words()))
+}

@@ -1,0 +1,219 @@
+use flyball_model::PluginKind;
+
+use crate::contract::VERSION;
+
+/// A file that is no plugin for this host, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// Nothing in it.
+    #[error("the file is empty; a plugin is a WebAssembly component")]
+    Empty,
+    /// Larger than any plugin.
+    #[error("the file has {bytes} bytes, more than the {limit} that a plugin may have")]
+    TooLarge {
+        /// How many.
+        bytes: usize,
+        /// The most.
+        limit: usize,
+    },
+    /// No WebAssembly at all.
+    #[error("the file is {looks_like}, not WebAssembly; a plugin is a WebAssembly component")]
+    NotWasm {
+        /// What it looks like.
+        looks_like: &'static str,
+    },
+    /// WebAssembly, but a core module.
+    #[error(
+        "the file is a core WebAssembly module, not a component; build it for wasm32-wasip2, or make it a component \
+         with `wasm-tools component new`"
+    )]
+    CoreModule,
+    /// Another version of the binary format.
+    #[error("the file has WebAssembly's binary format {found:#x}, which this host does not know")]
+    OtherFormat {
+        /// Its version field.
+        found: u32,
+    },
+    /// It ends too early.
+    #[error("the file ends in the middle, after {bytes} bytes; it was not written to its end")]
+    Truncated {
+        /// How many there are.
+        bytes: usize,
+    },
+    /// It is not valid.
+    #[error("the component is not valid: {why}")]
+    Invalid {
+        /// What the compiler says.
+        why: String,
+    },
+    /// A component, but no plugin.
+    #[error(
+        "the component exports {}, so it is no plugin of this host; a plugin exports \
+         flyball:plugin/lifecycle@{VERSION} and one of {}",
+        listed(exports),
+        interfaces()
+    )]
+    NoPlugin {
+        /// What it exports.
+        exports: Vec<String>,
+    },
+    /// A plugin for another version of the contract.
+    #[error("the plugin was built for flyball:plugin@{found}; this host serves flyball:plugin@{VERSION}")]
+    OtherContract {
+        /// Which.
+        found: String,
+    },
+    /// More than one kind in one component.
+    #[error("the component is {} at once; a plugin is of one kind", kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" and "))]
+    SeveralKinds {
+        /// Which.
+        kinds: Vec<PluginKind>,
+    },
+    /// It does not say what it is.
+    #[error(
+        "the component is a {kind} but does not export flyball:plugin/lifecycle@{VERSION}, by which every plugin says \
+         what it is"
+    )]
+    NoLifecycle {
+        /// Of which kind.
+        kind: PluginKind,
+    },
+    /// It wants something that no plugin of this host is given.
+    #[error("the plugin imports {import}, which this host does not offer")]
+    UnknownImport {
+        /// What.
+        import: String,
+    },
+    /// An interface has the right name and another shape.
+    #[error("{interface} has another shape than in flyball:plugin@{VERSION}: {why}")]
+    WrongShape {
+        /// Which.
+        interface: String,
+        /// How it differs.
+        why: String,
+    },
+    /// It failed when asked what it is.
+    #[error("the plugin failed when asked what it is: {0}")]
+    Describing(CallError),
+    /// What it says of itself cannot be.
+    #[error("the plugin's description is not valid: {why}")]
+    Description {
+        /// Why not.
+        why: String,
+    },
+    /// It is called otherwise than its file.
+    #[error(
+        "the plugin calls itself {described:?} but its file is {file:?}; rename the file to {described}.wasm"
+    )]
+    OtherName {
+        /// By its description.
+        described: String,
+        /// The file's name.
+        file: String,
+    },
+    /// It is of another kind than what it would replace.
+    #[error(
+        "the plugin is a {found} and the one that runs is a {running}; remove that one first or give this one another name"
+    )]
+    OtherKind {
+        /// The new one's.
+        found: PluginKind,
+        /// The running one's.
+        running: PluginKind,
+    },
+}
+
+/// A call that gave no answer. It is an error of that plugin; the host and every other plugin go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// It took too long.
+    #[error("stopped after {limit_ms} ms, its time limit (`limits.time_ms`)")]
+    TimedOut {
+        /// The limit.
+        limit_ms: u64,
+    },
+    /// It asked for too much memory.
+    #[error("wanted {asked_kb} KiB of memory, over its limit of {limit_mb} MiB (`limits.memory_mb`)")]
+    OutOfMemory {
+        /// What it would have had.
+        asked_kb: u64,
+        /// The limit.
+        limit_mb: u64,
+    },
+    /// It asked for too large a table.
+    #[error("wanted a table of {asked} elements, over the limit of {limit}")]
+    TableTooLarge {
+        /// What it would have had.
+        asked: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// It said or passed too much.
+    #[error(
+        "its answer, or what it passed to the host, is over its limit of {limit_kb} KiB (`limits.output_kb`)"
+    )]
+    OutputTooLarge {
+        /// The limit.
+        limit_kb: u64,
+    },
+    /// It recursed too deep.
+    #[error("its calls went too deep for its stack")]
+    StackOverflow,
+    /// It gave up, and said why.
+    #[error("panicked: {message}")]
+    Panicked {
+        /// In its words.
+        message: String,
+    },
+    /// It gave up, and did not say why.
+    #[error("trapped: {what}")]
+    Trapped {
+        /// The kind of trap.
+        what: String,
+    },
+    /// It left by `exit`.
+    #[error("left by exit({code}) instead of answering")]
+    Exited {
+        /// The code.
+        code: i32,
+    },
+    /// It waits for something that does not come: nothing outside a call exists for a plugin.
+    #[error("waits for something that never comes: a plugin has no files, no network and no time to pass")]
+    Blocked,
+    /// It says itself that it failed.
+    #[error("{message}")]
+    Declined {
+        /// In its words.
+        message: String,
+    },
+    /// Its answer is well formed and means nothing.
+    #[error("its answer's {field} is not valid: {why}")]
+    InvalidAnswer {
+        /// Where.
+        field: &'static str,
+        /// Why not.
+        why: String,
+    },
+    /// Too many calls at once.
+    #[error("the host has no room for another call now: {why}")]
+    Busy {
+        /// Which room.
+        why: String,
+    },
+    /// It broke the rules of the boundary.
+    #[error("failed: {why}")]
+    Failed {
+        /// How.
+        why: String,
+    },
+}
+
+fn listed(exports: &[String]) -> String {
+    if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") }
+}
+
+fn interfaces() -> String {
+    let names: Vec<String> =
+        PluginKind::ALL.into_iter().map(|kind| crate::contract::interface_of(kind).to_owned()).collect();
+    names.join(", ")
+}

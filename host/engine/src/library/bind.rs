@@ -1,0 +1,103 @@
+//! Gives a policy its judges, or says at which line it cannot have them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flyball_documents::{Faults, Source, locate};
+use flyball_model::{PluginKind, PluginUse, Policy, Problem};
+
+use super::generation::{Bound, Serving};
+use crate::{Judge, LoadError};
+
+/// A policy that is to serve.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    pub(super) source: Source,
+    pub(super) digest: Arc<str>,
+    pub(super) policy: Policy,
+}
+
+/// Binds a policy to the plugins of a generation to be.
+pub(super) fn bind(
+    candidate: &Candidate,
+    plugins: &BTreeMap<String, Serving>,
+    unloadable: &BTreeMap<String, LoadError>,
+) -> Result<Bound, Faults> {
+    let mut binder = Binder { plugins, unloadable, problems: Vec::new() };
+    let judges = &candidate.policy.judges;
+    let bound = Bound {
+        heuristics: binder.all("heuristics", PluginKind::Heuristic, &judges.heuristics),
+        catalogs: binder.all("catalogs", PluginKind::Catalog, &judges.catalogs),
+        deciders: binder.all("deciders", PluginKind::Decider, &judges.deciders),
+        validators: binder.all("validators", PluginKind::Validator, &judges.validators),
+        reversers: binder.all("reversers", PluginKind::Reverser, &judges.reversers),
+        source: candidate.source.clone(),
+        digest: Arc::clone(&candidate.digest),
+        policy: candidate.policy.clone(),
+    };
+    if binder.problems.is_empty() { Ok(bound) } else { Err(locate(&candidate.source, binder.problems)) }
+}
+
+struct Binder<'a> {
+    plugins: &'a BTreeMap<String, Serving>,
+    unloadable: &'a BTreeMap<String, LoadError>,
+    problems: Vec<Problem>,
+}
+
+impl Binder<'_> {
+    fn all(&mut self, key: &str, kind: PluginKind, uses: &[PluginUse]) -> Vec<Arc<Judge>> {
+        let mut judges = Vec::new();
+        for (index, used) in uses.iter().enumerate() {
+            let at = format!("/judges/{key}/{index}");
+            match self.one(&at, kind, used) {
+                Ok(judge) => judges.push(Arc::new(judge)),
+                Err(problems) => self.problems.extend(problems),
+            }
+        }
+        judges
+    }
+
+    fn one(&self, at: &str, kind: PluginKind, used: &PluginUse) -> Result<Judge, Vec<Problem>> {
+        let name = &used.plugin;
+        let named = format!("{at}/plugin");
+        let Some(serving) = self.plugins.get(name) else {
+            return Err(vec![self.missing(named, kind, name)]);
+        };
+        let plugin = &serving.plugin;
+        if plugin.kind() != kind {
+            let message = format!("\"{name}\" is a {}, not a {kind}", plugin.kind());
+            return Err(vec![
+                Problem::new(named, message).help(format!("name it under `judges.{}s`", plugin.kind())),
+            ]);
+        }
+        let judge = Judge::new(Arc::clone(plugin), used);
+        let problems = plugin.check_settings(judge.settings(), used.limits).map_err(|error| {
+            vec![Problem::new(named, format!("\"{name}\" failed at checking its settings: {error}"))]
+        })?;
+        if problems.is_empty() {
+            return Ok(judge);
+        }
+        let settings = format!("{at}/settings");
+        Err(problems
+            .into_iter()
+            .map(|problem| Problem { pointer: format!("{settings}{}", problem.pointer), ..problem })
+            .collect())
+    }
+
+    fn missing(&self, at: String, kind: PluginKind, name: &str) -> Problem {
+        if let Some(error) = self.unloadable.get(name) {
+            return Problem::new(at, format!("the plugin \"{name}\" does not load: {error}"));
+        }
+        let known = || self.plugins.iter().filter(|(_, one)| one.plugin.kind() == kind).map(|(name, _)| name);
+        let near = known().min_by_key(|known| strsim::osa_distance(known, name));
+        let near = near.filter(|near| strsim::osa_distance(near, name) <= (near.len() / 3).max(1));
+        let problem = Problem::new(at, format!("unknown plugin \"{name}\""));
+        match near {
+            Some(near) => problem.help(format!("did you mean \"{near}\"?")),
+            None => problem.help(format!(
+                "put {name}.wasm into the plugin directory, or use one of: {}",
+                known().map(String::as_str).collect::<Vec<_>>().join(", ")
+            )),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flyball_documents::{Source, policy_for};
+use flyball_model::Policy;
+
+use crate::{Judge, Plugin};
+
+/// An immutable state of everything that judges.
+#[derive(Debug, Default)]
+pub(super) struct Generation {
+    /// From 1.
+    pub(super) number: u64,
+    /// By name.
+    pub(super) plugins: BTreeMap<String, Serving>,
+    /// By file.
+    pub(super) policies: BTreeMap<String, Arc<Bound>>,
+}
+
+/// A plugin that serves.
+#[derive(Debug, Clone)]
+pub(super) struct Serving {
+    pub(super) plugin: Arc<Plugin>,
+    /// None: it came with the host.
+    pub(super) path: Option<PathBuf>,
+}
+
+impl Serving {
+    pub(super) fn digest(&self) -> &Arc<str> {
+        &self.plugin.id().digest
+    }
+}
+
+/// A policy and its judges.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) source: Source,
+    pub(super) digest: Arc<str>,
+    pub(super) policy: Policy,
+    pub(super) heuristics: Vec<Arc<Judge>>,
+    pub(super) catalogs: Vec<Arc<Judge>>,
+    pub(super) deciders: Vec<Arc<Judge>>,
+    pub(super) validators: Vec<Arc<Judge>>,
+    pub(super) reversers: Vec<Arc<Judge>>,
+}
+
+impl Bound {
+    pub(super) fn judges(&self) -> impl Iterator<Item = &Arc<Judge>> {
+        let Self { heuristics, catalogs, deciders, validators, reversers, .. } = self;
+        heuristics.iter().chain(catalogs).chain(deciders).chain(validators).chain(reversers)
+    }
+
+    pub(super) fn uses(&self, plugin: &str) -> bool {
+        self.judges().any(|judge| &*judge.plugin().id().name == plugin)
+    }
+}
+
+impl Generation {
+    /// The policy that judges a session, with its judges.
+    pub(super) fn judges(&self, session: &str) -> Option<Arc<Bound>> {
+        let chosen = policy_for(self.policies.values().map(|bound| &bound.policy), session)
+            .inspect_err(|tie| tracing::error!(%tie, "the session is only observed"))
+            .ok()??;
+        self.policies.values().find(|bound| std::ptr::eq(&raw const bound.policy, chosen)).cloned()
+    }
+
+    /// Whether it differs from another in anything but its number.
+    pub(super) fn differs(&self, other: &Self) -> bool {
+        let digests = |generation: &Self| -> Vec<(String, Arc<str>)> {
+            let plugins =
+                generation.plugins.iter().map(|(name, one)| (name.clone(), Arc::clone(one.digest())));
+            let policies =
+                generation.policies.iter().map(|(file, one)| (file.clone(), Arc::clone(&one.digest)));
+            plugins.chain(policies).collect()
+        };
+        digests(self) != digests(other)
+    }
+}

@@ -1,0 +1,227 @@
+//! All plugins and policies, in numbered generations, and how a change makes the next one.
+
+mod bind;
+mod folder;
+mod generation;
+mod nodes;
+mod reload;
+mod report;
+mod resolve;
+mod shelf;
+mod watch;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flyball_control::ports::{Judges, Panel, Rules};
+use flyball_documents::{Faults, Source};
+use flyball_model::{Controller, Policy};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::broadcast;
+
+use crate::Engine;
+use generation::{Bound, Generation};
+use reload::Reloader;
+use report::Past;
+
+pub use nodes::{NodeWorker, WorkerError};
+pub use report::{Change, PluginState, PluginStatus, Reload, Stage, Subject, Trouble, Usage};
+pub use watch::WatchError;
+
+/// Listeners that fall further behind than this miss reloads; [`Library::reloads`] has them.
+const UNHEARD: usize = 64;
+
+/// What a library is made of.
+#[derive(Debug, Clone)]
+pub struct LibraryOptions {
+    /// Runs the plugins.
+    pub engine: Engine,
+    /// Plugins that come with the host: name and component.
+    pub first_party: Vec<(String, Arc<[u8]>)>,
+    /// Where plugins lie as `NAME.wasm`; each comes before the first-party plugin of its name.
+    pub plugins_dir: Option<PathBuf>,
+    /// The policies.
+    pub policies: PolicySource,
+}
+
+/// Where policies come from.
+#[derive(Debug, Clone)]
+pub enum PolicySource {
+    /// Each `.yaml` and `.yml` file of a directory.
+    Dir(PathBuf),
+    /// These.
+    Text(Vec<Source>),
+}
+
+/// A library that could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A policy is wrong, or a plugin that it uses is.
+    #[error("{0}")]
+    Documents(Faults),
+    /// A directory cannot be read.
+    #[error("cannot read {path}: {error}", path = path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+/// All plugins and policies, as they serve now.
+pub struct Library {
+    engine: Engine,
+    serving: RwLock<Arc<Generation>>,
+    sessions: Mutex<HashMap<String, Session>>,
+    reloader: Mutex<Reloader>,
+    past: Mutex<Past>,
+    tell: broadcast::Sender<Reload>,
+    watched: Mutex<bool>,
+}
+
+impl std::fmt::Debug for Library {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Library").field("generation", &self.generation()).finish_non_exhaustive()
+    }
+}
+
+/// A session that was registered, and its panel in the generation for which it was last asked.
+struct Session {
+    controller: Controller,
+    panel: Option<(u64, Option<Arc<Panel>>)>,
+}
+
+impl Library {
+    /// Reads everything for the first time. A plugin file that does not load is an error only if a policy uses it; else
+    /// [`Library::status`] shows it.
+    ///
+    /// # Errors
+    ///
+    /// A policy is wrong or cannot be read.
+    pub fn open(options: LibraryOptions) -> Result<Arc<Self>, OpenError> {
+        let (mut reloader, engine) = (Reloader::new(&options), options.engine);
+        let first = reloader.first(&engine)?;
+        let mut past = Past::default();
+        past.used(&first);
+        Ok(Arc::new(Self {
+            engine,
+            serving: RwLock::new(Arc::new(first)),
+            sessions: Mutex::default(),
+            reloader: Mutex::new(reloader),
+            past: Mutex::new(past),
+            tell: broadcast::channel(UNHEARD).0,
+            watched: Mutex::new(false),
+        }))
+    }
+
+    /// The number of the generation that serves.
+    pub fn generation(&self) -> u64 {
+        self.serving.read().number
+    }
+
+    /// Tells how a session wants to be controlled. Its policy's rules are narrowed by it.
+    pub fn register(&self, session: &str, controller: Controller) {
+        self.sessions.lock().insert(session.to_owned(), Session { controller, panel: None });
+    }
+
+    /// The policies that serve.
+    pub fn policies(&self) -> Vec<Policy> {
+        self.serving().policies.values().map(|bound| bound.policy.clone()).collect()
+    }
+
+    /// Every plugin: what should run, what runs, and why these differ if they do.
+    pub fn status(&self) -> Vec<PluginStatus> {
+        self.reloader.lock().status(&self.serving())
+    }
+
+    /// What does not load at present, policies too.
+    pub fn troubles(&self) -> Vec<Trouble> {
+        self.reloader.lock().troubles()
+    }
+
+    /// What the calls of each component cost so far, also of those that were replaced meanwhile.
+    pub fn usage(&self) -> Vec<Usage> {
+        self.past.lock().usage()
+    }
+
+    /// The newest reloads, oldest first.
+    pub fn reloads(&self) -> Vec<Reload> {
+        self.past.lock().reloads()
+    }
+
+    /// Each reload from now on, as it happens.
+    pub fn subscribe(&self) -> broadcast::Receiver<Reload> {
+        self.tell.subscribe()
+    }
+
+    /// Looks for changes now, and takes them over. Answers with what happened; none: nothing changed. Blocks for as long
+    /// as compiling takes, so it is not for an async thread.
+    pub fn refresh(&self) -> Option<Reload> {
+        let mut reloader = self.reloader.lock();
+        let running = self.serving();
+        let (next, reload) = reloader.next(&self.engine, &running, &self.registered());
+        if let Some(next) = next {
+            self.past.lock().used(&next);
+            *self.serving.write() = Arc::new(next);
+        }
+        let reload = reload?;
+        self.past.lock().reloaded(reload.clone());
+        // Nobody need listen.
+        let _ = self.tell.send(reload.clone());
+        Some(reload)
+    }
+
+    fn serving(&self) -> Arc<Generation> {
+        Arc::clone(&self.serving.read())
+    }
+
+    fn registered(&self) -> Vec<String> {
+        self.sessions.lock().keys().cloned().collect()
+    }
+}
+
+impl Judges for Library {
+    fn panel(&self, session: &str) -> Option<Arc<Panel>> {
+        let generation = self.serving();
+        let mut sessions = self.sessions.lock();
+        let Some(known) = sessions.get_mut(session) else {
+            return panel(&generation, session, &Controller::default());
+        };
+        if let Some((number, panel)) = &known.panel
+            && *number == generation.number
+        {
+            return panel.clone();
+        }
+        let panel = panel(&generation, session, &known.controller);
+        known.panel = Some((generation.number, panel.clone()));
+        panel
+    }
+}
+
+fn panel(generation: &Generation, session: &str, controller: &Controller) -> Option<Arc<Panel>> {
+    let bound = generation.judges(session)?;
+    let Bound { policy, heuristics, catalogs, deciders, validators, reversers, .. } = &*bound;
+    let narrowed = flyball_documents::rules(policy, controller);
+    Some(Arc::new(Panel {
+        generation: generation.number,
+        policy: policy.name.as_str().into(),
+        rules: Rules {
+            enabled: narrowed.enabled,
+            mutation: narrowed.mutation,
+            max_latency_ms: narrowed.max_latency_ms,
+            min_throughput: narrowed.min_throughput,
+            protected: narrowed.protected,
+            cooldown_ms: narrowed.cooldown_ms,
+            max_actions: narrowed.max_actions,
+            window_ms: narrowed.window_ms,
+            history: narrowed.history,
+        },
+        heuristics: heuristics.iter().map(|judge| Arc::clone(judge) as _).collect(),
+        catalogs: catalogs.iter().map(|judge| Arc::clone(judge) as _).collect(),
+        deciders: deciders.iter().map(|judge| Arc::clone(judge) as _).collect(),
+        validators: validators.iter().map(|judge| Arc::clone(judge) as _).collect(),
+        reversers: reversers.iter().map(|judge| Arc::clone(judge) as _).collect(),
+    }))
+}

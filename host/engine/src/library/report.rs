@@ -1,0 +1,193 @@
+//! What a person is told of the library: what runs, what was reloaded, what it cost.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flyball_model::{PluginId, PluginKind, UnixMillis};
+
+use super::generation::Generation;
+use crate::{CallStats, Figures};
+
+/// As many reloads are remembered.
+const MOST_RELOADS: usize = 1_000;
+
+/// As many components' figures are remembered.
+const MOST_COMPONENTS: usize = 512;
+
+/// A plugin or a policy.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// By its name.
+    Plugin(String),
+    /// By its file.
+    Policy(String),
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Plugin(name) => write!(f, "plugin {name}"),
+            Self::Policy(file) => write!(f, "policy {file}"),
+        }
+    }
+}
+
+/// Something that should serve and does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// What.
+    pub subject: Subject,
+    /// SHA-256 of what should serve; none: its file is gone.
+    pub desired: Option<Arc<str>>,
+    /// Why it does not.
+    pub error: String,
+}
+
+/// One thing that a reload replaced, brought or took away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// What.
+    pub subject: Subject,
+    /// SHA-256 of what served before; none: nothing.
+    pub from: Option<Arc<str>>,
+    /// SHA-256 of what serves now; none: nothing.
+    pub to: Option<Arc<str>>,
+}
+
+/// A stage of a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Finding files and reading them whole.
+    Read,
+    /// Compiling components and asking them what they are; parsing policies.
+    Load,
+    /// Checking each policy's settings by its plugins, and that sessions have one policy.
+    Check,
+}
+
+impl Stage {
+    /// In a word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Load => "load",
+            Self::Check => "check",
+        }
+    }
+}
+
+/// One look for changes that found some.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reload {
+    /// When it began.
+    pub at: UnixMillis,
+    /// What serves otherwise since. Empty: nothing, because nothing that changed loads.
+    pub changes: Vec<Change>,
+    /// What newly does not load; the last good one of it serves on.
+    pub troubles: Vec<Trouble>,
+    /// The generation that served before.
+    pub from: u64,
+    /// The generation that serves since; none: the one before serves on.
+    pub generation: Option<u64>,
+    /// How long each stage took.
+    pub stages: Vec<(Stage, Duration)>,
+    /// How long all of it took.
+    pub took: Duration,
+}
+
+/// How a plugin is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PluginState {
+    /// What should run runs.
+    Running,
+    /// What should run does not load; an older version serves on.
+    HeldBack,
+    /// What should run does not load, and nothing of that name serves.
+    Failed,
+}
+
+impl PluginState {
+    /// In a word or two.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::HeldBack => "held back",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// Everything there is to say of one plugin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginStatus {
+    /// Its name.
+    pub name: String,
+    /// Of which kind the running one is.
+    pub kind: Option<PluginKind>,
+    /// The running one's version.
+    pub version: Option<Arc<str>>,
+    /// SHA-256 of what should run; none: its file is gone.
+    pub desired: Option<Arc<str>>,
+    /// SHA-256 of what runs.
+    pub running: Option<Arc<str>>,
+    /// How it is.
+    pub state: PluginState,
+    /// Why what should run does not.
+    pub error: Option<String>,
+    /// Its file; none: it came with the host.
+    pub path: Option<PathBuf>,
+    /// What the running one's calls cost so far.
+    pub figures: Figures,
+}
+
+/// What the calls of one component cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Usage {
+    /// Which.
+    pub id: PluginId,
+    /// Of which kind.
+    pub kind: PluginKind,
+    /// The figures.
+    pub figures: Figures,
+}
+
+/// What was.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    reloads: VecDeque<Reload>,
+    components: VecDeque<(PluginId, PluginKind, Arc<CallStats>)>,
+}
+
+impl Past {
+    pub(super) fn reloaded(&mut self, reload: Reload) {
+        self.reloads.push_back(reload);
+        while self.reloads.len() > MOST_RELOADS {
+            self.reloads.pop_front();
+        }
+    }
+
+    pub(super) fn reloads(&self) -> Vec<Reload> {
+        self.reloads.iter().cloned().collect()
+    }
+
+    /// The components of a generation come to the end, so that the longest unused are forgotten first.
+    pub(super) fn used(&mut self, generation: &Generation) {
+        for serving in generation.plugins.values() {
+            let plugin = &serving.plugin;
+            self.components.retain(|(.., stats)| !Arc::ptr_eq(stats, plugin.stats()));
+            self.components.push_back((plugin.id().clone(), plugin.kind(), Arc::clone(plugin.stats())));
+        }
+        while self.components.len() > MOST_COMPONENTS {
+            self.components.pop_front();
+        }
+    }
+
+    pub(super) fn usage(&self) -> Vec<Usage> {
+        self.components
+            .iter()
+            .map(|(id, kind, stats)| Usage { id: id.clone(), kind: *kind, figures: stats.figures() })
+            .collect()
+    }
+}

@@ -1,0 +1,55 @@
+//! Loaded components and parsed policies by digest, so that the same bytes are loaded once, whether they are good or bad.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use flyball_documents::{Faults, Source, read_policy};
+use flyball_model::Policy;
+
+use super::folder::Found;
+use crate::{CallError, Engine, LoadError, Plugin};
+
+#[derive(Default)]
+pub(super) struct Shelf {
+    plugins: HashMap<Arc<str>, Result<Arc<Plugin>, LoadError>>,
+    policies: HashMap<(String, Arc<str>), Result<Policy, Faults>>,
+}
+
+impl Shelf {
+    pub(super) fn plugin(
+        &mut self,
+        engine: &Engine,
+        digest: &Arc<str>,
+        bytes: &[u8],
+    ) -> Result<Arc<Plugin>, LoadError> {
+        if let Some(known) = self.plugins.get(digest) {
+            return known.clone();
+        }
+        let loaded = engine.load(bytes).map(Arc::new);
+        // A machine that was too busy for it now may have time for it later.
+        let busy = matches!(
+            &loaded,
+            Err(LoadError::Describing(CallError::TimedOut { .. } | CallError::Busy { .. }))
+        );
+        if !busy {
+            self.plugins.insert(Arc::clone(digest), loaded.clone());
+        }
+        loaded
+    }
+
+    pub(super) fn policy(&mut self, source: &Source, digest: &Arc<str>) -> Result<Policy, Faults> {
+        let key = (source.name.clone(), Arc::clone(digest));
+        self.policies.entry(key).or_insert_with(|| read_policy(source)).clone()
+    }
+
+    /// Forgets what is neither wanted nor serves, so that memory does not grow with each reload.
+    pub(super) fn keep(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.plugins.retain(|digest, _| wanted(digest));
+        self.policies.retain(|(_, digest), _| wanted(digest));
+    }
+}
+
+/// A policy's text; what is no text is no policy.
+pub(super) fn source(found: &Found) -> Source {
+    Source::new(found.path.display().to_string(), String::from_utf8_lossy(&found.bytes).into_owned())
+}

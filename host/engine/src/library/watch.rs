@@ -1,0 +1,124 @@
+//! Notices changes: by the operating system's notifications, and by a slow look at everything in case one was missed.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+
+use super::Library;
+
+/// Changes that come closer together than this are taken over together.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+
+/// Someone who writes without end does not put it off for longer than this.
+const AT_LATEST: u32 = 10;
+
+/// How often everything is looked at without a notification.
+const ANYWAY: Duration = Duration::from_secs(2);
+
+/// A library that cannot be watched.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// The operating system gives no notifications.
+    #[error("cannot watch for changes: {0}")]
+    Notify(#[from] notify::Error),
+    /// Nor a thread.
+    #[error("cannot start the thread that watches for changes: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl Library {
+    /// Begins to take over changes as they happen. Once is enough.
+    ///
+    /// # Errors
+    ///
+    /// The operating system does not help.
+    pub fn watch(self: &Arc<Self>) -> Result<(), WatchError> {
+        let mut watched = self.watched.lock();
+        if *watched {
+            return Ok(());
+        }
+        let folders = self.reloader.lock().folders();
+        if folders.is_empty() {
+            return Ok(());
+        }
+        let (events, noticed) = channel();
+        let mut watcher = notifier(events)?;
+        for place in folders.iter().flat_map(|folder| places(folder)) {
+            listen(&mut watcher, &place);
+        }
+        let library = Arc::downgrade(self);
+        std::thread::Builder::new()
+            .name("flyball-reload".to_owned())
+            .spawn(move || run(&library, &noticed, watcher, &folders))?;
+        *watched = true;
+        Ok(())
+    }
+}
+
+fn notifier(events: Sender<()>) -> Result<RecommendedWatcher, notify::Error> {
+    notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Reading a file is an event too, and reading is what a look does.
+        let read_only = event.as_ref().is_ok_and(|event| event.kind.is_access());
+        let finished = event.as_ref().is_ok_and(|event| {
+            matches!(
+                event.kind,
+                notify::EventKind::Access(notify::event::AccessKind::Close(notify::event::AccessMode::Write))
+            )
+        });
+        if !read_only || finished {
+            // Nobody listens any more when the library is gone.
+            let _ = events.send(());
+        }
+    })
+}
+
+/// The directory itself, and the one that holds it, where it is made anew or its symlink is swapped.
+fn places(folder: &Path) -> Vec<PathBuf> {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let parent = absolute.parent().map(Path::to_owned);
+    std::iter::once(absolute).chain(parent).collect()
+}
+
+fn listen(watcher: &mut RecommendedWatcher, place: &Path) {
+    if let Err(error) = watcher.watch(place, RecursiveMode::NonRecursive) {
+        tracing::debug!(place = %place.display(), %error, "not watched; it is looked at every two seconds");
+    }
+}
+
+fn run(
+    library: &Weak<Library>,
+    noticed: &Receiver<()>,
+    mut watcher: RecommendedWatcher,
+    folders: &[PathBuf],
+) {
+    loop {
+        match noticed.recv_timeout(ANYWAY) {
+            Ok(()) => settle(noticed),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        // When the library is gone, so is this thread, at the latest after the next look.
+        let Some(library) = library.upgrade() else { return };
+        // A directory that was made anew is another one to the operating system.
+        for folder in folders {
+            if let Some(place) = places(folder).first() {
+                let _ = watcher.unwatch(place);
+                listen(&mut watcher, place);
+            }
+        }
+        library.refresh();
+    }
+}
+
+/// Waits until it is quiet.
+fn settle(noticed: &Receiver<()>) {
+    for _ in 0..AT_LATEST {
+        if noticed.recv_timeout(DEBOUNCE).is_err() {
+            return;
+        }
+        while noticed.try_recv().is_ok() {}
+    }
+}

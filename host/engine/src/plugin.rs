@@ -1,0 +1,197 @@
+use std::sync::Arc;
+
+use flyball_model::{Limits, PluginId, PluginKind, Problem};
+use serde_json::Value;
+use wasmtime::component::{Component, ComponentExportIndex};
+
+use crate::Engine;
+use crate::bindings::lifecycle;
+use crate::call::{Given, Ready};
+use crate::contract::{self, LIFECYCLE, function_of, interface_of};
+use crate::engine::digest_of;
+use crate::error::{CallError, LoadError};
+use crate::settings::Settings;
+use crate::stats::CallStats;
+
+/// What a plugin says of itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Description {
+    /// The name that policies use.
+    pub name: String,
+    /// Semantic version.
+    pub version: String,
+    /// One line.
+    pub summary: String,
+    /// JSON Schema of its settings.
+    pub settings_schema: Value,
+    /// The grants that it wants, each with why.
+    pub wants: Vec<(String, String)>,
+}
+
+/// One component, compiled and ready to be called.
+pub struct Plugin {
+    kind: PluginKind,
+    id: PluginId,
+    description: Description,
+    schema: jsonschema::Validator,
+    bytes: usize,
+    pub(crate) ready: Ready,
+    check_settings: ComponentExportIndex,
+    pub(crate) judge: ComponentExportIndex,
+    stats: Arc<CallStats>,
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin").field("kind", &self.kind).field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Plugin {
+    pub(crate) fn load(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
+        contract::check_shape(bytes)?;
+        let digest = digest_of(bytes);
+        let component = engine.compile(bytes, &digest)?;
+        let kind = contract::kind_of(&component)?;
+        let wasi = contract::wants_wasi(&component)?;
+        let describe = exported(&component, LIFECYCLE, "describe")?;
+        let check_settings = exported(&component, LIFECYCLE, "check-settings")?;
+        let judge = exported(&component, interface_of(kind), function_of(kind))?;
+        let instance =
+            engine.linker(wasi).instantiate_pre(&component).map_err(|error| LoadError::WrongShape {
+                interface: "an import".to_owned(),
+                why: format!("{error:#}").replace('\n', " "),
+            })?;
+        let mut ready = Ready { instance, name: "?".into(), digest: Arc::clone(&digest), wasi };
+        let given = unsettled(engine.load_limits());
+        let (said, _) = ready.call::<(), (lifecycle::Description,)>(&describe, (), &given);
+        let (said,) = said.map_err(LoadError::Describing)?;
+        let description = description(said)?;
+        let schema = jsonschema::validator_for(&description.settings_schema)
+            .map_err(|error| invalid(format!("settings-schema is not a JSON Schema: {error}")))?;
+        let id = PluginId {
+            name: description.name.as_str().into(),
+            version: description.version.as_str().into(),
+            digest,
+        };
+        ready.name = Arc::clone(&id.name);
+        let plugin = Self {
+            kind,
+            id,
+            description,
+            schema,
+            bytes: bytes.len(),
+            ready,
+            check_settings,
+            judge,
+            stats: Arc::new(CallStats::new()),
+        };
+        crate::judge::check_types(&plugin, engine)?;
+        Ok(plugin)
+    }
+
+    /// Of which kind it is.
+    pub fn kind(&self) -> PluginKind {
+        self.kind
+    }
+
+    /// Exactly which it is.
+    pub fn id(&self) -> &PluginId {
+        &self.id
+    }
+
+    /// What it says of itself.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// The component's size in bytes.
+    pub fn size(&self) -> usize {
+        self.bytes
+    }
+
+    /// What its calls cost so far.
+    pub fn stats(&self) -> &Arc<CallStats> {
+        &self.stats
+    }
+
+    /// Checks settings by the plugin's schema, then by the plugin itself. Pointers lead into the settings.
+    ///
+    /// # Errors
+    ///
+    /// The plugin failed at checking them.
+    pub fn check_settings(
+        &self,
+        settings: &Arc<Settings>,
+        limits: Limits,
+    ) -> Result<Vec<Problem>, CallError> {
+        let by_schema: Vec<Problem> = self
+            .schema
+            .iter_errors(settings.value())
+            .take(20)
+            .map(|error| Problem::new(error.instance_path().to_string(), error.to_string()))
+            .collect();
+        if !by_schema.is_empty() {
+            return Ok(by_schema);
+        }
+        let given = Given { settings: Arc::clone(settings), ..unsettled(limits) };
+        let (said, _) =
+            self.ready.call::<(), (Result<(), Vec<lifecycle::Fault>>,)>(&self.check_settings, (), &given);
+        let faults = said?.0.err().unwrap_or_default();
+        Ok(faults.into_iter().map(|fault| Problem::new(pointer(&fault.path), fault.message)).collect())
+    }
+}
+
+/// Plugins write paths with and without the leading slash.
+fn pointer(path: &str) -> String {
+    if path.is_empty() || path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
+}
+
+fn unsettled(limits: Limits) -> Given {
+    Given { sight: None, settings: Arc::new(Settings::default()), limits, may_log: false }
+}
+
+fn exported(
+    component: &Component,
+    interface: &str,
+    function: &str,
+) -> Result<ComponentExportIndex, LoadError> {
+    component
+        .get_export_index(None, interface)
+        .and_then(|instance| component.get_export_index(Some(&instance), function))
+        .ok_or_else(|| LoadError::WrongShape {
+            interface: interface.to_owned(),
+            why: format!("it has no function {function}"),
+        })
+}
+
+fn invalid(why: String) -> LoadError {
+    LoadError::Description { why }
+}
+
+fn description(said: lifecycle::Description) -> Result<Description, LoadError> {
+    let letters = |name: &str| {
+        name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    if said.name.is_empty() || said.name.len() > 64 || !letters(&said.name) {
+        return Err(invalid(format!(
+            "the name {:?} is not of lower case letters, digits and dashes",
+            said.name
+        )));
+    }
+    if semver::Version::parse(&said.version).is_err() {
+        return Err(invalid(format!(
+            "the version {:?} is not a semantic version such as 1.2.0",
+            said.version
+        )));
+    }
+    let settings_schema = serde_json::from_str(&said.settings_schema)
+        .map_err(|error| invalid(format!("settings-schema is not JSON: {error}")))?;
+    Ok(Description {
+        name: said.name,
+        version: said.version,
+        summary: crate::logging::shortened(said.summary.escape_debug().to_string(), 200),
+        settings_schema,
+        wants: said.wants.into_iter().map(|want| (want.grant, want.why)).collect(),
+    })
+}

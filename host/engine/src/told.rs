@@ -1,0 +1,181 @@
+//! Model to contract: what plugins are told.
+
+use flyball_control::ports::Situation;
+use flyball_model::{
+    Action, ActionKind, Evidence, Finding, GraphSpec, MutationPolicy, NodeType, Outcome, PastAction,
+    Proposal, Severity,
+};
+
+use crate::bindings::{actions, deciding, judgement, offers, reversing, reviewing};
+
+/// For a decider.
+pub(crate) fn situation(situation: &Situation) -> deciding::Situation {
+    deciding::Situation {
+        findings: each(&situation.findings, finding),
+        graph: graph(&situation.graph),
+        allowed: situation.allowed.iter().map(|kind| allowance(*kind)).collect(),
+        node_types: each(&situation.node_types, node_type),
+        past: each(&situation.past, past_action),
+        constraints: constraints(situation),
+    }
+}
+
+/// For a validator.
+pub(crate) fn proposed(of: &Proposal, decided_by: &str, situation: &Situation) -> reviewing::Proposed {
+    reviewing::Proposed {
+        proposal: proposal(of),
+        decided_by: decided_by.to_owned(),
+        findings: each(&situation.findings, finding),
+        graph: graph(&situation.graph),
+        past: each(&situation.past, past_action),
+        constraints: constraints(situation),
+    }
+}
+
+/// For a reverser.
+pub(crate) fn applied(of: &Action, before: &GraphSpec, after: &GraphSpec) -> reversing::Applied {
+    reversing::Applied { action: action(of), before: graph(before), after: graph(after) }
+}
+
+fn each<T, U>(items: &[T], told: fn(&T) -> U) -> Vec<U> {
+    items.iter().map(told).collect()
+}
+
+fn allowance(kind: ActionKind) -> deciding::Allowance {
+    deciding::Allowance { kind: kind.name().to_owned(), summary: kind.summary().to_owned(), limits: None }
+}
+
+fn constraints(situation: &Situation) -> actions::Constraints {
+    let rules = &situation.rules;
+    actions::Constraints {
+        max_latency_ms: rules.max_latency_ms,
+        min_throughput: rules.min_throughput,
+        mutation: match rules.mutation {
+            MutationPolicy::ReadOnly => actions::MutationPolicy::ReadOnly,
+            MutationPolicy::Heal => actions::MutationPolicy::Heal,
+            MutationPolicy::Optimize => actions::MutationPolicy::Optimize,
+            MutationPolicy::Full => actions::MutationPolicy::Full,
+        },
+        protected: rules.protected.clone(),
+    }
+}
+
+fn finding(finding: &Finding) -> judgement::Finding {
+    judgement::Finding {
+        code: finding.code.clone(),
+        severity: match finding.severity {
+            Severity::Info => judgement::Severity::Info,
+            Severity::Warning => judgement::Severity::Warning,
+            Severity::Critical => judgement::Severity::Critical,
+        },
+        target: finding.target.clone(),
+        message: finding.message.clone(),
+        rests_on: each(&finding.rests_on, evidence),
+    }
+}
+
+fn evidence(evidence: &Evidence) -> judgement::Evidence {
+    judgement::Evidence {
+        node: evidence.node.clone(),
+        metric: evidence.metric.clone(),
+        value: evidence.value,
+        limit: evidence.limit,
+        note: evidence.note.clone(),
+    }
+}
+
+fn graph(graph: &GraphSpec) -> actions::GraphSpec {
+    let nodes = graph.nodes.iter().map(|node| actions::NodeSpec {
+        id: node.id.clone(),
+        node_type: node.node_type.clone(),
+        executor: node.executor.into(),
+        config: node.config.to_string(),
+        replicas: node.replicas,
+        queue_capacity: node.queue_capacity,
+        bypassed: node.bypassed,
+        optional: node.optional,
+    });
+    actions::GraphSpec { nodes: nodes.collect(), edges: graph.edges.clone() }
+}
+
+fn node_type(of: &NodeType) -> offers::NodeType {
+    let offers = of.offers.iter().map(|offer| offers::Offer {
+        executor: offer.executor.into(),
+        relative_speed: offer.relative_speed,
+        relative_cost: offer.relative_cost,
+    });
+    offers::NodeType {
+        name: of.name.clone(),
+        summary: of.summary.clone(),
+        provides: of.provides.clone(),
+        offers: offers.collect(),
+        config_schema: of.config_schema.as_ref().map(ToString::to_string),
+    }
+}
+
+fn past_action(past: &PastAction) -> actions::PastAction {
+    actions::PastAction {
+        at: past.at,
+        proposal: proposal(&past.proposal),
+        outcome: match past.outcome {
+            Outcome::Unknown => actions::Outcome::Unknown,
+            Outcome::Accepted => actions::Outcome::Accepted,
+            Outcome::Effective => actions::Outcome::Effective,
+            Outcome::Verified => actions::Outcome::Verified,
+            Outcome::Ineffective => actions::Outcome::Ineffective,
+            Outcome::Worse => actions::Outcome::Worse,
+            Outcome::RolledBack => actions::Outcome::RolledBack,
+            Outcome::RollbackFailed => actions::Outcome::RollbackFailed,
+            Outcome::Rejected => actions::Outcome::Rejected,
+            Outcome::Failed => actions::Outcome::Failed,
+        },
+        decided_by: past.decided_by.clone(),
+    }
+}
+
+fn proposal(proposal: &Proposal) -> actions::Proposal {
+    actions::Proposal {
+        action: action(&proposal.action),
+        reason: proposal.reason.clone(),
+        confidence: proposal.confidence,
+        rests_on: each(&proposal.rests_on, evidence),
+    }
+}
+
+fn action(action: &Action) -> actions::Action {
+    match action.clone() {
+        Action::NoOp => actions::Action::NoOp,
+        Action::ReplaceNode { node, node_type, config } => {
+            actions::Action::ReplaceNode(actions::Replacement {
+                node,
+                node_type,
+                config: config.map(|config| config.to_string()),
+            })
+        }
+        Action::InsertNode { id, node_type, config, executor, after, before } => {
+            actions::Action::InsertNode(actions::Insertion {
+                id,
+                node_type,
+                config: config.to_string(),
+                executor: executor.map(Into::into),
+                after,
+                before,
+            })
+        }
+        Action::RemoveNode { node } => actions::Action::RemoveNode(node),
+        Action::UpdateNodeConfig { node, patch } => {
+            actions::Action::UpdateNodeConfig(actions::ConfigChange { node, patch: patch.to_string() })
+        }
+        Action::BypassNode { node, active } => actions::Action::BypassNode(actions::Bypass { node, active }),
+        Action::SwitchExecutor { node, to } => {
+            actions::Action::SwitchExecutor(actions::ExecutorChange { node, to: to.into() })
+        }
+        Action::RestartProcess { node } => actions::Action::RestartProcess(node),
+        Action::ScaleNode { node, replicas } => {
+            actions::Action::ScaleNode(actions::Scaling { node, replicas })
+        }
+        Action::AdjustBuffering { node, capacity } => {
+            actions::Action::AdjustBuffering(actions::Buffering { node, capacity })
+        }
+    }
+}

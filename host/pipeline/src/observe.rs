@@ -75,7 +75,7 @@ fn see(node: &Node, now: Instant, window: Duration) -> Seen {
         seen.working |= state.is_busy();
         seen.silent |= state.is_busy() && silent_for > window;
         if state.pid.is_some() {
-            seen.has_process = true;
+            seen.has_process |= !state.is_dead();
             seen.silent_for = seen.silent_for.max(Some(silent_for));
         }
     });

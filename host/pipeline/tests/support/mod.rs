@@ -197,12 +197,16 @@ impl Run {
 
     /// To the end; then everything must be accounted for.
     pub async fn finish(&self) {
-        let finished = tokio::time::timeout(LIMIT, self.pipeline.finished()).await;
-        assert!(finished.is_ok(), "it does not finish: {:?}", self.pipeline.account());
+        self.finish_without_shutdown().await;
         self.pipeline.shutdown().await;
         let account = self.pipeline.account();
         assert!(account.balances(), "{account:?}");
         assert_eq!((account.in_flight, self.pipeline.lost()), (0, 0), "{account:?}");
+    }
+
+    pub async fn finish_without_shutdown(&self) {
+        let finished = tokio::time::timeout(LIMIT, self.pipeline.finished()).await;
+        assert!(finished.is_ok(), "it does not finish: {:?}", self.pipeline.account());
     }
 
     pub fn lines(&self, file: &str) -> Vec<Value> {

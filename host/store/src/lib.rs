@@ -1,1 +1,18 @@
-//! TBD
+//! The journal: what was seen, decided and done, durably, in one SQLite file of a state directory.
+//!
+//! One thread writes, so that the loop never waits for a lock and many sessions share the price of one commit. Readers
+//! have connections of their own and see what is committed, also from another process and while a host runs.
+
+mod error;
+mod file;
+mod filter;
+mod reader;
+mod request;
+mod rows;
+mod store;
+mod writer;
+
+pub use error::StoreError;
+pub use filter::{ActionFilter, Run, TickFilter};
+pub use reader::Reader;
+pub use store::{Store, TICKS_KEPT};

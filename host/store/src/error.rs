@@ -1,0 +1,95 @@
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+/// The journal could not be opened, read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was ever written there.
+    #[error(
+        "there is no journal at {0}: no host has run with this state directory yet; run one, or name another directory"
+    )]
+    Missing(PathBuf),
+    /// The directory or the file cannot be made or opened.
+    #[error(
+        "the journal {path} cannot be opened: {cause}; make it readable and writable for this user, or name another state directory"
+    )]
+    Unopenable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        cause: String,
+    },
+    /// It may be read but not written.
+    #[error(
+        "the journal {0} is read-only; make it and its directory writable for this user, or name another state directory"
+    )]
+    ReadOnly(PathBuf),
+    /// It is not a database, or a damaged one.
+    #[error(
+        "the journal {path} is damaged: {cause}; move it away together with its -wal and -shm files, and a new one is begun"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        cause: String,
+    },
+    /// A newer Flyball wrote it.
+    #[error(
+        "the journal {path} has version {found} and this Flyball knows up to {known}; use the Flyball that wrote it or a newer one, or name another state directory"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest known.
+        known: i64,
+    },
+    /// Another program holds it.
+    #[error("the journal {0} is locked by another program; stop that one, or name another state directory")]
+    Locked(PathBuf),
+    /// No room is left.
+    #[error("no room is left for the journal {0}; free some on its disk")]
+    Full(PathBuf),
+    /// There is no action or run of that number.
+    #[error(
+        "the journal has no {what} {id}; it was begun with another journal, or its intent was never recorded"
+    )]
+    Unknown {
+        /// `action` or `run`.
+        what: &'static str,
+        /// The number.
+        id: u64,
+    },
+    /// The writing thread is gone.
+    #[error("the journal's writer has stopped; start the host again")]
+    Stopped,
+    /// Anything else that SQLite says.
+    #[error("the journal {path} failed: {cause}; look at its disk, and start the host again")]
+    Failed {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        cause: String,
+    },
+}
+
+impl StoreError {
+    pub(crate) fn of(path: &Path, error: &rusqlite::Error) -> Self {
+        let (path, cause) = (path.to_owned(), error.to_string());
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::Damaged { path, cause },
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly(path),
+            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Self::Unopenable { path, cause },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked(path),
+            Some(ErrorCode::DiskFull) => Self::Full(path),
+            _ => Self::Failed { path, cause },
+        }
+    }
+
+    pub(crate) fn unopenable(path: &Path, error: &std::io::Error) -> Self {
+        Self::Unopenable { path: path.to_owned(), cause: error.to_string() }
+    }
+}

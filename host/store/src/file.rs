@@ -1,0 +1,146 @@
+//! The file, its permissions and its tables.
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::StoreError;
+
+/// The version of the tables, kept in SQLite's `user_version`.
+const VERSION: i64 = 1;
+
+/// How long a connection waits for another's lock.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Nobody but the user may read what was seen of a pipeline.
+const MODE: u32 = 0o600;
+
+const TABLES: &str = "
+    CREATE TABLE runs (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        started INTEGER NOT NULL,
+        ended INTEGER,
+        version TEXT NOT NULL
+    ) STRICT;
+
+    -- A row is the intent; the columns from `outcome` on are what became of it, NULL or `unknown` until known.
+    CREATE TABLE actions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        run INTEGER REFERENCES runs (id),
+        session TEXT NOT NULL,
+        tick INTEGER NOT NULL,
+        generation INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        target TEXT,
+        proposal TEXT NOT NULL,
+        findings TEXT NOT NULL,
+        before TEXT NOT NULL,
+        decided_by TEXT NOT NULL,
+        judged_by TEXT NOT NULL,
+        undoes INTEGER,
+        outcome TEXT NOT NULL,
+        note TEXT,
+        after TEXT,
+        settled_at INTEGER
+    ) STRICT;
+    CREATE INDEX actions_by_session ON actions (session, id);
+    CREATE INDEX actions_that_undo ON actions (undoes) WHERE undoes IS NOT NULL;
+    CREATE INDEX actions_that_are_open ON actions (id) WHERE settled_at IS NULL;
+
+    CREATE TABLE ticks (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        run INTEGER REFERENCES runs (id),
+        session TEXT NOT NULL,
+        tick INTEGER NOT NULL,
+        generation INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        ending TEXT NOT NULL,
+        record TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX ticks_by_session ON ticks (session, id);
+";
+
+pub(crate) fn path(directory: &Path) -> PathBuf {
+    directory.join("journal.db")
+}
+
+/// Makes what is not there yet.
+pub(crate) fn open_to_write(directory: &Path) -> Result<Connection, StoreError> {
+    let path = path(directory);
+    fs::create_dir_all(directory).map_err(|error| StoreError::unopenable(&path, &error))?;
+    make_private(&path)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let failed = |error: rusqlite::Error| StoreError::of(&path, &error);
+    let mut connection = Connection::open_with_flags(&path, flags).map_err(failed)?;
+    connection.busy_timeout(PATIENCE).map_err(failed)?;
+    known_version(&connection, &path)?;
+    let mode: String =
+        connection.query_row("PRAGMA journal_mode = WAL", (), |row| row.get(0)).map_err(failed)?;
+    if mode != "wal" {
+        let cause = format!("its file system cannot keep a write-ahead log (mode {mode})");
+        return Err(StoreError::Unopenable { path, cause });
+    }
+    connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    make_tables(&mut connection, &path)?;
+    Ok(connection)
+}
+
+pub(crate) fn open_to_read(directory: &Path) -> Result<Connection, StoreError> {
+    let path = path(directory);
+    if !path.exists() {
+        return Err(StoreError::Missing(path));
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let failed = |error: rusqlite::Error| StoreError::of(&path, &error);
+    let connection = Connection::open_with_flags(&path, flags).map_err(failed)?;
+    connection.busy_timeout(PATIENCE).map_err(failed)?;
+    if known_version(&connection, &path)? == 0 {
+        return Err(StoreError::Missing(path));
+    }
+    Ok(connection)
+}
+
+/// SQLite gives its other files the mode of this one, so it is made before SQLite makes it.
+fn make_private(path: &Path) -> Result<(), StoreError> {
+    let unopenable = |error: std::io::Error| StoreError::unopenable(path, &error);
+    let made = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path);
+    match made {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let permissions = fs::metadata(path).map_err(unopenable)?.permissions();
+            if permissions.readonly() {
+                return Err(StoreError::ReadOnly(path.to_owned()));
+            }
+            if permissions.mode() & 0o777 == MODE {
+                return Ok(());
+            }
+            fs::set_permissions(path, Permissions::from_mode(MODE)).map_err(unopenable)
+        }
+        Err(error) => Err(unopenable(error)),
+    }
+}
+
+fn known_version(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let found = connection
+        .query_row("PRAGMA user_version", (), |row| row.get(0))
+        .map_err(|error| StoreError::of(path, &error))?;
+    if found > VERSION {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known: VERSION });
+    }
+    Ok(found)
+}
+
+/// All of them or none: a host that is killed here leaves an empty file.
+fn make_tables(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let failed = |error: rusqlite::Error| StoreError::of(path, &error);
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    if known_version(&transaction, path)? == 0 {
+        transaction.execute_batch(TABLES).map_err(failed)?;
+        transaction.pragma_update(None, "user_version", VERSION).map_err(failed)?;
+    }
+    transaction.commit().map_err(failed)
+}

@@ -1,0 +1,152 @@
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+
+use async_trait::async_trait;
+use flyball_control::ports::{Clock, Journal, JournalError, SystemClock};
+use flyball_model::{ActionRecord, TickRecord};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::request::{Reply, Request};
+use crate::writer::Writer;
+use crate::{StoreError, file};
+
+/// Older ticks are forgotten when there are more; actions are kept.
+pub const TICKS_KEPT: u64 = 100_000;
+
+/// Requests that may wait for the writer.
+const QUEUE: usize = 1_024;
+
+/// The journal of a running host.
+pub struct Store {
+    /// None only while it is dropped.
+    requests: Option<mpsc::Sender<Request>>,
+    writer: Option<JoinHandle<()>>,
+    dropped_ticks: Arc<AtomicU64>,
+}
+
+impl Store {
+    /// Opens the journal in this state directory, and begins it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written, is damaged, or was written by a newer Flyball.
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        Self::keeping(directory, TICKS_KEPT)
+    }
+
+    /// Like [`Store::open`], and keeps this many ticks.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Store::open`].
+    pub fn keeping(directory: &Path, ticks: u64) -> Result<Self, StoreError> {
+        let path = file::path(directory);
+        let connection = file::open_to_write(directory)?;
+        let (requests, received) = mpsc::channel(QUEUE);
+        let dropped_ticks = Arc::new(AtomicU64::new(0));
+        let writer = Writer {
+            path: path.clone(),
+            connection,
+            ticks_kept: ticks,
+            dropped_ticks: Arc::clone(&dropped_ticks),
+            run: None,
+        };
+        let writer = thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer.serve(received))
+            .map_err(|error| StoreError::unopenable(&path, &error))?;
+        Ok(Self { requests: Some(requests), writer: Some(writer), dropped_ticks })
+    }
+
+    /// Begins a run: what is recorded from now on is recorded as its. Its number.
+    ///
+    /// # Errors
+    ///
+    /// The journal cannot be written.
+    pub async fn begin_run(&self) -> Result<u64, StoreError> {
+        let at = SystemClock.now();
+        self.ask(|reply| Request::BeginRun { at, reply }).await
+    }
+
+    /// Ends a run. All that was recorded before, ticks too, is on disk when it returns.
+    ///
+    /// # Errors
+    ///
+    /// There is no such run, or the journal cannot be written.
+    pub async fn end_run(&self, run: u64) -> Result<(), StoreError> {
+        let at = SystemClock.now();
+        self.ask(|reply| Request::EndRun { run, at, reply }).await
+    }
+
+    /// Ticks that are not in the journal because it could not keep up, or failed.
+    pub fn dropped_ticks(&self) -> u64 {
+        self.dropped_ticks.load(Ordering::Relaxed)
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, StoreError> {
+        let requests = self.requests.as_ref().ok_or(StoreError::Stopped)?;
+        let (reply, answer) = oneshot::channel();
+        requests.send(request(reply)).await.map_err(|_| StoreError::Stopped)?;
+        answer.await.unwrap_or(Err(StoreError::Stopped))
+    }
+}
+
+#[async_trait]
+impl Journal for Store {
+    async fn intend(&self, intent: &ActionRecord) -> Result<u64, JournalError> {
+        let intent = Box::new(intent.clone());
+        self.ask(|reply| Request::Intend(intent, reply)).await.map_err(told)
+    }
+
+    async fn conclude(&self, action: &ActionRecord) -> Result<(), JournalError> {
+        let action = Box::new(action.clone());
+        self.ask(|reply| Request::Conclude(action, reply)).await.map_err(told)
+    }
+
+    /// A session never waits for its ticks to be written: what finds the queue full is dropped and counted.
+    async fn tick(&self, record: &TickRecord) -> Result<(), JournalError> {
+        let requests = self.requests.as_ref().ok_or_else(|| told(StoreError::Stopped))?;
+        match requests.try_reserve() {
+            Ok(place) => {
+                place.send(Request::Tick(Box::new(record.clone())));
+                Ok(())
+            }
+            Err(TrySendError::Full(())) => {
+                self.dropped_ticks.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(TrySendError::Closed(())) => Err(told(StoreError::Stopped)),
+        }
+    }
+
+    async fn undoable(&self, session: &str, count: usize) -> Result<Vec<ActionRecord>, JournalError> {
+        let session = session.to_owned();
+        self.ask(|reply| Request::Undoable { session, count, reply }).await.map_err(told)
+    }
+}
+
+fn told(error: StoreError) -> JournalError {
+    JournalError(error.to_string())
+}
+
+/// Waits for what is queued to be written.
+impl Drop for Store {
+    fn drop(&mut self) {
+        drop(self.requests.take());
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the journal's writer broke off");
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("dropped_ticks", &self.dropped_ticks()).finish_non_exhaustive()
+    }
+}

@@ -1,4 +1,4 @@
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use flyball_control::ports::Journal;
@@ -83,7 +83,7 @@ fn write_until_killed(directory: &str) -> ! {
         store.begin_run().await.unwrap();
         for number in 1.. {
             let id = store.intend(&intent("shop", number)).await.unwrap();
-            writeln!(std::io::stdout(), "\nintended {id}").unwrap();
+            println!("\nintended {id}");
         }
     });
     unreachable!("it writes until it is killed")

@@ -36,7 +36,7 @@ impl WasmNodes for NoWasm {
 
 fn nodes() -> [(&'static str, Value); 5] {
     [
-        ("parse-json", json!({"field": "line"})),
+        ("parse-json", json!({})),
         ("filter", json!({"field": "level", "not_equals": "debug"})),
         ("map", json!({"template": {"text": "{{text}}", "n": "{{n}}"}})),
         ("regex-extract", json!({"pattern": "(?P<user>u[0-9]+) took", "field": "text"})),
@@ -45,7 +45,7 @@ fn nodes() -> [(&'static str, Value); 5] {
 }
 
 fn body() -> Value {
-    json!({"line": r#"{"n": 7, "level": "info", "text": "request of u17 took 35 ms"}"#})
+    json!(r#"{"n": 7, "level": "info", "text": "request of u17 took 35 ms"}"#)
 }
 
 async fn plain() -> f64 {

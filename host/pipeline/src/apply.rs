@@ -2,6 +2,7 @@
 //! refused changes nothing. Items are never lost by a change: what waits stays in its queue, and what a worker has in
 //! hand is ended by it or given back.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -16,7 +17,8 @@ use crate::merge::merge;
 use crate::node::Node;
 use crate::pipeline::Running;
 use crate::stock::{Pass, Role, listed, nearest, offers, role};
-use crate::worker::{Tool, employ};
+use crate::tool::Tool;
+use crate::worker::employ;
 
 type Applied = Result<(), ApplyError>;
 
@@ -219,13 +221,13 @@ impl Running {
         if after.is_empty() {
             return refused(format!("nothing is named after which {} is to be inserted", spec.id));
         }
-        let from = after.iter().map(|id| self.existing(id)).collect::<Result<Vec<_>, _>>()?;
+        let mut from = after.iter().map(|id| self.existing(id)).collect::<Result<Vec<_>, _>>()?;
         let mut to = before.iter().map(|id| self.existing(id)).collect::<Result<Vec<_>, _>>()?;
         if before.is_empty() {
             to = from.first().map(|node| node.behind()).unwrap_or_default();
         }
-        let mut seen = std::collections::BTreeSet::new();
-        to.retain(|node| seen.insert(node.number));
+        without_doubles(&mut from);
+        without_doubles(&mut to);
         if to.is_empty() {
             return refused(format!(
                 "nothing follows {}; there is no edge to insert {} on",
@@ -305,6 +307,11 @@ impl Running {
         node.crew.add(employ(node, Tool::Processor(Box::new(Pass))));
         node.queue.idle().await;
     }
+}
+
+fn without_doubles(nodes: &mut Vec<Arc<Node>>) {
+    let mut seen = BTreeSet::new();
+    nodes.retain(|node| seen.insert(node.number));
 }
 
 /// Where a type works when nobody says: where the node worked before, else in the host, else where it can.

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use crate::ledger::Ledger;
 use crate::node::Node;
 use crate::piece::Tickets;
+use crate::settle::bury;
 use crate::window::Sample;
-use crate::worker::bury;
 
 /// Items asked for at once.
 const BATCH: usize = 64;

@@ -25,9 +25,10 @@ use crate::ledger::Ledger;
 use crate::mishaps::Mishaps;
 use crate::node::{Node, Shared};
 use crate::stock::{BuiltinChild, Role, Stock, role};
+use crate::tool::Tool;
 use crate::topology::Topology;
 use crate::window::Window;
-use crate::worker::{Tool, employ};
+use crate::worker::employ;
 use crate::{check::check, observe, pulse};
 
 /// What a pipeline is given beside its manifest.

@@ -12,7 +12,7 @@ use flyball_nodes::{
 };
 use serde_json::Value;
 
-use crate::worker::Tool;
+use crate::tool::Tool;
 
 /// The program that runs a built-in type as a child process: `program args… TYPE --config JSON`.
 #[derive(Debug, Clone)]

@@ -6,17 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use flyball_nodes::{ChildProcessor, Gathering, Item, ProcessError, Processed, Processor, Sink, Vitals};
+use flyball_nodes::{ProcessError, Vitals};
 use futures::FutureExt as _;
 use parking_lot::Mutex;
-use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 
-use crate::ledger::Fate;
 use crate::node::Node;
-use crate::piece::{Batch, Piece, Tag, Tickets};
-use crate::stock::Role;
+use crate::piece::{Batch, Piece};
+use crate::settle::{Settled, settle};
+use crate::tool::Tool;
 use crate::window::Sample;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,54 +147,6 @@ async fn all_released(workers: &mut [Worker]) {
     for worker in workers {
         if !worker.released.is_terminated() {
             let _ = (&mut worker.released).await;
-        }
-    }
-}
-
-/// What a worker works with.
-pub(crate) enum Tool {
-    Processor(Box<dyn Processor>),
-    Child(Box<ChildProcessor>),
-    Sink(Box<dyn Sink>),
-}
-
-impl Tool {
-    async fn process(&mut self, items: &[Item]) -> Vec<Processed> {
-        match self {
-            Self::Processor(processor) => processor.process(items).await,
-            Self::Child(child) => child.process(items).await,
-            Self::Sink(sink) => {
-                sink.deliver(items).await.into_iter().map(|answer| answer.map(|()| Vec::new())).collect()
-            }
-        }
-    }
-
-    async fn finish(&mut self) -> Result<(), ProcessError> {
-        match self {
-            Self::Processor(_) | Self::Child(_) => Ok(()),
-            Self::Sink(sink) => sink.finish().await,
-        }
-    }
-
-    pub(crate) fn gathers(&self) -> Option<Gathering> {
-        match self {
-            Self::Processor(processor) => processor.gathers(),
-            Self::Child(_) | Self::Sink(_) => None,
-        }
-    }
-
-    fn pid(&self) -> Option<u32> {
-        match self {
-            Self::Processor(processor) => processor.pid(),
-            Self::Child(child) => child.pid(),
-            Self::Sink(_) => None,
-        }
-    }
-
-    fn vitals(&self) -> Option<Vitals> {
-        match self {
-            Self::Child(child) => Some(child.vitals()),
-            Self::Processor(_) | Self::Sink(_) => None,
         }
     }
 }
@@ -345,137 +296,5 @@ impl Shift {
             }
         }
         End::Answered
-    }
-}
-
-struct Settled {
-    finished: u64,
-    failed: u64,
-    died: Option<String>,
-}
-
-/// Books the answers: what goes on into `out`, what is to be tried again back into the batch.
-fn settle(node: &Node, batch: &mut Batch, asked: usize, answers: Vec<Processed>, gathers: bool) -> Settled {
-    let blame = asked == 1 || gathers;
-    let given = answers.len();
-    let mut items = std::mem::take(&mut batch.items);
-    let mut tags = std::mem::take(&mut batch.tags);
-    let rest = items.split_off(asked).into_iter().zip(tags.split_off(asked));
-    let mut answers = answers.into_iter();
-    let mut settled = Settled { finished: 0, failed: 0, died: None };
-    let mut whole = Gathered::default();
-    batch.mixed |= !batch.out.is_empty();
-    for (item, tag) in items.into_iter().zip(tags) {
-        match answers.next() {
-            Some(Ok(bodies)) => {
-                settled.finished += 1;
-                if gathers {
-                    whole.add(bodies, tag);
-                } else {
-                    pass(node, batch, &item, tag, bodies);
-                }
-            }
-            Some(Err(ProcessError::Item(error))) => {
-                node.mishap(&error);
-                settled.failed += u64::from(!again(node, batch, item, tag, &error));
-            }
-            Some(Err(ProcessError::Worker(error))) => {
-                settled.failed += unanswered(node, batch, &mut settled.died, item, tag, error, blame);
-            }
-            None => {
-                let error = format!("it answered {given} of {asked} items");
-                settled.failed += unanswered(node, batch, &mut settled.died, item, tag, error, blame);
-            }
-        }
-    }
-    whole.pass(node, batch);
-    rest.for_each(|(item, tag)| batch.keep(item, tag));
-    settled
-}
-
-/// Whether the item is tried again; when not, it is dead-lettered.
-fn again(node: &Node, batch: &mut Batch, item: Item, mut tag: Tag, error: &str) -> bool {
-    if tag.tries < node.retries {
-        tag.tries += 1;
-        batch.keep(item, tag);
-        return true;
-    }
-    bury(node, &item, &tag.tickets, error);
-    false
-}
-
-pub(crate) fn bury(node: &Node, item: &Item, tickets: &Tickets, error: &str) {
-    node.shared.mishaps.bury(&node.id(), &item.body, error);
-    tickets.mark(Fate::DeadLettered);
-}
-
-/// An item that a dead worker did not answer. Its tries count only where it is to blame: where it was given alone, or
-/// is the first of a gathering. The others just go back.
-fn unanswered(
-    node: &Node,
-    batch: &mut Batch,
-    died: &mut Option<String>,
-    item: Item,
-    tag: Tag,
-    error: String,
-    blame: bool,
-) -> u64 {
-    if died.is_some() || !blame {
-        batch.keep(item, tag);
-        died.get_or_insert(error);
-        return 0;
-    }
-    let kept = again(node, batch, item, tag, &error);
-    *died = Some(error);
-    u64::from(!kept)
-}
-
-fn pass(node: &Node, batch: &mut Batch, item: &Item, tag: Tag, mut bodies: Vec<Value>) {
-    if node.role == Role::Sink {
-        tag.tickets.mark(Fate::Delivered);
-        return;
-    }
-    if bodies.len() == 1
-        && let Some(body) = bodies.pop()
-    {
-        batch.out.push(Piece { item: Item { id: item.id, body }, tag });
-        return;
-    }
-    if bodies.is_empty() {
-        tag.tickets.mark(Fate::Filtered);
-    }
-    for body in bodies {
-        batch.out.push(node.piece(body, node.next_id(), tag.tickets.clone(), tag.slot));
-    }
-}
-
-/// What a gathering node makes of a batch stands for all of it.
-#[derive(Default)]
-struct Gathered {
-    bodies: Vec<Value>,
-    tickets: Vec<Tickets>,
-    slot: usize,
-}
-
-impl Gathered {
-    fn add(&mut self, bodies: Vec<Value>, tag: Tag) {
-        if self.tickets.is_empty() {
-            self.slot = tag.slot;
-        }
-        self.bodies.extend(bodies);
-        self.tickets.push(tag.tickets);
-    }
-
-    fn pass(self, node: &Node, batch: &mut Batch) {
-        if self.tickets.is_empty() {
-            return;
-        }
-        let tickets = Tickets::Many(self.tickets.into());
-        if self.bodies.is_empty() {
-            tickets.mark(Fate::Filtered);
-        }
-        for body in self.bodies {
-            batch.out.push(node.piece(body, node.next_id(), tickets.clone(), self.slot));
-        }
     }
 }

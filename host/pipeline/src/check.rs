@@ -32,6 +32,7 @@ pub fn check(manifest: &Manifest, wasm: &dyn WasmNodes) -> Vec<Problem> {
         }
         check_node(node, index, &types, wasm, &mut problems);
     }
+    check_protected(manifest, &first, &mut problems);
     let edges = check_edges(manifest, &first, &mut problems);
     check_ends(manifest, &edges, &mut problems);
     check_cycles(manifest, &edges, &mut problems);
@@ -84,6 +85,23 @@ fn check_node(
     }
 }
 
+/// A misspelt guard guards nothing.
+fn check_protected(manifest: &Manifest, nodes: &BTreeMap<&str, usize>, problems: &mut Vec<Problem>) {
+    for (index, id) in manifest.controller.protected_nodes.iter().enumerate() {
+        if !nodes.contains_key(id.as_str()) {
+            problems.push(no_such_node(format!("/controller/protected_nodes/{index}"), id, nodes));
+        }
+    }
+}
+
+fn no_such_node(at: String, id: &str, nodes: &BTreeMap<&str, usize>) -> Problem {
+    let problem = Problem::new(at, format!("there is no node \"{id}\""));
+    match nearest(id, nodes.keys().copied()) {
+        Some(near) => problem.help(format!("did you mean \"{near}\"?")),
+        None => problem.help(format!("the nodes are {}", listed(nodes.keys()))),
+    }
+}
+
 /// The edges between nodes that exist, by number, without doubles; and in which connection each is.
 fn check_edges(
     manifest: &Manifest,
@@ -96,14 +114,7 @@ fn check_edges(
         let mut end = |field: &str, id: &str| {
             let found = nodes.get(id).and_then(|found| u32::try_from(*found).ok());
             if found.is_none() {
-                let problem = Problem::new(
-                    format!("/connections/{index}/{field}"),
-                    format!("there is no node \"{id}\""),
-                );
-                problems.push(match nearest(id, nodes.keys().copied()) {
-                    Some(near) => problem.help(format!("did you mean \"{near}\"?")),
-                    None => problem.help(format!("the nodes are {}", listed(nodes.keys()))),
-                });
+                problems.push(no_such_node(format!("/connections/{index}/{field}"), id, nodes));
             }
             found
         };

@@ -60,11 +60,13 @@ async fn a_node_is_inserted_under_load_and_removed_again() {
         node_type: id("map"),
         config: json!({"template": "{{.}}"}),
         executor: Some(Executor::Multiprocess),
-        after: vec![id("before")],
+        // Named twice, it is still one edge.
+        after: vec![id("before"), id("before")],
         before: vec![],
     };
     run.act(insert).await;
     assert_eq!(run.pipeline.graph().after("new").collect::<Vec<_>>(), ["node"]);
+    assert_eq!(run.pipeline.graph().after("before").collect::<Vec<_>>(), ["new"]);
     run.accepted(1_500).await;
     run.act(Action::RemoveNode { node: id("new") }).await;
     assert_eq!(run.pipeline.graph().after("before").collect::<Vec<_>>(), ["node"]);
@@ -176,6 +178,49 @@ async fn a_child_killed_under_load_waits_for_its_restart_and_nothing_is_lost() {
     let seen = run.observe().await;
     assert_eq!(seen.nodes.number(seen.nodes.find("child").unwrap(), "restarts"), 2.0);
     ends_whole(run).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_command_is_a_node_and_one_that_ends_by_itself_waits_for_its_restart() {
+    // Answers forty items and ends.
+    let script = r#"i=0; while [ $i -lt 40 ] && read -r line; do
+        i=$((i+1)); id=${line#*\"id\":}; id=${id%%,*}; body=${line#*\"body\":}; echo "{\"id\":$id,\"out\":[${body%\}}]}"
+    done; exit 7"#;
+    let params = json!({"command": ["sh", "-c", script]});
+    let child = json!({"id": "child", "type": "command", "executor": "multiprocess", "params": params});
+    let run = Run::start(line(true, ITEMS, vec![child])).await;
+    run.has_status("child", Status::Failed).await;
+    let seen = run.observe().await;
+    let error = seen.nodes.last_errors[seen.nodes.find("child").unwrap()].clone().unwrap();
+    assert!(error.contains("code 7"), "{error}");
+    // What was answered of the batch that broke off waits for the rest of it.
+    assert!(run.pipeline.account().delivered <= 40);
+    run.act(Action::RestartProcess { node: id("child") }).await;
+    run.until(|| run.pipeline.account().delivered > 40, "what the next answers").await;
+    run.has_status("child", Status::Failed).await;
+    run.act(Action::BypassNode { node: id("child"), active: true }).await;
+    ends_whole(run).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gathering_node_is_changed_under_load() {
+    let batch =
+        json!({"id": "batch", "type": "batch", "replicas": 2, "params": {"size": 10, "linger_ms": 5}});
+    let run = Run::start(line(true, ITEMS, vec![pass("before", "native"), batch])).await;
+    run.accepted(500).await;
+    run.act(Action::AdjustBuffering { node: id("batch"), capacity: 4 }).await;
+    run.act(Action::UpdateNodeConfig { node: id("batch"), patch: json!({"size": 3}) }).await;
+    run.accepted(1_000).await;
+    run.act(Action::RemoveNode { node: id("batch") }).await;
+    run.finish().await;
+    assert_eq!(run.pipeline.account().delivered, ITEMS);
+    let lines = run.lines("out.jsonl");
+    let items = lines.iter().flat_map(|line| match line["items"].as_array() {
+        Some(items) => items.clone(),
+        None => vec![line.clone()],
+    });
+    assert!(items.map(|item| item["n"].as_u64().unwrap()).eq(0..ITEMS));
+    assert!(lines.last().unwrap()["n"].is_u64());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,6 +55,18 @@ fn a_cycle_is_told_by_the_names_on_it_and_only_by_those() {
 }
 
 #[test]
+fn a_protected_node_that_does_not_exist_is_a_fault() {
+    let mut manifest = manifest(false, json!([source(), out()]), &[("source", "out")]);
+    manifest["controller"] = json!({"protected_nodes": ["out", "sourc"]});
+    let found = check(&serde_json::from_value(manifest).unwrap(), &TestNodes);
+    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        found,
+        ["/controller/protected_nodes/1: there is no node \"sourc\"; did you mean \"source\"?"]
+    );
+}
+
+#[test]
 fn every_other_fault_names_its_place_cause_and_next_step() {
     let good = [("source", "a"), ("a", "out")];
     let node = |node: Value| problems(json!([source(), node, out()]), &good);

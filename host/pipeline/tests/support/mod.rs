@@ -31,6 +31,8 @@ enum Behaviour {
     Flaky,
     /// Items whose `n` ends in 3 always fail.
     NoThrees,
+    /// Items whose `n` is odd always fail.
+    NoOdds,
     /// Every item fails.
     Fails,
     /// The worker dies at `n` = 50, whenever it comes.
@@ -41,11 +43,12 @@ enum Behaviour {
     Hangs,
 }
 
-const BEHAVIOURS: [(&str, Behaviour); 8] = [
+const BEHAVIOURS: [(&str, Behaviour); 9] = [
     ("map", Behaviour::Pass),
     ("twice", Behaviour::Twice),
     ("flaky", Behaviour::Flaky),
     ("no-threes", Behaviour::NoThrees),
+    ("no-odds", Behaviour::NoOdds),
     ("fails", Behaviour::Fails),
     ("dies-at-fifty", Behaviour::DiesAtFifty),
     ("panics-at-fifty", Behaviour::PanicsAtFifty),
@@ -69,7 +72,8 @@ impl Processor for TestNode {
                 }
                 Behaviour::Flaky => Ok(same),
                 Behaviour::NoThrees if n % 10 == 3 => Err(ProcessError::Item(format!("{n} ends in 3"))),
-                Behaviour::NoThrees => Ok(same),
+                Behaviour::NoOdds if n % 2 == 1 => Err(ProcessError::Item(format!("{n} is odd"))),
+                Behaviour::NoThrees | Behaviour::NoOdds => Ok(same),
                 Behaviour::Fails => Err(ProcessError::Item("it always fails".to_owned())),
                 Behaviour::DiesAtFifty if n == 50 => {
                     answers.resize_with(items.len(), || Err(ProcessError::Worker("it died".to_owned())));

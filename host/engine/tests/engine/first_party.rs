@@ -1,0 +1,84 @@
+use std::sync::Arc;
+
+use flyball_control::ports::Judges;
+use flyball_documents::Source;
+use flyball_engine::{Library, LibraryOptions, OpenError, PolicySource};
+use flyball_model::{Controller, MutationPolicy};
+use serde_json::json;
+
+use crate::guests::engine;
+use crate::sights::sight;
+
+fn library(policy: &str) -> Result<Arc<Library>, OpenError> {
+    Library::open(LibraryOptions {
+        engine: engine(),
+        first_party: flyball_first_party::ALL
+            .iter()
+            .map(|plugin| (plugin.name.to_owned(), plugin.wasm.into()))
+            .collect(),
+        plugins_dir: None,
+        policies: PolicySource::Text(vec![Source::new("policy.yaml", policy)]),
+    })
+}
+
+#[tokio::test]
+async fn the_default_policy_finds_a_failed_node() {
+    let library = library(include_str!("../../../../policies/default.yaml")).unwrap();
+    library.register(
+        "orders",
+        Controller { mutation_policy: Some(MutationPolicy::Heal), ..Controller::default() },
+    );
+    let panel = library.panel("orders").unwrap();
+    assert!(Arc::ptr_eq(&panel, &library.panel("orders").unwrap()));
+    assert_eq!(panel.rules.mutation, MutationPolicy::Heal);
+    let judged = panel.heuristics[0].assess(&sight(50, 1)).await.unwrap();
+    assert_eq!(judged.said.len(), 1, "{:?}", judged.said);
+    assert_eq!(judged.said[0].code, "node-failed");
+    assert_eq!(judged.said[0].target.as_deref(), Some("node-0"));
+    assert!(judged.cost.host_calls > 0 && judged.cost.wall_ns > 0 && judged.cost.memory_bytes > 0);
+    assert!(
+        library
+            .usage()
+            .iter()
+            .any(|usage| &*usage.id.name == "threshold-heuristic" && usage.figures.calls == 1)
+    );
+}
+
+#[test]
+fn wrong_settings_are_told_with_their_line() {
+    let policy = "name: p\njudges:\n  heuristics:\n    - plugin: threshold-heuristic\n      settings:\n        queue_fill: 7\n";
+    let said = library(policy).unwrap_err().to_string();
+    assert!(said.starts_with("policy.yaml:6:"), "{said}");
+}
+
+#[test]
+fn an_unknown_plugin_is_told_with_its_line_and_the_nearest_name() {
+    let policy = "name: p\njudges:\n  heuristics:\n    - plugin: treshold-heuristic\n";
+    let said = library(policy).unwrap_err().to_string();
+    assert!(
+        said.starts_with("policy.yaml:4:") && said.contains("did you mean \"threshold-heuristic\"?"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_plugin_in_the_wrong_place_is_told_its_place() {
+    let policy = "name: p\njudges:\n  validators:\n    - plugin: threshold-heuristic\n";
+    let said = library(policy).unwrap_err().to_string();
+    assert!(said.contains("is a heuristic, not a validator"), "{said}");
+}
+
+#[test]
+fn a_node_plugin_answers_each_item_of_a_batch() {
+    let library = library("name: p\njudges: {}\n").unwrap();
+    assert!(library.node_types().iter().any(|node| node.name == "tokenise"));
+    let mut worker = library.node_worker("tokenise", &json!({"field": "text"})).unwrap();
+    let items = vec![(1, br#"{"text":"Two Words"}"#.to_vec()), (2, b"{}".to_vec())];
+    let answers = worker.process(&items).unwrap();
+    assert_eq!(answers.len(), 2);
+    let body: serde_json::Value = serde_json::from_slice(&answers[0].as_ref().unwrap()[0]).unwrap();
+    assert_eq!(body["tokens"], json!(["two", "words"]));
+    assert!(answers[1].is_err());
+    assert!(library.node_worker("tokenise", &json!({"feild": 1})).is_err());
+    assert!(library.node_worker("unheard-of", &json!({})).is_err());
+}

@@ -1,0 +1,98 @@
+use std::time::{Duration, Instant};
+
+use flyball_control::ports::Heuristic;
+use flyball_model::Limits;
+
+use crate::guests::{guest, judge};
+use crate::sights::sight;
+
+async fn fails(body: &str, limits: Limits) -> String {
+    let judge = judge(&guest("hostile", "1.0.0", body), limits);
+    let said = judge.assess(&sight(3, 1)).await.map(|judged| judged.said);
+    assert_eq!(judge.plugin().stats().figures().errors, 1);
+    said.unwrap_err().to_string()
+}
+
+#[tokio::test]
+async fn an_endless_loop_is_stopped_near_its_limit() {
+    let begun = Instant::now();
+    let said = fails("(loop $again (br $again))", Limits { time_ms: 50, ..Limits::default() }).await;
+    assert_eq!(said, "stopped after 50 ms, its time limit (`limits.time_ms`)");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_memory_bomb_is_stopped_at_its_limit() {
+    let said =
+        fails("(loop $again (drop (memory.grow (i32.const 16))) (br $again))", Limits::default()).await;
+    assert!(said.contains("over its limit of 16 MiB"), "{said}");
+}
+
+#[tokio::test]
+async fn a_table_bomb_is_stopped() {
+    let said =
+        fails("(drop (table.grow $table (ref.null func) (i32.const 1000000)))", Limits::default()).await;
+    assert!(said.contains("table of 1000001 elements"), "{said}");
+}
+
+#[tokio::test]
+async fn endless_recursion_is_stopped() {
+    let said = fails("(drop (call $deep (i32.const 0)))", Limits::default()).await;
+    assert_eq!(said, "its calls went too deep for its stack");
+}
+
+#[tokio::test]
+async fn a_panic_shows_its_message_and_no_addresses() {
+    let said =
+        fails("(call $log (i32.const 3) (i32.const 2448) (i32.const 12)) unreachable", Limits::default())
+            .await;
+    assert_eq!(said, "panicked: the sky fell");
+}
+
+#[tokio::test]
+async fn a_trap_without_words_shows_its_kind_and_no_addresses() {
+    let said = fails("(drop (i32.div_u (i32.const 1) (i32.const 0)))", Limits::default()).await;
+    assert_eq!(said, "trapped: integer divide by zero");
+}
+
+#[tokio::test]
+async fn an_answer_over_its_limit_is_refused() {
+    // 100,000 findings, all of them where memory holds zeros.
+    let body = "(i32.store (i32.const 1200) (i32.const 8)) (i32.store (i32.const 1204) (i32.const 3000))
+                (drop (memory.grow (i32.const 10)))
+                (i32.store (i32.const 1200) (i32.const 131072)) (i32.store (i32.const 1204) (i32.const 16000))";
+    let said = fails(body, Limits::default()).await;
+    assert!(said.contains("`limits.output_kb`"), "{said}");
+}
+
+#[tokio::test]
+async fn a_pointer_out_of_memory_is_an_error_of_the_plugin() {
+    let body = "(i32.store (i32.const 1200) (i32.const -8)) (i32.store (i32.const 1204) (i32.const 3))";
+    let said = fails(body, Limits::default()).await;
+    assert!(said.starts_with("failed: ") || said.starts_with("trapped: "), "{said}");
+    assert!(!said.contains("0x"), "{said}");
+}
+
+#[tokio::test]
+async fn a_plugin_that_failed_answers_again_at_the_next_call() {
+    // It fails at tick 1 and is well at tick 2: nothing of the first call is left.
+    let component = guest(
+        "moody",
+        "1.0.0",
+        "(if (global.get $once) (then unreachable)) (global.set $once (i32.const 1))"
+            .replace("(global.get $once)", "(i32.ne (global.get $next) (i32.const 65536))")
+            .replace("(global.set $once (i32.const 1))", "(global.set $next (i32.const 70000))")
+            .as_str(),
+    );
+    let judge = judge(&component, Limits::default());
+    for tick in 1..=3 {
+        assert!(judge.assess(&sight(3, tick)).await.unwrap().said.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_log_flood_is_stopped_by_time_alone_and_costs_no_memory() {
+    let body = "(loop $again (call $log (i32.const 1) (i32.const 2048) (i32.const 60000)) (br $again))";
+    let said = fails(body, Limits { time_ms: 30, ..Limits::default() }).await;
+    assert!(said.starts_with("stopped after 30 ms"), "{said}");
+}

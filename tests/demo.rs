@@ -1,4 +1,10 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
 #![allow(dead_code, reason = "each test uses a part of the support")]
 //! The first command of the README.
 
@@ -21,7 +27,11 @@ fn the_demo_heals_four_real_faults_and_replaces_a_policy_and_a_plugin_while_they
     let session = &report["sessions"][0];
     assert_balanced(session);
     assert_eq!(session["account"]["in_flight"], 0, "{}", session["account"]);
-    assert_eq!(session["account"]["dead_lettered"].as_u64().unwrap(), dead_letters(&dir), "each with its error");
+    assert_eq!(
+        session["account"]["dead_lettered"].as_u64().unwrap(),
+        dead_letters(&dir),
+        "each with its error"
+    );
     let generations = session["generations"].as_array().unwrap();
     assert!(generations.len() >= 3, "two replacements make two more generations: {generations:?}");
     let delivered = fs::read_to_string(dir.join("out.jsonl")).unwrap().lines().count() as u64;

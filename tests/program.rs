@@ -1,4 +1,10 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
 #![allow(dead_code, reason = "each test uses a part of the support")]
 //! The program's commands, as a user meets them.
 
@@ -38,7 +44,7 @@ connections:
 const ENDLESS: &str = r#"name: endless
 nodes:
   - { id: in, type: generate, params: { per_second: 50, body: { text: "item {{n}}" } } }
-  - { id: slow, type: wait, params: { ms: 1 } }
+  - { id: slow, type: wait, params: { ms_per_unit: 1 } }
   - { id: out, type: discard }
 connections:
   - { from: in, to: slow }
@@ -65,8 +71,11 @@ fn the_report_keeps_to_its_own_schema() {
     assert!(output.status.success(), "{}", said(&output));
     let schema: Value = serde_json::from_slice(&run(dir.path(), &["schema", "report"]).stdout).unwrap();
     let report = read_json(&dir.path().join("report.json"));
-    let faults: Vec<String> =
-        jsonschema::validator_for(&schema).unwrap().iter_errors(&report).map(|fault| fault.to_string()).collect();
+    let faults: Vec<String> = jsonschema::validator_for(&schema)
+        .unwrap()
+        .iter_errors(&report)
+        .map(|fault| fault.to_string())
+        .collect();
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
@@ -85,7 +94,7 @@ fn a_manifest_with_faults_is_refused_with_the_line_of_each() {
     let dir = scratch();
     fs::write(
         dir.path().join("bad.yaml"),
-        "name: bad\nnodes:\n  - { id: a, type: generat }\n  - { id: a, type: discard }\n  - { id: b, type: wait, params: { ms: 1 } }\nconnections:\n  - { from: a, to: nowhere }\n  - { from: b, to: b }\n",
+        "name: bad\nnodes:\n  - { id: a, type: generat }\n  - { id: a, type: discard }\n  - { id: b, type: wait, params: { ms_per_unit: 1 } }\nconnections:\n  - { from: a, to: nowhere }\n  - { from: b, to: b }\n",
     )
     .unwrap();
     let output = run(dir.path(), &["check", "bad.yaml", "pipeline.yaml"]);
@@ -176,7 +185,10 @@ fn completions_are_made_for_each_shell() {
     let dir = scratch();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let output = run(dir.path(), &["completions", shell]);
-        assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("rollback"), "{shell}");
+        assert!(
+            output.status.success() && String::from_utf8_lossy(&output.stdout).contains("rollback"),
+            "{shell}"
+        );
     }
 }
 
@@ -206,7 +218,8 @@ fn the_plugins_of_a_run_are_listed_without_a_host_too() {
 fn a_running_host_answers_on_its_socket_and_nobody_else_may_ask() {
     let dir = scratch();
     fs::write(dir.path().join("endless.yaml"), ENDLESS).unwrap();
-    let host = Running::start(flyball().current_dir(dir.path()).args(["run", "endless.yaml", "--state", "state"]));
+    let host =
+        Running::start(flyball().current_dir(dir.path()).args(["run", "endless.yaml", "--state", "state"]));
     let socket = dir.path().join("state/control.sock");
     until("the socket is there", SOON, || {
         socket.exists() && fs::metadata(&socket).unwrap().permissions().mode() & 0o777 == 0o600
@@ -240,12 +253,21 @@ fn what_was_done_is_in_the_journal_and_can_be_undone_while_the_host_runs() {
     fs::write(dir.path().join("quick.yaml"), QUICK).unwrap();
     fs::create_dir(dir.path().join("policies")).unwrap();
     fs::rename(dir.path().join("quick.yaml"), dir.path().join("policies/quick.yaml")).unwrap();
-    let host = Running::start(
-        flyball().current_dir(dir.path()).args(["run", "flooded.yaml", "--policy", "policies", "--state", "state"]),
-    );
+    let host = Running::start(flyball().current_dir(dir.path()).args([
+        "run",
+        "flooded.yaml",
+        "--policy",
+        "policies",
+        "--state",
+        "state",
+    ]));
     let actions = || -> Vec<Value> {
         let output = run(dir.path(), &["journal", "--json"]);
-        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     };
     until("an action was verified", SOON, || actions().iter().any(|action| action["outcome"] == "verified"));
     let done = actions();
@@ -263,7 +285,7 @@ fn what_was_done_is_in_the_journal_and_can_be_undone_while_the_host_runs() {
 const FLOODED: &str = r#"name: flooded
 nodes:
   - { id: in, type: generate, params: { per_second: 150, body: { text: "item {{n}}" } } }
-  - { id: slow, type: wait, queue_capacity: 60, params: { ms: 10 } }
+  - { id: slow, type: wait, queue_capacity: 60, params: { ms_per_unit: 10 } }
   - { id: out, type: discard }
 connections:
   - { from: in, to: slow }

@@ -1,4 +1,10 @@
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
 #![allow(dead_code, reason = "each test uses a part of the support")]
 //! A trace is replayed through three executors while children are killed, and policies and plugins replaced.
 
@@ -61,7 +67,8 @@ impl Replay {
             pid.get() != 0
         });
         let before = self.host.count("→ restart words");
-        let killed = std::process::Command::new("kill").args(["-KILL", &pid.get().to_string()]).status().unwrap();
+        let killed =
+            std::process::Command::new("kill").args(["-KILL", &pid.get().to_string()]).status().unwrap();
         assert!(killed.success());
         until("the child is restarted", SOON, || self.host.count("→ restart words") > before);
         until("another child runs", SOON, || {
@@ -139,14 +146,20 @@ fn children_killed_and_judges_replaced_during_a_replay_cost_no_item_and_no_tick(
     assert_eq!(session["account"]["accepted"], 1600);
     assert_eq!(session["account"]["delivered"], 1600, "{}", session["account"]);
     assert_eq!(verified_or_applied_restarts(session), 2, "{}", session["actions"]);
-    let generations: Vec<_> =
-        session["generations"].as_array().unwrap().iter().map(|one| one["generation"].as_u64().unwrap()).collect();
+    let generations: Vec<_> = session["generations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["generation"].as_u64().unwrap())
+        .collect();
     assert_eq!(generations, [1, 2, 3]);
     assert!(session["ticks"].as_array().unwrap().iter().all(|tick| tick.get("error").is_none()));
     assert!(session["ticks"].as_array().unwrap().iter().all(|tick| tick.get("failures").is_none()));
-    let refused: Vec<_> = report["reloads"].as_array().unwrap().iter().filter(|one| one.get("errors").is_some()).collect();
+    let refused: Vec<_> =
+        report["reloads"].as_array().unwrap().iter().filter(|one| one.get("errors").is_some()).collect();
     assert_eq!(refused.len(), 1, "{}", report["reloads"]);
-    let plugin = report["plugins"].as_array().unwrap().iter().find(|one| one["name"] == "protected-nodes").unwrap();
+    let plugin =
+        report["plugins"].as_array().unwrap().iter().find(|one| one["name"] == "protected-nodes").unwrap();
     assert!(plugin["error"].as_str().unwrap().contains("text"), "{plugin}");
     assert_ne!(plugin["desired"], plugin["running"]);
     assert!(plugin["calls"].as_u64().unwrap() > 0);

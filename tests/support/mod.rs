@@ -69,7 +69,11 @@ impl Running {
     pub fn says(&self, text: &str, limit: Duration) {
         let begun = Instant::now();
         while !self.said().contains(text) {
-            assert!(begun.elapsed() < limit, "waited {limit:?} in vain for {text:?}; it said:\n{}", self.said());
+            assert!(
+                begun.elapsed() < limit,
+                "waited {limit:?} in vain for {text:?}; it said:\n{}",
+                self.said()
+            );
             std::thread::park_timeout(Duration::from_millis(20));
         }
     }

@@ -7,10 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use async_trait::async_trait;
 use flyball_control::ports::{Clock, Judges, Listener, SystemClock};
-use flyball_control::{Controller, Options};
+use flyball_control::{Controller, Options, Undo};
 use flyball_documents::{Source, locate, read_manifest};
-use flyball_engine::{Engine, EngineOptions, Library, LibraryOptions, PolicySource, Reload};
-use flyball_model::{Account, Manifest, UnixMillis};
+use flyball_engine::{
+    Engine, EngineOptions, Library, LibraryOptions, OpenError, PluginStatus, PolicySource, Reload,
+};
+use flyball_model::{Manifest, UnixMillis};
 use flyball_pipeline::{BuiltinChild, Parts, Pipeline};
 use flyball_store::Store;
 use serde_json::{Value, json};
@@ -61,19 +63,32 @@ pub(crate) struct Session {
     controlling: JoinHandle<()>,
 }
 
+/// The WebAssembly engine, with its cache of compiled plugins in the state directory.
+pub(crate) fn open_engine(state: &StateDir) -> Result<Engine> {
+    Engine::new(EngineOptions { cache_dir: Some(state.compiled()), ..EngineOptions::default() })
+        .context("cannot start the WebAssembly engine")
+}
+
 /// The plugins and policies that a run with these arguments judges by.
 pub(crate) fn open_library(judging: &Judging, state: &StateDir) -> Result<Arc<Library>, Failure> {
-    let engine = Engine::new(EngineOptions { cache_dir: Some(state.compiled()), ..EngineOptions::default() })
-        .context("cannot start the WebAssembly engine")?;
     let policies = match &judging.policy {
         Some(dir) => PolicySource::Dir(dir.clone()),
         None => PolicySource::Text(vec![Source::new("built-in policy", DEFAULT_POLICY)]),
     };
+    library_of(policies, judging.plugins.clone(), state)
+}
+
+/// The plugins, with these policies.
+pub(crate) fn library_of(
+    policies: PolicySource,
+    plugins_dir: Option<PathBuf>,
+    state: &StateDir,
+) -> Result<Arc<Library>, Failure> {
     let first_party =
         flyball_first_party::ALL.iter().map(|plugin| (plugin.name.to_owned(), plugin.wasm.into())).collect();
-    let options = LibraryOptions { engine, first_party, plugins_dir: judging.plugins.clone(), policies };
+    let options = LibraryOptions { engine: open_engine(state)?, first_party, plugins_dir, policies };
     Library::open(options).map_err(|fault| match fault {
-        flyball_engine::OpenError::Documents(faults) => Failure::Documents(faults),
+        OpenError::Documents(faults) => Failure::Documents(faults),
         other => Failure::Failed(other.into()),
     })
 }
@@ -110,10 +125,17 @@ impl Host {
         let run = store.begin_run().await.context("cannot write to the journal")?;
         let recorder = Arc::new(Recorder::default());
         let (stop, stopped) = watch::channel(false);
+        let common = Common {
+            library: library.clone(),
+            store: store.clone(),
+            listener: Arc::new(Both(recorder.clone(), plan.narrator.clone())),
+            dead_letters: plan.dead_letters.clone(),
+            drain: plan.drain,
+            stopped,
+        };
         let mut sessions = Vec::new();
         for (file, manifest) in manifests {
-            let listener: Arc<dyn Listener> = Arc::new(Both(recorder.clone(), plan.narrator.clone()));
-            sessions.push(start_session(file, manifest, &plan, &library, &store, listener, stopped.clone())?);
+            sessions.push(start_session(file, manifest, &common).await?);
         }
         let answers = Arc::new(Operator {
             library: library.clone(),
@@ -140,9 +162,9 @@ impl Host {
         futures::future::join_all(self.sessions.iter().map(|session| session.pipeline.finished())).await;
     }
 
-    /// Lets the items on their way arrive, under control as before, but no longer than `drain`; then stops everything.
-    pub(crate) async fn stop(self, drain: Duration) -> Report {
-        let draining = self.sessions.iter().map(|session| session.pipeline.shutdown(drain));
+    /// Lets the items on their way arrive, under control as before, for as long as the plan says; then stops everything.
+    pub(crate) async fn stop(self) -> Report {
+        let draining = self.sessions.iter().map(|session| session.pipeline.shutdown());
         futures::future::join_all(draining).await;
         // Whoever listens for it may be gone already.
         let _ = self.stop.send(true);
@@ -171,63 +193,52 @@ impl Host {
             reloads: self.library.reloads().iter().map(reload_report).collect(),
         }
     }
-
-    /// What became of all items of all sessions so far.
-    pub(crate) fn accounts(&self) -> Vec<Account> {
-        self.sessions.iter().map(|session| session.pipeline.account()).collect()
-    }
 }
 
-#[allow(clippy::too_many_arguments, reason = "a session stands in the middle of the house")]
-fn start_session(
-    file: PathBuf,
-    manifest: Manifest,
-    plan: &Plan,
-    library: &Arc<Library>,
-    store: &Arc<Store>,
+/// What every session of a host is given.
+struct Common {
+    library: Arc<Library>,
+    store: Arc<Store>,
     listener: Arc<dyn Listener>,
-    mut stopped: watch::Receiver<bool>,
-) -> Result<Session, Failure> {
+    dead_letters: PathBuf,
+    drain: Duration,
+    stopped: watch::Receiver<bool>,
+}
+
+async fn start_session(file: PathBuf, manifest: Manifest, common: &Common) -> Result<Session, Failure> {
+    let name = manifest.name.clone();
+    let interval = Duration::from_millis(manifest.controller.observation_interval_ms);
+    common.library.register(&name, manifest.controller.clone());
     let parts = Parts {
-        wasm: Arc::new(LibraryNodes(library.clone())),
+        wasm: Arc::new(LibraryNodes(common.library.clone())),
         builtin_child: this_program_as_a_node()?,
-        dead_letters: Some(plan.dead_letters.clone()),
+        dead_letters: Some(common.dead_letters.clone()),
+        options: flyball_pipeline::Options { drain: common.drain, ..flyball_pipeline::Options::default() },
     };
-    let pipeline = Pipeline::start(&manifest, parts)
-        .map_err(|problems| {
-            let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
-            anyhow!("{} cannot start: {}", file.display(), problems.join("; "))
-        })?;
-    library.register(&manifest.name, manifest.controller.clone());
-    let options = Options {
-        interval: Duration::from_millis(manifest.controller.observation_interval_ms),
-        ..Options::default()
-    };
+    let pipeline = Pipeline::start(manifest, parts).await.map_err(|problems| {
+        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        anyhow!("{} cannot start: {}", file.display(), problems.join("; "))
+    })?;
     let controller = Arc::new(Controller::new(
         pipeline.clone(),
-        library.clone() as Arc<dyn Judges>,
-        store.clone(),
+        common.library.clone() as Arc<dyn Judges>,
+        common.store.clone(),
         Arc::new(SystemClock),
-        listener,
-        options,
+        common.listener.clone(),
+        Options { interval, ..Options::default() },
     ));
     let controlling = tokio::spawn({
-        let controller = controller.clone();
-        async move {
-            controller
-                .run(async move {
-                    // A sender that is gone means that the host is.
-                    let _ = stopped.wait_for(|stop| *stop).await;
-                })
-                .await;
-        }
+        let (controller, mut stopped) = (controller.clone(), common.stopped.clone());
+        // A sender that is gone means that the host is.
+        async move { controller.run(async move { drop(stopped.wait_for(|stop| *stop).await) }).await }
     });
-    Ok(Session { name: manifest.name, manifest: file, pipeline, controller, controlling })
+    Ok(Session { name, manifest: file, pipeline, controller, controlling })
 }
 
 /// Built-in node types run under `multiprocess` as this very program.
 fn this_program_as_a_node() -> Result<BuiltinChild> {
-    let program = std::env::current_exe().context("cannot find this program, which multiprocess nodes run")?;
+    let program =
+        std::env::current_exe().context("cannot find this program, which multiprocess nodes run")?;
     Ok(BuiltinChild { program, args: vec!["node".to_owned()] })
 }
 
@@ -238,13 +249,70 @@ async fn tell_reloads(library: Arc<Library>, narrator: Arc<Narrator>) {
     }
 }
 
-pub(crate) fn reload_report(reload: &Reload) -> ReloadReport {
-    todo!()
+fn reload_report(reload: &Reload) -> ReloadReport {
+    let changed = reload.changes.iter().map(|change| change.subject.to_string());
+    let troubled = reload.troubles.iter().map(|trouble| trouble.subject.to_string());
+    ReloadReport {
+        at: reload.at,
+        what: changed.chain(troubled).collect(),
+        generation: reload.generation,
+        took_ms: millis(reload.took),
+        stages_ms: reload
+            .stages
+            .iter()
+            .map(|(stage, took)| (stage.name().to_owned(), millis(*took)))
+            .collect(),
+        errors: reload
+            .troubles
+            .iter()
+            .map(|trouble| format!("{}: {}", trouble.subject, trouble.error))
+            .collect(),
+    }
+}
+
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// Every plugin, with what its calls cost.
 pub(crate) fn plugin_reports(library: &Library) -> Vec<PluginReport> {
-    todo!()
+    library.status().into_iter().map(plugin_report).collect()
+}
+
+fn plugin_report(status: PluginStatus) -> PluginReport {
+    let figures = status.figures;
+    // A hundred nanoseconds is finer than the histogram is.
+    let micros = |time: Duration| (figures.calls > 0).then(|| (time.as_secs_f64() * 1e7).round() / 10.0);
+    PluginReport {
+        name: status.name,
+        kind: status.kind,
+        version: status.version.map(|version| version.to_string()),
+        from: status.path.map_or_else(|| "first-party".to_owned(), |path| path.display().to_string()),
+        state: status.state.name().to_owned(),
+        desired: status.desired.map(|digest| digest.to_string()),
+        running: status.running.map(|digest| digest.to_string()),
+        error: status.error,
+        calls: figures.calls,
+        errors: figures.errors,
+        p50_us: micros(figures.p50),
+        p99_us: micros(figures.p99),
+    }
+}
+
+fn undo_answer(undo: &Undo) -> Value {
+    let result = match &undo.result {
+        Ok(done) => {
+            let steps: Vec<_> = done.iter().map(|step| step.proposal.action.to_string()).collect();
+            format!("undone: {}; the graph is as it was before", steps.join(", "))
+        }
+        Err(error) => error.to_string(),
+    };
+    json!({
+        "action": undo.action.id,
+        "what": undo.action.proposal.action.to_string(),
+        "undone": undo.result.is_ok(),
+        "result": result,
+    })
 }
 
 /// Answers whoever asks over the control socket.
@@ -272,11 +340,14 @@ impl Operator {
 impl Answers for Operator {
     async fn answer(&self, request: Request) -> Result<Value, String> {
         match request {
-            Request::Plugins => serde_json::to_value(plugin_reports(&self.library)).map_err(|fault| fault.to_string()),
+            Request::Plugins => {
+                serde_json::to_value(plugin_reports(&self.library)).map_err(|fault| fault.to_string())
+            }
             Request::Rollback { session, count } => {
                 let controller = self.controller(session.as_deref())?;
-                let undone = controller.rollback(count as usize).await.map_err(|fault| fault.to_string())?;
-                Ok(json!(undone))
+                let count = usize::try_from(count).unwrap_or(usize::MAX);
+                let undone = controller.rollback(count).await.map_err(|fault| fault.to_string())?;
+                Ok(undone.iter().map(undo_answer).collect())
             }
         }
     }

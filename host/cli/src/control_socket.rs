@@ -78,7 +78,9 @@ impl ControlSocket {
         }
         let cannot = || format!("cannot listen on {}", path.display());
         match std::fs::remove_file(&path) {
-            Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => return Err(fault).with_context(cannot),
+            Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => {
+                return Err(fault).with_context(cannot);
+            }
             _ => {}
         }
         // The directory is this user's alone, so nobody can connect before the mode is set.

@@ -1,3 +1,4 @@
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 /// Why a command ends without having done what it was asked for.
@@ -20,18 +21,33 @@ pub(crate) enum Failure {
     Unbalanced(String),
 }
 
-/// Says why, on standard error, and gives the exit code that the help documents.
+impl Failure {
+    /// Says why, on standard error.
+    pub(crate) fn tell(&self) {
+        match self {
+            Self::Documents(faults) => tell_faults(faults),
+            Self::Said => {}
+            other => eprintln!("flyball: {other}"),
+        }
+    }
+}
+
+/// With the lines around each fault on a terminal; one line for each where a program reads it.
+fn tell_faults(faults: &flyball_documents::Faults) {
+    if std::io::stderr().is_terminal() {
+        eprintln!("{:?}", miette::Report::new(faults.clone()));
+    } else {
+        eprintln!("{faults}");
+    }
+}
+
+/// Says why, and gives the exit code that the help documents.
 pub(crate) fn code_of(done: Result<(), Failure>) -> ExitCode {
     let Err(failure) = done else { return ExitCode::SUCCESS };
-    let code = match &failure {
+    failure.tell();
+    ExitCode::from(match failure {
         Failure::NoHost(_) => 3,
         Failure::Unbalanced(_) => 4,
         Failure::Documents(_) | Failure::Failed(_) | Failure::Said => 1,
-    };
-    match failure {
-        Failure::Documents(faults) => eprintln!("{:?}", miette::Report::new(faults)),
-        Failure::Said => {}
-        other => eprintln!("flyball: {other}"),
-    }
-    ExitCode::from(code)
+    })
 }

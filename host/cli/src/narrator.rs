@@ -6,7 +6,8 @@ use std::io::Write;
 use anstyle::{AnsiColor, Style};
 use flyball_control::ports::Listener;
 use flyball_model::{
-    ActionRecord, Attributed, Ending, Finding, Outcome, Severity, TickRecord, UnixMillis, Verdict, VerdictRecord,
+    ActionRecord, Attributed, Ending, Finding, Outcome, Severity, TickRecord, UnixMillis, Verdict,
+    VerdictRecord,
 };
 use indicatif::MultiProgress;
 use parking_lot::Mutex;
@@ -75,7 +76,11 @@ impl Narrator {
             ending => format!(
                 "{ending:?} {:?} {:?} {:?} {:?}",
                 record.gate.as_ref().map(|gate| &gate.gate),
-                record.findings.iter().map(|found| (&found.said.code, &found.said.target)).collect::<Vec<_>>(),
+                record
+                    .findings
+                    .iter()
+                    .map(|found| (&found.said.code, &found.said.target))
+                    .collect::<Vec<_>>(),
                 record.failures.iter().map(|failed| &failed.by.name).collect::<Vec<_>>(),
                 record.decision.as_ref().map(|decision| decision.said.proposal.action.to_string()),
             ),
@@ -146,8 +151,12 @@ fn head(at: UnixMillis, session: &str) -> String {
 }
 
 fn tick_text(record: &TickRecord) -> String {
-    let mut lines =
-        vec![format!("{} tick {}, generation {}", head(record.at, &record.session), record.tick, record.generation)];
+    let mut lines = vec![format!(
+        "{} tick {}, generation {}",
+        head(record.at, &record.session),
+        record.tick,
+        record.generation
+    )];
     lines.extend(record.findings.iter().map(finding_text));
     lines.extend(record.failures.iter().map(|failed| {
         format!("  {BAD}✗{BAD:#} {} {} failed: {}", failed.kind, failed.by.name, tame(&failed.error))
@@ -258,7 +267,9 @@ fn reload_text(reload: &ReloadReport) -> String {
             head(reload.at, "reload"),
             reload.took_ms
         ),
-        None => format!("{} {WARN}{what} changed; the last good one goes on{WARN:#}", head(reload.at, "reload")),
+        None => {
+            format!("{} {WARN}{what} changed; the last good one goes on{WARN:#}", head(reload.at, "reload"))
+        }
     }];
     lines.extend(reload.errors.iter().map(|error| format!("  {BAD}✗{BAD:#} {error}")));
     lines.join("\n")

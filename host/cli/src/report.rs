@@ -73,8 +73,9 @@ pub(crate) struct PluginReport {
     pub(crate) from: String,
     /// `running`, `failed` (nothing of that name serves) or `held back` (an older version serves).
     pub(crate) state: String,
-    /// SHA-256 of what should run.
-    pub(crate) desired: String,
+    /// SHA-256 of what should run; none: its file is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) desired: Option<String>,
     /// SHA-256 of what runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) running: Option<String>,
@@ -94,13 +95,15 @@ pub(crate) struct PluginReport {
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub(crate) struct ReloadReport {
     pub(crate) at: UnixMillis,
-    /// What changed: the files.
+    /// What changed, taken or refused.
     pub(crate) what: Vec<String>,
     /// The generation that serves since; none: the one before goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) generation: Option<u64>,
     /// From the change being seen to the new generation serving.
     pub(crate) took_ms: f64,
+    /// How long each stage of it took.
+    pub(crate) stages_ms: Vec<(String, f64)>,
     /// What did not load, and why; the last good one goes on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) errors: Vec<String>,

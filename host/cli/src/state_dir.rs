@@ -32,7 +32,8 @@ impl StateDir {
 
     /// Makes it, for this user only.
     pub(crate) fn make(&self) -> Result<()> {
-        let cannot = || format!("cannot make the state directory {}; name another with --state DIR", self.0.display());
+        let cannot =
+            || format!("cannot make the state directory {}; name another with --state DIR", self.0.display());
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0).with_context(cannot)?;
         fs::set_permissions(&self.0, fs::Permissions::from_mode(0o700)).with_context(cannot)
     }

@@ -47,7 +47,8 @@ pub(crate) fn account_line(session: &SessionReport) -> String {
 }
 
 fn endings_line(session: &SessionReport) -> String {
-    let mut endings: Vec<_> = session.endings.iter().map(|(ending, count)| format!("{count} {ending}")).collect();
+    let mut endings: Vec<_> =
+        session.endings.iter().map(|(ending, count)| format!("{count} {ending}")).collect();
     if endings.is_empty() {
         endings.push("none".to_owned());
     }

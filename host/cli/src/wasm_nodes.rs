@@ -39,10 +39,10 @@ impl Processor for Component {
 
 fn alone(worker: &mut NodeWorker, item: &(u64, Vec<u8>)) -> Processed {
     match worker.process(std::slice::from_ref(item)) {
-        Ok(answers) => answers.into_iter().next().map_or_else(
-            || Err(ProcessError::Item("the component gave no answer".to_owned())),
-            read,
-        ),
+        Ok(answers) => answers
+            .into_iter()
+            .next()
+            .map_or_else(|| Err(ProcessError::Item("the component gave no answer".to_owned())), read),
         Err(fault) => Err(ProcessError::Item(fault.to_string())),
     }
 }

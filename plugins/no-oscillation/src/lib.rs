@@ -16,6 +16,10 @@ flyball_plugin::settings! {
 
 impl Validator for NoOscillation {
     fn review(&self, now: &Observation, _past: &Window, proposed: &Proposed) -> Verdict {
+        // Undoing a recent action is what a person who rolls back asks for.
+        if proposed.decided_by == OPERATOR {
+            return Verdict::Allow;
+        }
         let action = &proposed.proposal.action;
         let taken_at = now.taken_at();
         let recent = proposed.past.iter().filter(|past| {
@@ -44,8 +48,9 @@ impl NoOscillation {
             if !matches!(action, Action::RestartProcess(earlier) if earlier == node) {
                 continue;
             }
-            if !matches!(outcome, Outcome::Verified | Outcome::Effective) {
-                let message = format!("the last restart of {node} has not been seen to help");
+            // A process may die anew before the last restart was seen to help; only one that was seen not to help counts.
+            if matches!(outcome, Outcome::Ineffective | Outcome::Worse) {
+                let message = format!("the last restart of {node} did not help");
                 return Verdict::Deny(self.about(Reason::new("repeats-recent-action", message), node));
             }
             restarts += 1;
@@ -74,6 +79,9 @@ impl NoOscillation {
             .hint(format!("allowed again {} s after the earlier one (`window_ms`)", self.window_ms / 1_000.0))
     }
 }
+
+/// By this name the host tells of a decision that a person made.
+const OPERATOR: &str = "operator";
 
 /// What was refused or broke off changed nothing that could be repeated or undone; what was rolled back was.
 fn took_place(outcome: Outcome) -> bool {

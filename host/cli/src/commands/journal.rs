@@ -28,7 +28,11 @@ pub(crate) fn run(places: &Places, options: &JournalOptions) -> Result<(), Failu
 }
 
 /// Oldest first, as one reads a log.
-fn print<T: serde::Serialize>(newest_first: &[T], as_json: bool, line: fn(&T) -> String) -> Result<(), Failure> {
+fn print<T: serde::Serialize>(
+    newest_first: &[T],
+    as_json: bool,
+    line: fn(&T) -> String,
+) -> Result<(), Failure> {
     for record in newest_first.iter().rev() {
         if as_json {
             println!("{}", serde_json::to_string(record).context("cannot write the record")?);
@@ -68,7 +72,8 @@ fn tick_line(tick: &TickRecord) -> String {
             None => found.said.code.clone(),
         })
         .collect();
-    let why = tick.gate.as_ref().map(|gate| format!(" by {}: {}", gate.gate, gate.message)).unwrap_or_default();
+    let why =
+        tick.gate.as_ref().map(|gate| format!(" by {}: {}", gate.gate, gate.message)).unwrap_or_default();
     format!(
         "{:>7}  {}  {}  {:?}{}  {}",
         tick.tick,

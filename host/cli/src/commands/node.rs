@@ -9,12 +9,14 @@ pub(crate) fn run(options: &NodeOptions) -> Result<(), Failure> {
         .enable_all()
         .build()
         .context("cannot start the node's runtime")?;
-    runtime.block_on(flyball_nodes::serve(
+    let served = runtime.block_on(flyball_nodes::serve(
         &options.node_type,
         &options.config,
         tokio::io::stdin(),
         tokio::io::stdout(),
-    ))
-    .with_context(|| format!("the node of type {} stopped", options.node_type))?;
+    ));
+    // A thread that waits on an open standard input must not keep a failed child alive.
+    runtime.shutdown_background();
+    served.with_context(|| format!("the node of type {} stopped", options.node_type))?;
     Ok(())
 }

@@ -14,10 +14,13 @@ pub(crate) fn run(places: &Places, options: &PluginsOptions) -> Result<(), Failu
     let running = if own_directories { None } else { ask(&state.socket(), &Request::Plugins)? };
     let hosted = running.is_some();
     let plugins: Vec<PluginReport> = match running {
-        Some(answer) => serde_json::from_value(answer).context("the host's answer is not a list of plugins")?,
+        Some(answer) => {
+            serde_json::from_value(answer).context("the host's answer is not a list of plugins")?
+        }
         None => {
             state.make()?;
-            plugin_reports(&open_library(&options.judging, &state)?)
+            let library = open_library(&options.judging, &state)?;
+            plugin_reports(&library)
         }
     };
     if options.json {
@@ -26,7 +29,9 @@ pub(crate) fn run(places: &Places, options: &PluginsOptions) -> Result<(), Failu
     }
     println!("{}", table(&plugins));
     if !hosted {
-        println!("\nno host runs with this state directory: these are the plugins that `flyball run` would use");
+        println!(
+            "\nno host runs with this state directory: these are the plugins that `flyball run` would use"
+        );
     }
     Ok(())
 }
@@ -38,7 +43,7 @@ fn table(plugins: &[PluginReport]) -> String {
     )];
     for plugin in plugins {
         let micros = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"));
-        let digest = plugin.running.as_deref().unwrap_or(&plugin.desired);
+        let digest = plugin.running.as_deref().or(plugin.desired.as_deref()).unwrap_or_default();
         lines.push(format!(
             "{:<22} {:<10} {:<8} {:<14} {:<10} {:>8} {:>10} {:>10}  {}",
             tame(&plugin.name),
@@ -52,9 +57,9 @@ fn table(plugins: &[PluginReport]) -> String {
             plugin.from
         ));
         if let Some(error) = &plugin.error {
-            lines.push(format!("  desired {}: {}", plugin.desired.get(..12).unwrap_or("-"), tame(error)));
+            let desired = plugin.desired.as_deref().and_then(|digest| digest.get(..12)).unwrap_or("-");
+            lines.push(format!("  desired {desired}: {}", tame(error)));
         }
     }
     lines.join("\n")
 }
-

@@ -17,7 +17,12 @@ pub(crate) fn run(places: &Places, options: &RollbackOptions) -> Result<(), Fail
     if !options.json {
         for one in &undone {
             let text = |key: &str| one.get(key).and_then(Value::as_str).map(tame).unwrap_or_default();
-            println!("action {} ({}): {}", one.get("action").cloned().unwrap_or_default(), text("what"), text("result"));
+            println!(
+                "action {} ({}): {}",
+                one.get("action").cloned().unwrap_or_default(),
+                text("what"),
+                text("result")
+            );
         }
         if undone.is_empty() {
             println!("nothing to undo");

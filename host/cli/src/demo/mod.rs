@@ -70,12 +70,14 @@ async fn play(
     narrator: &Narrator,
 ) -> Result<(Vec<Healed>, Vec<String>)> {
     let session = host.sessions.first().context("the demo has no session")?;
-    let address = session.pipeline.addresses().get("feed").copied().context("the demo's source does not listen")?;
+    let address =
+        session.pipeline.addresses().get("feed").copied().context("the demo's source does not listen")?;
     let load = Load::start(address, USUAL_LOAD);
     narrator.say(&format!(
         "A pipeline of eight nodes in three executors takes log lines at http://{address}/items, {USUAL_LOAD} a second."
     ));
-    until("the pipeline is warm", || session.pipeline.account().delivered > 3 * u64::from(USUAL_LOAD)).await?;
+    until("the pipeline is warm", || session.pipeline.account().delivered > 3 * u64::from(USUAL_LOAD))
+        .await?;
 
     let mut healed = Vec::new();
     narrator.say("\n── Fault 1: the child process of no-bots is killed with SIGKILL.");
@@ -148,13 +150,18 @@ async fn until(what: &str, is_so: impl Fn() -> bool) -> Result<()> {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, waiting)
-        .await
-        .map_err(|_| anyhow!("waited {} s in vain until {what}; the narration above tells why", PATIENCE.as_secs()))
+    tokio::time::timeout(PATIENCE, waiting).await.map_err(|_| {
+        anyhow!("waited {} s in vain until {what}; the narration above tells why", PATIENCE.as_secs())
+    })
 }
 
 fn only_child(session: &Session, node: &str) -> Result<u32> {
-    session.pipeline.worker_pids(node).first().copied().with_context(|| format!("{node} has no child process"))
+    session
+        .pipeline
+        .worker_pids(node)
+        .first()
+        .copied()
+        .with_context(|| format!("{node} has no child process"))
 }
 
 /// What was put in force half way.
@@ -183,7 +190,11 @@ async fn replace(host: &Host, place: &Place) -> Result<Replaced> {
     let generation = host.library.generation();
     Ok(Replaced {
         lines: vec![
-            format!("policy demo: queue_fill 0.8 → {}, in force after {} ms", place::TIGHTER_FILL, policy_took.as_millis()),
+            format!(
+                "policy demo: queue_fill 0.8 → {}, in force after {} ms",
+                place::TIGHTER_FILL,
+                policy_took.as_millis()
+            ),
             format!(
                 "plugin {}: {}…, in force after {} ms",
                 place::REPLACED_PLUGIN,
@@ -200,7 +211,14 @@ async fn replace(host: &Host, place: &Place) -> Result<Replaced> {
 fn in_force(action: &ActionRecord, replaced: &Replaced) -> Result<()> {
     let by_plugin = action.judged_by.iter().any(|judge| judge.digest.as_ref() == replaced.digest);
     let evidence = action.findings.iter().flat_map(|finding| &finding.rests_on);
-    let by_policy = evidence.filter_map(|evidence| evidence.limit).any(|limit| limit == place::TIGHTER_FILL);
+    let capacity = action
+        .proposal
+        .action
+        .target()
+        .and_then(|node| action.before.node(node))
+        .map(|node| node.queue_capacity);
+    let limit = capacity.map(|capacity| f64::from(capacity) * place::TIGHTER_FILL);
+    let by_policy = limit.is_some() && evidence.map(|evidence| evidence.limit).any(|given| given == limit);
     match (by_plugin, by_policy, action.generation >= replaced.generation) {
         (true, true, true) => Ok(()),
         (plugin, policy, generation) => Err(anyhow!(
@@ -211,7 +229,10 @@ fn in_force(action: &ActionRecord, replaced: &Replaced) -> Result<()> {
 }
 
 fn screen(healed: &[Healed], replaced: &[String], report: &Report, place: &Place) -> String {
-    let mut lines = vec![String::new(), format!("{} of 4 faults healed, {} of 2 replacements in force", healed.len(), replaced.len())];
+    let mut lines = vec![
+        String::new(),
+        format!("{} of 4 faults healed, {} of 2 replacements in force", healed.len(), replaced.len()),
+    ];
     for one in healed {
         lines.push(format!(
             "  ✓ {:<18} {:<28} verified after {:.1} s",

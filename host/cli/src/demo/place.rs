@@ -82,7 +82,8 @@ impl Place {
 
     /// Puts another build of a first-party plugin into the plugin directory. Its digest.
     pub(crate) fn replace_plugin(&self) -> Result<String> {
-        let plugin = flyball_first_party::find(REPLACED_PLUGIN).context("the demo's plugin is not in the bundle")?;
+        let plugin =
+            flyball_first_party::find(REPLACED_PLUGIN).context("the demo's plugin is not in the bundle")?;
         let stamped = stamp(plugin.wasm, b"a newer build, for the demo");
         write(&self.plugins().join(format!("{REPLACED_PLUGIN}.wasm")), &stamped)?;
         Ok(Sha256::digest(&stamped).iter().map(|byte| format!("{byte:02x}")).collect())

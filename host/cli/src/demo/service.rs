@@ -22,7 +22,9 @@ impl Service {
     pub(crate) async fn start() -> Result<Self> {
         let limited = Arc::new(AtomicBool::new(false));
         let router = axum::Router::new().route("/", post(answer)).with_state(limited.clone());
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.context("the demo's service cannot listen")?;
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .context("the demo's service cannot listen")?;
         let address = listener.local_addr().context("the demo's service cannot listen")?;
         let serving = tokio::spawn(async move {
             if let Err(fault) = axum::serve(listener, router).await {
@@ -45,7 +47,10 @@ impl Drop for Service {
 }
 
 /// A word count is all the sentiment there is here; the point is that it is asked for over HTTP.
-async fn answer(State(limited): State<Arc<AtomicBool>>, Json(text): Json<Value>) -> (StatusCode, Json<Value>) {
+async fn answer(
+    State(limited): State<Arc<AtomicBool>>,
+    Json(text): Json<Value>,
+) -> (StatusCode, Json<Value>) {
     if limited.load(Ordering::Relaxed) {
         return (StatusCode::TOO_MANY_REQUESTS, Json(json!({ "error": "API rate limit exceeded" })));
     }

@@ -26,6 +26,9 @@ const SHORT: u64 = 50;
 /// Any other judge that may take longer than this.
 const LONG: u64 = 1_000;
 
+/// What a node makes of one item: the bodies that go on (none: it was filtered), or why it failed.
+pub type Processed = Result<Vec<Vec<u8>>, String>;
+
 type Looking = (Resource<Seen>, Resource<Past>);
 type Assess = (Looking, (Vec<judgement::Finding>,));
 type Decide =
@@ -33,7 +36,7 @@ type Decide =
 type Review = ((Resource<Seen>, Resource<Past>, reviewing::Proposed), (reviewing::Verdict,));
 type Reverse = ((reversing::Applied,), (Result<Vec<actions::Action>, String>,));
 type List = ((), (Result<Vec<offers::NodeType>, listing::Failure>,));
-type Process = ((Vec<processing::Item>,), (Vec<Result<Vec<Vec<u8>>, String>>,));
+type Process = ((Vec<processing::Item>,), (Vec<Processed>,));
 
 /// One use of a plugin. It answers for every kind, and fails for those that its plugin is not of: the library asks each
 /// only as what it is.
@@ -73,7 +76,7 @@ impl Judge {
     /// # Errors
     ///
     /// The call failed as a whole.
-    pub fn process(&self, items: &[(u64, Vec<u8>)]) -> Result<Vec<Result<Vec<Vec<u8>>, String>>, CallError> {
+    pub fn process(&self, items: &[(u64, Vec<u8>)]) -> Result<Vec<Processed>, CallError> {
         let given = items.iter().map(|(id, body)| processing::Item { id: *id, body: body.clone() }).collect();
         let (said, _) = self.ask::<Process, _>(PluginKind::Node, None, (given,), |(said,)| {
             if said.len() == items.len() {

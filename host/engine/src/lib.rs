@@ -26,7 +26,7 @@ mod wasi;
 pub use contract::{VERSION as CONTRACT_VERSION, interface_of};
 pub use engine::{Engine, EngineError, EngineOptions};
 pub use error::{CallError, LoadError};
-pub use judge::Judge;
+pub use judge::{Judge, Processed};
 pub use library::{
     Change, Library, LibraryOptions, NodeWorker, OpenError, PluginState, PluginStatus, PolicySource, Reload,
     Stage, Subject, Trouble, Usage, WatchError, WorkerError,

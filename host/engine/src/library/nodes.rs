@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Library;
 use super::generation::Serving;
-use crate::{CallError, Judge, Plugin};
+use crate::{CallError, Judge, Plugin, Processed};
 
 /// A node worker that could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -94,10 +94,7 @@ impl NodeWorker {
     /// # Errors
     ///
     /// The call failed as a whole; no item was answered.
-    pub fn process(
-        &mut self,
-        items: &[(u64, Vec<u8>)],
-    ) -> Result<Vec<Result<Vec<Vec<u8>>, String>>, CallError> {
+    pub fn process(&mut self, items: &[(u64, Vec<u8>)]) -> Result<Vec<Processed>, CallError> {
         self.take_newest();
         self.judge.process(items)
     }

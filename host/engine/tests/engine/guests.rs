@@ -109,7 +109,7 @@ pub fn wasi_guest() -> Vec<u8> {
     (i32.store (i32.const 1200) (i32.const 3300)) (i32.store (i32.const 1204) (i32.const 1))";
     let body =
         body.replace("3128", "3128").replace("3136", "3136").replace("3144", "3144").replace("3152", "3152");
-    encoded(&core("with-wasi", "1.0.0", imports, &body), "with-wasi", &contract(Some("")))
+    encoded(&core("with-wasi", "1.0.0", imports, body), "with-wasi", &contract(Some("")))
 }
 
 /// A judge of it within these limits.

@@ -107,8 +107,6 @@ pub fn wasi_guest() -> Vec<u8> {
     (f64.store (i32.const 3152) (f64.convert_i64_u (call $random)))
     (i32.store (i32.const 3332) (i32.const 3104)) (i32.store (i32.const 3336) (i32.const 1))
     (i32.store (i32.const 1200) (i32.const 3300)) (i32.store (i32.const 1204) (i32.const 1))";
-    let body =
-        body.replace("3128", "3128").replace("3136", "3136").replace("3144", "3144").replace("3152", "3152");
     encoded(&core("with-wasi", "1.0.0", imports, body), "with-wasi", &contract(Some("")))
 }
 

@@ -49,6 +49,7 @@ pub(crate) struct Host {
     store: Arc<Store>,
     run: u64,
     started: UnixMillis,
+    drain: Duration,
     stop: watch::Sender<bool>,
     telling_reloads: JoinHandle<()>,
     _socket: ControlSocket,
@@ -130,7 +131,6 @@ impl Host {
             store: store.clone(),
             listener: Arc::new(Both(recorder.clone(), plan.narrator.clone())),
             dead_letters: plan.dead_letters.clone(),
-            drain: plan.drain,
             stopped,
         };
         let mut sessions = Vec::new();
@@ -151,6 +151,7 @@ impl Host {
             store,
             run,
             started: SystemClock.now(),
+            drain: plan.drain,
             stop,
             telling_reloads,
             _socket: socket,
@@ -164,8 +165,13 @@ impl Host {
 
     /// Lets the items on their way arrive, under control as before, for as long as the plan says; then stops everything.
     pub(crate) async fn stop(self) -> Report {
-        let draining = self.sessions.iter().map(|session| session.pipeline.shutdown());
-        futures::future::join_all(draining).await;
+        for session in &self.sessions {
+            session.pipeline.close();
+        }
+        if tokio::time::timeout(self.drain, self.finished()).await.is_err() {
+            tracing::warn!("not everything on its way arrived in time");
+        }
+        futures::future::join_all(self.sessions.iter().map(|session| session.pipeline.shutdown())).await;
         // Whoever listens for it may be gone already.
         let _ = self.stop.send(true);
         let mut reports = Vec::new();
@@ -201,7 +207,6 @@ struct Common {
     store: Arc<Store>,
     listener: Arc<dyn Listener>,
     dead_letters: PathBuf,
-    drain: Duration,
     stopped: watch::Receiver<bool>,
 }
 
@@ -213,7 +218,8 @@ async fn start_session(file: PathBuf, manifest: Manifest, common: &Common) -> Re
         wasm: Arc::new(LibraryNodes(common.library.clone())),
         builtin_child: this_program_as_a_node()?,
         dead_letters: Some(common.dead_letters.clone()),
-        options: flyball_pipeline::Options { drain: common.drain, ..flyball_pipeline::Options::default() },
+        // The host waits for what is on its way, while it is still controlled.
+        options: flyball_pipeline::Options { drain: Duration::ZERO, ..flyball_pipeline::Options::default() },
     };
     let pipeline = Pipeline::start(manifest, parts).await.map_err(|problems| {
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();

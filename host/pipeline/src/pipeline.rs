@@ -186,16 +186,21 @@ impl Pipeline {
         self.running.ledger.empty().await;
     }
 
+    /// Stops the sources. What is on its way goes on, and actions are taken as before.
+    pub fn close(&self) {
+        for intake in &self.running.intakes {
+            intake.stop();
+        }
+        self.running.topology().nodes.iter().for_each(|node| node.queue.set_hurry(true));
+    }
+
     /// Stops the sources, lets what is on its way arrive (for no longer than [`Options::drain`]), and stops the workers.
     /// What has not arrived then stays in flight in the account.
     pub async fn shutdown(&self) {
         let _acting = self.running.acting.lock().await;
         self.running.ended.store(true, Ordering::Release);
-        for intake in &self.running.intakes {
-            intake.stop();
-        }
+        self.close();
         let topology = self.running.topology();
-        topology.nodes.iter().for_each(|node| node.queue.set_hurry(true));
         let _ = timeout(self.running.options.drain, self.finished()).await;
         for node in &topology.nodes {
             node.flood();

@@ -2,12 +2,12 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
 use flyball_model::{
-    Attributed, Evidence, FailedJudge, Finding, GraphMetrics, PluginId, PluginKind, Severity, TickRecord,
-    total,
+    Attributed, Evidence, FailedJudge, Finding, GraphMetrics, PluginId, PluginKind, Rules, Severity,
+    TickRecord, total,
 };
 use futures::FutureExt;
 
-use crate::ports::{JudgeError, Judged, Panel, Rules, Sight};
+use crate::ports::{JudgeError, Judged, Panel, Sight};
 
 /// A heuristic that did not answer.
 pub(crate) const JUDGE_FAILED: &str = "judge-failed";

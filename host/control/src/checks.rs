@@ -1,10 +1,10 @@
 use flyball_model::{
     Action, ActionKind, Attributed, Evidence, Executor, Finding, GraphSpec, NodeId, NodeType, Observation,
-    Proposal, Reason, total,
+    Proposal, Reason, Rules, total,
 };
 use serde_json::Value;
 
-use crate::ports::{Rules, Support};
+use crate::ports::Support;
 
 /// The longest name of a new node.
 const MAX_ID_BYTES: usize = 128;

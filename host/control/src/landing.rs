@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_model::{
-    Action, ActionRecord, Attributed, Ending, Finding, GraphSpec, Outcome, PluginId, Proposal, Reason,
+    Action, ActionRecord, Attributed, Ending, Finding, GraphSpec, Outcome, PluginId, Proposal, Reason, Rules,
     TickRecord,
 };
 use tokio::time::Instant;
@@ -14,7 +14,7 @@ use crate::controller::Controller;
 use crate::deciding::Answer;
 use crate::follow_up::FollowUp;
 use crate::pace::{disabled, no_policy};
-use crate::ports::{Panel, Rules, Sight, Support};
+use crate::ports::{Panel, Sight, Support};
 use crate::review::{Review, Reviewers};
 use crate::state::State;
 

@@ -1,10 +1,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use flyball_model::{Ending, GateRefusal, MutationPolicy};
+use flyball_model::{Ending, GateRefusal, MutationPolicy, Rules};
 use tokio::time::Instant;
 
-use crate::ports::{Panel, Rules};
+use crate::ports::Panel;
 
 /// How often the loop may act: the gates that depend on what was done before.
 #[derive(Debug, Default)]

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use flyball_model::{
-    Action, ActionKind, ActionRecord, Cost, Decision, Finding, GraphSpec, History, MutationPolicy, NodeId,
-    NodeType, Observation, OnFailure, Outcome, PastAction, PluginId, Proposal, Reversal, TickRecord,
-    UnixMillis, Verdict,
+    Action, ActionKind, ActionRecord, Cost, Decision, Finding, GraphSpec, History, NodeType, Observation,
+    OnFailure, Outcome, PastAction, PluginId, Proposal, Reversal, Rules, TickRecord, UnixMillis, Verdict,
 };
 
 /// A running pipeline: what the loop watches and changes.
@@ -75,29 +74,6 @@ pub struct Panel {
     pub validators: Vec<Arc<dyn Validator>>,
     /// Asked in order, until one knows the reverse.
     pub reversers: Vec<Arc<dyn Reverser>>,
-}
-
-/// What a session must keep to.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Rules {
-    /// Whether to act at all.
-    pub enabled: bool,
-    /// Which kinds of action may happen.
-    pub mutation: MutationPolicy,
-    /// End-to-end latency (p99), in milliseconds.
-    pub max_latency_ms: Option<f64>,
-    /// Items delivered a second.
-    pub min_throughput: Option<f64>,
-    /// Nodes that no action may touch.
-    pub protected: Vec<NodeId>,
-    /// Least time between the end of one decision and the next, in milliseconds.
-    pub cooldown_ms: u64,
-    /// Actions within the window; the next one is held.
-    pub max_actions: u32,
-    /// The window, in milliseconds.
-    pub window_ms: u64,
-    /// How many earlier observations judges may look at.
-    pub history: usize,
 }
 
 /// Finds the panel that judges a session now. A change of policy or plugin shows as another panel.

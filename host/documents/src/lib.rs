@@ -21,7 +21,7 @@ mod yaml;
 
 pub use binding::{Tie, matches, policy_for};
 pub use fault::{Fault, Faults};
-pub use narrowing::{Narrowed, rules};
+pub use narrowing::rules;
 pub use reading::{locate, read_manifest, read_policy};
 pub use schema::{manifest_schema, policy_schema};
 pub use source::Source;

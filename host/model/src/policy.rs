@@ -167,3 +167,26 @@ pub struct Constraints {
     #[schemars(range(min = 0.0))]
     pub min_throughput: Option<f64>,
 }
+
+/// What a session must keep to: its policy's, narrowed by its manifest's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rules {
+    /// Whether to act at all.
+    pub enabled: bool,
+    /// Which kinds of action may happen.
+    pub mutation: MutationPolicy,
+    /// End-to-end latency (p99), in milliseconds.
+    pub max_latency_ms: Option<f64>,
+    /// Items delivered a second.
+    pub min_throughput: Option<f64>,
+    /// Nodes that no action may touch.
+    pub protected: Vec<NodeId>,
+    /// Least time between the end of one decision and the next, in milliseconds.
+    pub cooldown_ms: u64,
+    /// Actions within the window; the next one is held.
+    pub max_actions: u32,
+    /// The window, in milliseconds.
+    pub window_ms: u64,
+    /// How many earlier observations judges may look at.
+    pub history: usize,
+}

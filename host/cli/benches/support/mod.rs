@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use flyball_control::ports::{
     ApplyError, Catalog, DataPlane, Decided, Decider, Heuristic, Journal, JournalError, Judge, JudgeError,
-    Judged, Judges, Listener, Panel, PlaneError, Reverser, Rules, Sight, Situation, Support, Validator,
+    Judged, Judges, Listener, Panel, PlaneError, Reverser, Sight, Situation, Support, Validator,
 };
 use flyball_engine::{Engine, EngineOptions, Judge as Sandboxed, Plugin};
 use flyball_model::{
     Action, ActionKind, ActionRecord, Cost, Decision, Evidence, Executor, Finding, GraphMetrics, GraphSpec,
     Limits, Metrics, MutationPolicy, NodeColumns, NodeSpec, NodeType, Observation, OnFailure, Outcome,
-    PluginId, PluginUse, Proposal, Reason, Severity, Status, TickRecord, Trend, Verdict, metric,
+    PluginId, PluginUse, Proposal, Reason, Rules, Severity, Status, TickRecord, Trend, Verdict, metric,
 };
 use parking_lot::Mutex;
 use serde_json::json;

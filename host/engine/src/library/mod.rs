@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flyball_control::ports::{Judges, Panel, Rules};
+use flyball_control::ports::{Judges, Panel};
 use flyball_documents::{Faults, Source};
 use flyball_model::{Controller, Policy};
 use parking_lot::{Mutex, RwLock};
@@ -203,21 +203,10 @@ impl Judges for Library {
 fn panel(generation: &Generation, session: &str, controller: &Controller) -> Option<Arc<Panel>> {
     let bound = generation.judges(session)?;
     let Bound { policy, heuristics, catalogs, deciders, validators, reversers, .. } = &*bound;
-    let narrowed = flyball_documents::rules(policy, controller);
     Some(Arc::new(Panel {
         generation: generation.number,
         policy: policy.name.as_str().into(),
-        rules: Rules {
-            enabled: narrowed.enabled,
-            mutation: narrowed.mutation,
-            max_latency_ms: narrowed.max_latency_ms,
-            min_throughput: narrowed.min_throughput,
-            protected: narrowed.protected,
-            cooldown_ms: narrowed.cooldown_ms,
-            max_actions: narrowed.max_actions,
-            window_ms: narrowed.window_ms,
-            history: narrowed.history,
-        },
+        rules: flyball_documents::rules(policy, controller),
         heuristics: heuristics.iter().map(|judge| Arc::clone(judge) as _).collect(),
         catalogs: catalogs.iter().map(|judge| Arc::clone(judge) as _).collect(),
         deciders: deciders.iter().map(|judge| Arc::clone(judge) as _).collect(),

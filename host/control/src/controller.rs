@@ -229,9 +229,9 @@ impl Controller {
             .collect();
         let situation = Situation {
             findings: findings.iter().map(|found| found.said.clone()).collect(),
-            graph: self.plane.graph(),
+            graph: Arc::new(self.plane.graph()),
             allowed,
-            node_types: self.plane.node_types(),
+            node_types: self.plane.node_types().into(),
             past: state.past(),
             rules: panel.rules.clone(),
         };

@@ -58,8 +58,8 @@ async fn decide(question: Question) -> Answer {
     let Question { panel, sight, mut situation, findings } = question;
     let mut failures = Vec::new();
     let mut costs = Vec::new();
-    let own = std::mem::take(&mut situation.node_types);
-    situation.node_types = offered(&panel, own, &mut failures, &mut costs).await;
+    let own = situation.node_types.to_vec();
+    situation.node_types = offered(&panel, own, &mut failures, &mut costs).await.into();
     let mut decision = None;
     for decider in &panel.deciders {
         match ask(decider.decide(&sight, &situation)).await {

@@ -65,7 +65,7 @@ impl Controller {
         };
         situation.findings =
             record.findings.iter().filter(|found| wakes(found)).map(|found| found.said.clone()).collect();
-        situation.graph = self.plane.graph();
+        situation.graph = Arc::new(self.plane.graph());
         situation.past = state.past();
         situation.rules = rules.clone();
         let answered_findings: Vec<_> =
@@ -112,7 +112,7 @@ impl Controller {
             decided_by,
             judged_by: distinct(judged_by),
             findings: answered_findings,
-            before: situation.graph,
+            before: Arc::unwrap_or_clone(situation.graph),
         };
         self.act(state, &panel, passed, record).await;
         if record.action.is_some() {

@@ -136,11 +136,11 @@ pub struct Situation {
     /// Worst first.
     pub findings: Vec<Finding>,
     /// The graph as it is configured.
-    pub graph: GraphSpec,
+    pub graph: Arc<GraphSpec>,
     /// What the policy allows and the data plane supports.
     pub allowed: Vec<ActionKind>,
     /// What the catalogs and the data plane offer.
-    pub node_types: Vec<NodeType>,
+    pub node_types: Arc<[NodeType]>,
     /// Newest first.
     pub past: Vec<PastAction>,
     /// What the session must keep to.

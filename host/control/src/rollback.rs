@@ -211,9 +211,9 @@ impl Controller {
         let (mut failures, mut costs) = (Vec::new(), Vec::new());
         let situation = Situation {
             findings: undone.findings.clone(),
-            graph: self.plane.graph(),
+            graph: Arc::new(self.plane.graph()),
             allowed: vec![step.kind()],
-            node_types: offered(panel, self.plane.node_types(), &mut failures, &mut costs).await,
+            node_types: offered(panel, self.plane.node_types(), &mut failures, &mut costs).await.into(),
             past: state.past(),
             rules: panel.rules.clone(),
         };
@@ -259,7 +259,7 @@ impl Controller {
             decided_by: operator,
             judged_by: distinct(judged_by),
             findings: Vec::new(),
-            before: situation.graph,
+            before: Arc::unwrap_or_clone(situation.graph),
             after: None,
             outcome: Outcome::Unknown,
             note: None,

@@ -15,6 +15,7 @@ wasmtime::component::bindgen!({
             import flyball:plugin/log@0.1.0;
             import flyball:plugin/lifecycle@0.1.0;
             import flyball:plugin/observed@0.1.0;
+            import flyball:plugin/pipeline@0.1.0;
             import flyball:plugin/assessing@0.1.0;
             import flyball:plugin/deciding@0.1.0;
             import flyball:plugin/reviewing@0.1.0;
@@ -31,6 +32,6 @@ wasmtime::component::bindgen!({
 });
 
 pub(crate) use flyball::plugin::{
-    actions, deciding, judgement, lifecycle, listing, log, observed, offers, processing, reversing,
+    actions, deciding, judgement, lifecycle, listing, log, observed, offers, pipeline, processing, reversing,
     reviewing, settings,
 };

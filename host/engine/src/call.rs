@@ -12,6 +12,7 @@ use wasmtime::{ResourceLimiter, Store, Trap};
 
 use crate::error::CallError;
 use crate::logging::{Log, shortened};
+use crate::pulled::Pulled;
 use crate::settings::Settings;
 use crate::wasi::Wasi;
 
@@ -24,6 +25,7 @@ const LONGEST_REASON: usize = 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct Given {
     pub(crate) sight: Option<Sight>,
+    pub(crate) pulled: Option<Pulled>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) limits: Limits,
     pub(crate) may_log: bool,
@@ -34,6 +36,7 @@ pub(crate) struct Call {
     pub(crate) plugin: Arc<str>,
     pub(crate) digest: Arc<str>,
     pub(crate) sight: Option<Sight>,
+    pub(crate) pulled: Option<Pulled>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) host_calls: u64,
     pub(crate) log: Log,
@@ -142,6 +145,7 @@ impl Ready {
             plugin: Arc::clone(&self.name),
             digest: Arc::clone(&self.digest),
             sight: given.sight.clone(),
+            pulled: given.pulled.clone(),
             settings: Arc::clone(&given.settings),
             host_calls: 0,
             log: Log::new(bytes(limits.log_kb, 1 << 10), given.may_log),

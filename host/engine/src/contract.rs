@@ -130,10 +130,11 @@ fn other_version(name: &str) -> Option<String> {
 pub(crate) fn wants_wasi(component: &Component) -> Result<bool, LoadError> {
     const WASI: [&str; 6] =
         ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
-    const OURS: [&str; 9] = [
+    const OURS: [&str; 10] = [
         "settings",
         "log",
         "observed",
+        "pipeline",
         "judgement",
         "actions",
         "offers",

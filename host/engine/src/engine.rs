@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::bindings::{log, observed, settings};
+use crate::bindings::{log, observed, pipeline, settings};
 use crate::cache::Cache;
 use crate::call::{Call, Whole};
 use crate::ticker::Ticker;
@@ -150,5 +150,6 @@ fn config(max_calls: u32) -> Config {
 fn offer(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
     settings::add_to_linker::<Call, Whole>(linker, |call| call)?;
     log::add_to_linker::<Call, Whole>(linker, |call| call)?;
+    pipeline::add_to_linker::<Call, Whole>(linker, |call| call)?;
     observed::add_to_linker::<Call, Whole>(linker, |call| call)
 }

@@ -16,6 +16,7 @@ use wasmtime::component::{ComponentNamedList, Lift, Lower, Resource};
 use crate::bindings::{actions, deciding, judgement, listing, offers, processing, reversing, reviewing};
 use crate::call::Given;
 use crate::error::{CallError, LoadError};
+use crate::pulled::Pulled;
 use crate::settings::Settings;
 use crate::sight::{Past, Seen};
 use crate::{Engine, Plugin, heard, told};
@@ -78,7 +79,7 @@ impl Judge {
     /// The call failed as a whole.
     pub fn process(&self, items: &[(u64, Vec<u8>)]) -> Result<Vec<Processed>, CallError> {
         let given = items.iter().map(|(id, body)| processing::Item { id: *id, body: body.clone() }).collect();
-        let (said, _) = self.ask::<Process, _>(PluginKind::Node, None, (given,), |(said,)| {
+        let (said, _) = self.ask::<Process, _>(PluginKind::Node, None, None, (given,), |(said,)| {
             if said.len() == items.len() {
                 return Ok(said);
             }
@@ -94,6 +95,7 @@ impl Judge {
         &self,
         kind: PluginKind,
         sight: Option<&Sight>,
+        pulled: Option<Pulled>,
         params: F::Params,
         heard: impl FnOnce(F::Said) -> Result<T, CallError>,
     ) -> (Result<T, CallError>, Cost)
@@ -107,6 +109,7 @@ impl Judge {
         }
         let given = Given {
             sight: sight.cloned(),
+            pulled,
             settings: Arc::clone(&self.settings),
             limits: self.limits,
             may_log: self.may_log,
@@ -150,6 +153,10 @@ where
     type Said = R;
 }
 
+fn pulled(situation: &Situation) -> Pulled {
+    Pulled { graph: Arc::clone(&situation.graph), node_types: Arc::clone(&situation.node_types) }
+}
+
 fn looking() -> Looking {
     (Resource::new_borrow(0), Resource::new_borrow(0))
 }
@@ -158,6 +165,7 @@ fn looking() -> Looking {
 pub(crate) fn check_types(plugin: &Plugin, engine: &Engine) -> Result<(), LoadError> {
     let given = Given {
         sight: None,
+        pulled: None,
         settings: Arc::new(Settings::default()),
         limits: engine.load_limits(),
         may_log: false,
@@ -206,7 +214,7 @@ impl Heuristic for Judge {
     async fn assess(&self, sight: &Sight) -> Result<Judged<Vec<Finding>>, JudgeError> {
         let sight = sight.clone();
         self.where_it_fits(LONG, move |judge| {
-            judge.ask::<Assess, _>(PluginKind::Heuristic, Some(&sight), looking(), |(said,)| {
+            judge.ask::<Assess, _>(PluginKind::Heuristic, Some(&sight), None, looking(), |(said,)| {
                 Ok(heard::findings(said))
             })
         })
@@ -218,7 +226,7 @@ impl Heuristic for Judge {
 impl Catalog for Judge {
     async fn list(&self) -> Result<Judged<Vec<NodeType>>, JudgeError> {
         self.where_it_fits(LONG, |judge| {
-            judge.ask::<List, _>(PluginKind::Catalog, None, (), |(said,)| match said {
+            judge.ask::<List, _>(PluginKind::Catalog, None, None, (), |(said,)| match said {
                 Ok(types) => heard::node_types(types),
                 Err(failure) => Err(CallError::Declined { message: failure.message }),
             })
@@ -230,12 +238,16 @@ impl Catalog for Judge {
 #[async_trait]
 impl Decider for Judge {
     async fn decide(&self, sight: &Sight, situation: &Situation) -> Result<Judged<Decided>, JudgeError> {
-        let (sight, situation) = (sight.clone(), told::situation(situation));
+        let (sight, pulled, situation) = (sight.clone(), pulled(situation), told::situation(situation));
         self.where_it_fits(SHORT, move |judge| {
             let (now, past) = looking();
-            judge.ask::<Decide, _>(PluginKind::Decider, Some(&sight), (now, past, situation), |(said,)| {
-                heard::decided(said)
-            })
+            judge.ask::<Decide, _>(
+                PluginKind::Decider,
+                Some(&sight),
+                Some(pulled),
+                (now, past, situation),
+                |(said,)| heard::decided(said),
+            )
         })
         .await
     }
@@ -250,12 +262,17 @@ impl Validator for Judge {
         decided_by: &str,
         situation: &Situation,
     ) -> Result<Judged<Verdict>, JudgeError> {
-        let (sight, proposed) = (sight.clone(), told::proposed(proposal, decided_by, situation));
+        let (sight, pulled) = (sight.clone(), pulled(situation));
+        let proposed = told::proposed(proposal, decided_by, situation);
         self.where_it_fits(LONG, move |judge| {
             let (now, past) = looking();
-            judge.ask::<Review, _>(PluginKind::Validator, Some(&sight), (now, past, proposed), |(said,)| {
-                heard::verdict(said)
-            })
+            judge.ask::<Review, _>(
+                PluginKind::Validator,
+                Some(&sight),
+                Some(pulled),
+                (now, past, proposed),
+                |(said,)| heard::verdict(said),
+            )
         })
         .await
     }
@@ -271,7 +288,9 @@ impl Reverser for Judge {
     ) -> Result<Judged<Reversal>, JudgeError> {
         let applied = told::applied(action, before, after);
         self.where_it_fits(LONG, move |judge| {
-            judge.ask::<Reverse, _>(PluginKind::Reverser, None, (applied,), |(said,)| heard::reversal(said))
+            judge.ask::<Reverse, _>(PluginKind::Reverser, None, None, (applied,), |(said,)| {
+                heard::reversal(said)
+            })
         })
         .await
     }

@@ -16,6 +16,7 @@ mod judge;
 mod library;
 mod logging;
 mod plugin;
+mod pulled;
 mod settings;
 mod sight;
 mod stats;

@@ -148,7 +148,7 @@ fn pointer(path: &str) -> String {
 }
 
 fn unsettled(limits: Limits) -> Given {
-    Given { sight: None, settings: Arc::new(Settings::default()), limits, may_log: false }
+    Given { sight: None, pulled: None, settings: Arc::new(Settings::default()), limits, may_log: false }
 }
 
 fn exported(

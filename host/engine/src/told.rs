@@ -2,8 +2,8 @@
 
 use flyball_control::ports::Situation;
 use flyball_model::{
-    Action, ActionKind, Evidence, Finding, GraphSpec, MutationPolicy, NodeType, Outcome, PastAction,
-    Proposal, Severity,
+    Action, ActionKind, Evidence, Finding, GraphSpec, MutationPolicy, NodeSpec, NodeType, Outcome,
+    PastAction, Proposal, Severity,
 };
 
 use crate::bindings::{actions, deciding, judgement, offers, reversing, reviewing};
@@ -12,9 +12,7 @@ use crate::bindings::{actions, deciding, judgement, offers, reversing, reviewing
 pub(crate) fn situation(situation: &Situation) -> deciding::Situation {
     deciding::Situation {
         findings: each(&situation.findings, finding),
-        graph: graph(&situation.graph),
         allowed: situation.allowed.iter().map(|kind| allowance(*kind)).collect(),
-        node_types: each(&situation.node_types, node_type),
         past: each(&situation.past, past_action),
         constraints: constraints(situation),
     }
@@ -26,7 +24,6 @@ pub(crate) fn proposed(of: &Proposal, decided_by: &str, situation: &Situation) -
         proposal: proposal(of),
         decided_by: decided_by.to_owned(),
         findings: each(&situation.findings, finding),
-        graph: graph(&situation.graph),
         past: each(&situation.past, past_action),
         constraints: constraints(situation),
     }
@@ -37,7 +34,7 @@ pub(crate) fn applied(of: &Action, before: &GraphSpec, after: &GraphSpec) -> rev
     reversing::Applied { action: action(of), before: graph(before), after: graph(after) }
 }
 
-fn each<T, U>(items: &[T], told: fn(&T) -> U) -> Vec<U> {
+pub(crate) fn each<T, U>(items: &[T], told: fn(&T) -> U) -> Vec<U> {
     items.iter().map(told).collect()
 }
 
@@ -84,8 +81,12 @@ fn evidence(evidence: &Evidence) -> judgement::Evidence {
     }
 }
 
-fn graph(graph: &GraphSpec) -> actions::GraphSpec {
-    let nodes = graph.nodes.iter().map(|node| actions::NodeSpec {
+pub(crate) fn graph(graph: &GraphSpec) -> actions::GraphSpec {
+    actions::GraphSpec { nodes: each(&graph.nodes, node), edges: graph.edges.clone() }
+}
+
+pub(crate) fn node(node: &NodeSpec) -> actions::NodeSpec {
+    actions::NodeSpec {
         id: node.id.clone(),
         node_type: node.node_type.clone(),
         executor: node.executor.into(),
@@ -94,11 +95,10 @@ fn graph(graph: &GraphSpec) -> actions::GraphSpec {
         queue_capacity: node.queue_capacity,
         bypassed: node.bypassed,
         optional: node.optional,
-    });
-    actions::GraphSpec { nodes: nodes.collect(), edges: graph.edges.clone() }
+    }
 }
 
-fn node_type(of: &NodeType) -> offers::NodeType {
+pub(crate) fn node_type(of: &NodeType) -> offers::NodeType {
     let offers = of.offers.iter().map(|offer| offers::Offer {
         executor: offer.executor.into(),
         relative_speed: offer.relative_speed,

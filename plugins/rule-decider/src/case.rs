@@ -1,7 +1,7 @@
 //! One finding about one node, with all that the rules ask of it.
 
 use flyball_plugin::prelude::*;
-use flyball_plugin::{NodeSpec, Offer, SeenNode};
+use flyball_plugin::{NodeSpec, SeenNode, pipeline};
 
 use crate::RuleDecider;
 use crate::remedies::Remedy;
@@ -10,7 +10,7 @@ pub(crate) struct Case<'a> {
     pub(crate) rules: &'a RuleDecider,
     pub(crate) finding: &'a Finding,
     pub(crate) node: SeenNode<'a>,
-    pub(crate) spec: &'a NodeSpec,
+    pub(crate) spec: NodeSpec,
     pub(crate) now: &'a Observation<'a>,
     pub(crate) past: &'a Window<'a>,
     pub(crate) situation: &'a Situation,
@@ -29,12 +29,11 @@ impl<'a> Case<'a> {
             Some(id) => now.find(id)?,
             None => now.bottleneck()?,
         };
-        let id = node.id();
-        let spec = situation.graph.nodes.iter().find(|spec| spec.id == id)?;
+        let spec = pipeline::node(&node.id())?;
         Some(Self { rules, finding, node, spec, now, past, situation })
     }
 
-    pub(crate) fn node_id(&self) -> &'a str {
+    pub(crate) fn node_id(&self) -> &str {
         &self.spec.id
     }
 
@@ -87,14 +86,13 @@ impl<'a> Case<'a> {
             .map(|past| past.outcome)
     }
 
-    pub(crate) fn node_type(&self) -> Option<&'a NodeType> {
-        self.situation.node_types.iter().find(|offered| offered.name == self.spec.node_type)
+    pub(crate) fn node_type(&self) -> Option<NodeType> {
+        pipeline::node_type(&self.spec.node_type)
     }
 
     /// The other executors of its type, fastest first, each with its speed against the present one's.
     pub(crate) fn other_executors(&self) -> Vec<(Executor, Option<f64>)> {
-        let offers: &[Offer] =
-            self.node_type().map(|node_type| node_type.offers.as_slice()).unwrap_or_default();
+        let offers = self.node_type().map(|node_type| node_type.offers).unwrap_or_default();
         let present = offers.iter().find(|offer| offer.executor == self.spec.executor);
         let present = present.and_then(|offer| offer.relative_speed);
         let mut others: Vec<(Executor, Option<f64>)> = offers
@@ -107,9 +105,9 @@ impl<'a> Case<'a> {
     }
 
     /// Another type that provides something that this one does, offered in the node's executor or another.
-    pub(crate) fn alternative(&self) -> Option<&'a NodeType> {
+    pub(crate) fn alternative(&self) -> Option<NodeType> {
         let own = self.node_type()?;
-        self.situation.node_types.iter().find(|other| {
+        pipeline::node_types().into_iter().find(|other| {
             other.name != own.name
                 && !own.provides.is_empty()
                 && own.provides.iter().all(|it| other.provides.contains(it))
@@ -119,9 +117,9 @@ impl<'a> Case<'a> {
     /// Whether the pipeline stays right when items pass it unchanged: optional, or between two others and not on the
     /// critical path.
     pub(crate) fn dispensable(&self) -> Result<(), String> {
-        let id = self.node_id();
-        let edges = &self.situation.graph.edges;
-        let between = edges.iter().any(|(_, to)| to == id) && edges.iter().any(|(from, _)| from == id);
+        let (index, edges) = (self.node.index(), self.now.edges());
+        let between =
+            edges.iter().any(|(_, to)| *to == index) && edges.iter().any(|(from, _)| *from == index);
         if !between {
             return Err("it is at an end of the graph, where nothing can pass it".to_owned());
         }
@@ -136,11 +134,13 @@ impl<'a> Case<'a> {
     }
 
     /// Full because what follows it is full: the remedy belongs there.
-    pub(crate) fn held_up_by(&self) -> Option<&'a str> {
-        let followers = self.situation.graph.edges.iter().filter(|(from, _)| from == self.node_id());
+    pub(crate) fn held_up_by(&self) -> Option<String> {
+        let edges = self.now.edges();
+        let followers = edges.iter().filter(|(from, _)| *from == self.node.index());
         followers
-            .map(|(_, to)| to.as_str())
-            .find(|to| self.now.find(to).is_some_and(|node| node.queue_fill() > 0.8))
+            .filter_map(|(_, to)| self.now.node(*to))
+            .find(|node| node.queue_fill() > 0.8)
+            .map(SeenNode::id)
     }
 }
 

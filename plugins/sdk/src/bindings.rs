@@ -19,6 +19,7 @@ wit_bindgen::generate!({
             import flyball:plugin/judgement@0.1.0;
             import flyball:plugin/actions@0.1.0;
             import flyball:plugin/offers@0.1.0;
+            import flyball:plugin/pipeline@0.1.0;
             import flyball:plugin/settings@0.1.0;
             import flyball:plugin/log@0.1.0;
         }
@@ -28,4 +29,4 @@ wit_bindgen::generate!({
     additional_derives: [PartialEq],
 });
 
-pub use flyball::plugin::{actions, judgement, log, observed, offers, settings};
+pub use flyball::plugin::{actions, judgement, log, observed, offers, pipeline, settings};

@@ -12,8 +12,7 @@ crate::world::world!(
     [
     "flyball:plugin/observed@0.1.0" => observed,
     "flyball:plugin/judgement@0.1.0" => judgement,
-    "flyball:plugin/actions@0.1.0" => actions,
-    "flyball:plugin/offers@0.1.0" => offers
+    "flyball:plugin/actions@0.1.0" => actions
 ]);
 
 /// Picks one action.

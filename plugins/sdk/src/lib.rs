@@ -52,6 +52,7 @@ mod lean;
 pub mod lifecycle;
 pub mod node;
 mod observation;
+pub mod pipeline;
 pub mod prelude;
 pub mod reverser;
 mod say;

@@ -20,7 +20,7 @@ use serde_json::Value as Json;
 use crate::bindings::observed::{Executor, SeenError, Status, Trend};
 use crate::bindings::settings::Value;
 use crate::source::Source;
-use crate::{Metric, Observation};
+use crate::{GraphSpec, Metric, NodeType, Observation};
 
 /// One node as a test says that it was seen.
 #[derive(Debug, Clone, PartialEq)]
@@ -199,6 +199,44 @@ pub(crate) fn given(path: &str) -> Option<Value> {
             other => Some(Value::Other(alloc::string::ToString::to_string(other))),
         }
     })
+}
+
+std::thread_local! {
+    static PIPELINE: core::cell::RefCell<(GraphSpec, Vec<NodeType>)> = const {
+        core::cell::RefCell::new((GraphSpec { nodes: Vec::new(), edges: Vec::new() }, Vec::new()))
+    };
+}
+
+/// Does this with this pipeline configured, and these node types on offer.
+pub fn with_pipeline<T>(graph: GraphSpec, node_types: Vec<NodeType>, test: impl FnOnce() -> T) -> T {
+    let before = PIPELINE.replace((graph, node_types));
+    let done = test();
+    PIPELINE.set(before);
+    done
+}
+
+/// What the host would answer, from the test's pipeline.
+pub(crate) mod configured {
+    use alloc::vec::Vec;
+
+    use super::PIPELINE;
+    use crate::{GraphSpec, NodeSpec, NodeType};
+
+    pub(crate) fn node(id: &str) -> Option<NodeSpec> {
+        PIPELINE.with_borrow(|(graph, _)| graph.nodes.iter().find(|node| node.id == id).cloned())
+    }
+
+    pub(crate) fn graph() -> GraphSpec {
+        PIPELINE.with_borrow(|(graph, _)| graph.clone())
+    }
+
+    pub(crate) fn offered(name: &str) -> Option<NodeType> {
+        PIPELINE.with_borrow(|(_, types)| types.iter().find(|offered| offered.name == name).cloned())
+    }
+
+    pub(crate) fn all_offered() -> Vec<NodeType> {
+        PIPELINE.with_borrow(|(_, types)| types.clone())
+    }
 }
 
 impl Observation<'static> {

@@ -1,0 +1,42 @@
+//! The pipeline as it is configured, answered node by node: most judges read one of hundreds.
+
+use flyball_model::{GraphSpec, NodeType};
+
+use crate::bindings::{actions, offers, pipeline};
+use crate::call::Call;
+use crate::told;
+
+/// What a call may pull of the pipeline's configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct Pulled {
+    pub(crate) graph: std::sync::Arc<GraphSpec>,
+    pub(crate) node_types: std::sync::Arc<[NodeType]>,
+}
+
+impl Call {
+    /// A plugin that judges no pipeline does not see the import, so the error means that the host forgot.
+    fn pulled(&mut self) -> wasmtime::Result<&Pulled> {
+        self.host_calls += 1;
+        self.pulled
+            .as_ref()
+            .ok_or_else(|| wasmtime::Error::msg("there is no pipeline to look at in this call"))
+    }
+}
+
+impl pipeline::Host for Call {
+    fn node(&mut self, id: String) -> wasmtime::Result<Option<actions::NodeSpec>> {
+        Ok(self.pulled()?.graph.node(&id).map(told::node))
+    }
+
+    fn graph(&mut self) -> wasmtime::Result<actions::GraphSpec> {
+        Ok(told::graph(&self.pulled()?.graph))
+    }
+
+    fn offered(&mut self, name: String) -> wasmtime::Result<Option<offers::NodeType>> {
+        Ok(self.pulled()?.node_types.iter().find(|offered| offered.name == name).map(told::node_type))
+    }
+
+    fn all_offered(&mut self) -> wasmtime::Result<Vec<offers::NodeType>> {
+        Ok(told::each(&self.pulled()?.node_types, told::node_type))
+    }
+}

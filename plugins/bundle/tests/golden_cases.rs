@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use flyball_plugin::decider::{Allowance, Failure};
 use flyball_plugin::prelude::*;
 use flyball_plugin::settings::check_given;
-use flyball_plugin::testing::with_settings;
+use flyball_plugin::testing::{with_pipeline, with_settings};
 use golden::case::{Case, Expected};
 use golden::told;
 
@@ -40,13 +40,19 @@ fn run_cases<P: Settings>(plugin: &str, run: impl Fn(&P, &Case)) {
                 return assert_eq!(&faults, expected, "{}", file.display());
             }
             assert!(faults.is_empty(), "{}: {faults:?}", file.display());
-            run(&P::load(), &case);
+            let node_types = case.node_types.iter().map(told::node_type).collect();
+            with_pipeline(told::graph(&case.graph), node_types, || run(&P::load(), &case));
         });
     }
 }
 
 fn now(case: &Case) -> Observation<'static> {
-    Observation::for_test(told::seen(&case.observation))
+    let mut seen = told::seen(&case.observation);
+    let number = |id: &str| seen.nodes.iter().position(|node| node.id == id).map(|index| index as u32);
+    // What is seen of a graph follows what is configured.
+    let edges = case.graph.edges.iter().filter_map(|(from, to)| number(from).zip(number(to)));
+    seen.edges = edges.collect();
+    Observation::for_test(seen)
 }
 
 fn window(case: &Case) -> Window<'static> {
@@ -79,13 +85,11 @@ fn rule_decider_chooses_what_its_cases_say() {
         let now = now(case);
         let situation = Situation {
             findings: case.findings.iter().map(told::finding).collect(),
-            graph: told::graph(&case.graph),
             allowed: case
                 .allowed
                 .iter()
                 .map(|kind| Allowance { kind: kind.clone(), summary: String::new(), limits: None })
                 .collect(),
-            node_types: case.node_types.iter().map(told::node_type).collect(),
             past: case.past.iter().map(told::past).collect(),
             constraints: told::constraints(case),
         };
@@ -118,9 +122,8 @@ fn rule_decider_chooses_what_its_cases_say() {
 fn review<P: Validator>(plugin: &P, case: &Case) {
     let proposed = Proposed {
         proposal: told::proposal(case.proposed.as_ref().expect("a validator's case proposes something")),
-        decided_by: "rule-decider".to_owned(),
+        decided_by: case.decided_by.clone(),
         findings: case.findings.iter().map(told::finding).collect(),
-        graph: told::graph(&case.graph),
         past: case.past.iter().map(told::past).collect(),
         constraints: told::constraints(case),
     };

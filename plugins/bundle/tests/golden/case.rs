@@ -35,9 +35,15 @@ pub struct Case {
     #[serde(default)]
     pub protected: Vec<String>,
     pub proposed: Option<Proposal>,
+    #[serde(default = "rule_decider")]
+    pub decided_by: String,
     pub applied: Option<Applied>,
     pub item: Option<Value>,
     pub expect: Expected,
+}
+
+fn rule_decider() -> String {
+    "rule-decider".to_owned()
 }
 
 #[derive(Deserialize)]

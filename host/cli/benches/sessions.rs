@@ -24,10 +24,13 @@ use support::{Always, NoJournal, Synthetic, sandboxed};
 
 const NODES: usize = 50;
 
+/// A tick's number, and when it began, in seconds.
+type Began = (u64, f64);
+
 /// When each tick of each session began.
 struct Times {
     origin: Instant,
-    begun: Mutex<HashMap<Arc<str>, Vec<(u64, f64)>>>,
+    begun: Mutex<HashMap<Arc<str>, Vec<Began>>>,
 }
 
 impl Listener for Times {
@@ -45,7 +48,7 @@ impl Times {
     fn lateness(&self) -> Vec<f64> {
         let mut late = Vec::new();
         for ticks in self.begun.lock().values() {
-            let due = |(tick, at): &(u64, f64)| at - *tick as f64;
+            let due = |(tick, at): &Began| at - *tick as f64;
             let schedule = ticks.iter().map(due).fold(f64::INFINITY, f64::min);
             late.extend(ticks.iter().map(|tick| (due(tick) - schedule) * 1e3));
         }

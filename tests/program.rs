@@ -17,7 +17,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use serde_json::Value;
-use support::{Running, assert_balanced, flyball, read_json, said, until};
+use support::{Running, assert_balanced, children, flyball, read_json, said, until};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -246,9 +246,50 @@ fn a_running_host_answers_on_its_socket_and_nobody_else_may_ask() {
 }
 
 #[test]
+fn what_is_on_its_way_when_the_host_is_stopped_arrives_although_its_child_has_just_died() {
+    let dir = scratch();
+    fs::write(dir.path().join("child.yaml"), CHILD).unwrap();
+    let host = Running::start(flyball().current_dir(dir.path()).args([
+        "run",
+        "child.yaml",
+        "--report",
+        "report.json",
+        "--state",
+        "state",
+    ]));
+    let child = std::cell::Cell::new(0);
+    until("the child runs", SOON, || {
+        child.set(children(host.pid(), "node tokenise").first().copied().unwrap_or_default());
+        child.get() != 0
+    });
+    let kill = |signal: &str, pid: u32| {
+        let killed = std::process::Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
+        assert!(killed.success());
+    };
+    kill("-KILL", child.get());
+    kill("-TERM", host.pid());
+    assert_eq!(host.end(SOON), Some(0));
+    let report = read_json(&dir.path().join("report.json"));
+    assert_balanced(&report["sessions"][0]);
+    assert_eq!(report["sessions"][0]["account"]["in_flight"], 0, "{}", report["sessions"][0]["account"]);
+}
+
+const CHILD: &str = r#"name: child
+nodes:
+  - { id: in, type: generate, params: { per_second: 500, body: { text: "item {{n}}" } } }
+  - { id: words, type: tokenise, executor: multiprocess, retries: 3 }
+  - { id: out, type: discard }
+connections:
+  - { from: in, to: words }
+  - { from: words, to: out }
+controller:
+  observation_interval_ms: 100
+"#;
+
+#[test]
 fn what_was_done_is_in_the_journal_and_can_be_undone_while_the_host_runs() {
     let dir = scratch();
-    // One worker does 100 items a second; 150 come.
+    // One worker does less than 100 items a second; 120 come.
     fs::write(dir.path().join("flooded.yaml"), FLOODED).unwrap();
     fs::write(dir.path().join("quick.yaml"), QUICK).unwrap();
     fs::create_dir(dir.path().join("policies")).unwrap();
@@ -284,7 +325,7 @@ fn what_was_done_is_in_the_journal_and_can_be_undone_while_the_host_runs() {
 
 const FLOODED: &str = r#"name: flooded
 nodes:
-  - { id: in, type: generate, params: { per_second: 150, body: { text: "item {{n}}" } } }
+  - { id: in, type: generate, params: { per_second: 120, body: { text: "item {{n}}" } } }
   - { id: slow, type: wait, queue_capacity: 60, params: { ms_per_unit: 10 } }
   - { id: out, type: discard }
 connections:
@@ -296,7 +337,7 @@ controller:
 
 const QUICK: &str = r#"name: quick
 mutation_policy: optimize
-cooldown_ms: 30000
+cooldown_ms: 1000
 history: 40
 judges:
   heuristics: [{ plugin: threshold-heuristic }]

@@ -35,7 +35,9 @@ impl Failure {
 /// With the lines around each fault on a terminal; one line for each where a program reads it.
 fn tell_faults(faults: &flyball_documents::Faults) {
     if std::io::stderr().is_terminal() {
-        eprintln!("{:?}", miette::Report::new(faults.clone()));
+        for fault in faults.iter() {
+            eprint!("{:?}", miette::Report::new(fault.clone()));
+        }
     } else {
         eprintln!("{faults}");
     }

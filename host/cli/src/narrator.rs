@@ -90,8 +90,8 @@ impl Narrator {
             Some(before) => before,
             None => told.entry(record.session.to_string()).or_default(),
         };
-        let quiet = state == "quiet";
-        let news = !quiet && (state.is_empty() || *before != state);
+        let worth_telling = state != "quiet" && !waits_as_expected(record);
+        let news = worth_telling && (state.is_empty() || *before != state);
         *before = state;
         news
     }
@@ -121,6 +121,12 @@ impl Listener for Narrator {
             Form::People => self.print(&conclusion_text(action, outcome)),
         }
     }
+}
+
+/// After each decision the loop waits for a while; that it does so is no news.
+fn waits_as_expected(record: &TickRecord) -> bool {
+    record.ending == Ending::Held
+        && record.gate.as_ref().is_some_and(|gate| gate.gate == "cooldown" || gate.gate == "settling")
 }
 
 /// The time of day, UTC.

@@ -44,6 +44,8 @@ pub(crate) fn run(places: &Places, options: &RunOptions) -> Result<(), Failure> 
             () = asked_to_stop() => Err(anyhow::anyhow!("stopped at once, with items on their way")),
         };
         showing.abort();
+        // A terminal that does not clear the line shows it once more.
+        let _ = progress.clear();
         Ok::<_, Failure>(stopped?)
     })?;
     if let Some(file) = &options.report {

@@ -85,7 +85,7 @@ async fn play(
     kill(only_child(session, "no-bots")?)?;
     healed.push(watch.healed("no-bots killed", "no-bots", &[ActionKind::RestartProcess]).await?);
 
-    narrator.say("\n── Fault 2: the child process of words gets a tenth of its processor.");
+    narrator.say("\n── Fault 2: the child process of words gets a sixteenth of its processor's time.");
     let watch = Watch::begin(host, session);
     let throttle =
         Throttle::start(only_child(session, "words")?, Duration::from_millis(450), Duration::from_millis(30));

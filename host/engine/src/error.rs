@@ -160,7 +160,7 @@ pub enum CallError {
     #[error("its calls went too deep for its stack")]
     StackOverflow,
     /// It gave up, and said why.
-    #[error("panicked: {message}")]
+    #[error("gave up: {message}")]
     Panicked {
         /// In its words.
         message: String,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use flyball_documents::{Source, locate, read_manifest, read_policy};
 use flyball_model::{
-    BreakerPolicy, Constraints, Grant, Judges, Limits, MutationPolicy, OnFailure, PluginUse, Policy, Problem,
+    BreakerPolicy, Constraints, Grants, Judges, Limits, MutationPolicy, OnFailure, PluginUse, Policy, Problem,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
@@ -148,8 +148,8 @@ fn used(plugin: String) -> impl Strategy<Value = PluginUse> {
         move |(settings, (time_ms, memory_mb, output_kb, log_kb), logs, open)| PluginUse {
             plugin: plugin.clone(),
             settings: settings.into_iter().collect::<BTreeMap<_, _>>(),
-            limits: Limits { time_ms, memory_mb, output_kb, log_kb },
-            grants: if logs { vec![Grant::Log] } else { Vec::new() },
+            limits: Limits { time_ms, memory_mb, output_kb, log_kb, ..Limits::default() },
+            grants: Grants { log: logs, ..Grants::default() },
             on_failure: if open { OnFailure::Open } else { OnFailure::Closed },
         },
     )

@@ -33,7 +33,7 @@ judges:
   deciders:
     - plugin: rule-decider
       on_failure: opened
-      grants: [network]
+      grants: { network: true }
       limits: { time_ms: 0, memory_mb: 4096 }
       settings: [1]
     - plugin: rule-decider

@@ -8,7 +8,7 @@ use flyball_control::ports::{
     Validator,
 };
 use flyball_model::{
-    Action, Cost, Finding, Grant, GraphSpec, Limits, NodeType, OnFailure, PluginId, PluginKind, PluginUse,
+    Action, Cost, Finding, GraphSpec, Limits, NodeType, OnFailure, PluginId, PluginKind, PluginUse,
     Proposal, Reversal, Verdict,
 };
 use wasmtime::component::{ComponentNamedList, Lift, Lower, Resource};
@@ -58,7 +58,7 @@ impl Judge {
             settings: Arc::new(Settings::from(&used.settings)),
             limits: used.limits,
             on_failure: used.on_failure,
-            may_log: used.grants.contains(&Grant::Log),
+            may_log: used.grants.log,
         }
     }
 

@@ -27,7 +27,10 @@ pub use observation::{
 };
 pub use outcome::{Outcome, PastAction};
 pub use plugin::{Cost, NodeOffer, NodeType, PluginId, PluginKind};
-pub use policy::{BreakerPolicy, Constraints, Grant, Judges, Limits, OnFailure, PluginUse, Policy, Rules};
+pub use policy::{
+    BreakerPolicy, Constraints, Grants, HttpGrant, Judges, Limits, OnFailure, PluginUse, Policy, Rules,
+    SecretGrant, SecretSource, StateGrant,
+};
 pub use problem::Problem;
 pub use tick::{
     ActionRecord, Attributed, Ending, FailedJudge, GateRefusal, Reversal, TickRecord, VerdictRecord,

@@ -81,6 +81,15 @@ pub struct Cost {
     pub memory_bytes: u64,
     /// Calls from the plugin to the host.
     pub host_calls: u64,
+    /// What passed between plugin and host in these calls, both ways together.
+    #[serde(default)]
+    pub host_bytes: u64,
+    /// What it logged.
+    #[serde(default)]
+    pub log_bytes: u64,
+    /// Instructions, as wasmtime counts them (its "fuel"): the same on every machine, whatever the clock says.
+    #[serde(default)]
+    pub fuel: u64,
 }
 
 /// Where a node type's work may be done.

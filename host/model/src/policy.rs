@@ -87,18 +87,111 @@ pub struct PluginUse {
     pub limits: Limits,
     /// What it may do beyond answering. Nothing is granted by default.
     #[serde(default)]
-    pub grants: Vec<Grant>,
+    pub grants: Grants,
     /// What happens when it fails; by default a validator's failure is a no and any other's is reported and passed over.
     #[serde(default)]
     pub on_failure: OnFailure,
 }
 
-/// What a plugin may do beyond answering.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Grant {
+/// What a plugin may do beyond answering. Nothing is granted by default.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Grants {
     /// Write lines to the host's log.
-    Log,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub log: bool,
+    /// Keep values between calls, for this plugin in each session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateGrant>,
+    /// Ask HTTP servers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpGrant>,
+}
+
+impl Grants {
+    /// The names of what is granted.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        let granted = [("log", self.log), ("state", self.state.is_some()), ("http", self.http.is_some())];
+        granted.into_iter().filter_map(|(name, given)| given.then_some(name))
+    }
+}
+
+/// How much a plugin may keep between calls in one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct StateGrant {
+    /// Keys and values together, in KiB.
+    #[schemars(range(min = 1, max = 1024))]
+    pub max_kb: u64,
+}
+
+impl Default for StateGrant {
+    fn default() -> Self {
+        Self { max_kb: 64 }
+    }
+}
+
+/// Which HTTP servers a plugin may ask, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HttpGrant {
+    /// Scheme, host and, where it is not the scheme's own, port: `https://registry.example.com:8443`. A redirect may
+    /// lead to these only, too.
+    #[schemars(length(min = 1))]
+    pub origins: Vec<String>,
+    /// The methods.
+    #[serde(default = "only_get")]
+    pub methods: Vec<String>,
+    /// Addresses and networks (`127.0.0.1`, `10.1.0.0/16`) that may be reached although they are private, link-local or
+    /// otherwise not public.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub private: Vec<String>,
+    /// The largest answer, in KiB.
+    #[serde(default = "default_http_kb")]
+    #[schemars(range(min = 1, max = 65_536))]
+    pub max_kb: u64,
+    /// The longest that one request may take, in milliseconds; never longer than what is left of the call.
+    #[serde(default = "default_http_ms")]
+    #[schemars(range(min = 1, max = 600_000))]
+    pub time_ms: u64,
+    /// Secrets that the host puts in the place of `{{secret:NAME}}` in headers. The plugin never holds one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretGrant>,
+}
+
+/// A secret, where it comes from and to whom it may be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretGrant {
+    /// Its name in placeholders.
+    pub name: String,
+    /// Where the host reads it.
+    pub from: SecretSource,
+    /// The origins to which it may be sent; each is one of the grant's.
+    #[schemars(length(min = 1))]
+    pub origins: Vec<String>,
+}
+
+/// Where the host reads a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SecretSource {
+    /// In an environment variable of this name.
+    Env(String),
+    /// In this file; white space around it is not part of it.
+    File(String),
+}
+
+fn only_get() -> Vec<String> {
+    vec!["GET".to_owned()]
+}
+
+fn default_http_kb() -> u64 {
+    1024
+}
+
+fn default_http_ms() -> u64 {
+    10_000
 }
 
 /// What happens when a plugin fails.
@@ -128,11 +221,29 @@ pub struct Limits {
     /// What it may log, in KiB.
     #[schemars(range(max = 1024))]
     pub log_kb: u64,
+    /// How often it may call the host.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub host_calls: u64,
+    /// What may pass between it and the host in those calls, both ways together, in KiB.
+    #[schemars(range(min = 1, max = 1_048_576))]
+    pub host_kb: u64,
+    /// Instructions, as wasmtime counts them (its "fuel"): the same on every machine. None: time alone counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub fuel: Option<u64>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { time_ms: 100, memory_mb: 16, output_kb: 256, log_kb: 8 }
+        Self {
+            time_ms: 100,
+            memory_mb: 16,
+            output_kb: 256,
+            log_kb: 8,
+            host_calls: 10_000,
+            host_kb: 8_192,
+            fuel: None,
+        }
     }
 }
 

@@ -202,7 +202,7 @@ pub fn sandboxed(heuristics: usize) -> Arc<Panel> {
             plugin: plugin.id().name.to_string(),
             settings: Default::default(),
             limits,
-            grants: Vec::new(),
+            grants: Default::default(),
             on_failure: OnFailure::Closed,
         };
         Arc::new(Sandboxed::new(plugin, &used))

@@ -74,7 +74,7 @@ impl Library {
             plugin: name.clone(),
             settings: settings.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
             limits: flyball_model::Limits { time_ms: 1_000, output_kb: 4_096, ..Default::default() },
-            grants: Vec::new(),
+            grants: Default::default(),
             on_failure: Default::default(),
         };
         let judge = configured(&name, plugin, &used)?;

@@ -122,7 +122,7 @@ pub fn used(name: &str, limits: Limits) -> PluginUse {
         plugin: name.to_owned(),
         settings: Default::default(),
         limits,
-        grants: Vec::new(),
+        grants: Default::default(),
         on_failure: Default::default(),
     }
 }

@@ -116,6 +116,7 @@ impl Ready {
             wall_ns: u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX),
             memory_bytes: u64::try_from(store.data().memory.used).unwrap_or(u64::MAX),
             host_calls: store.data().host_calls,
+            ..Cost::default()
         };
         (answer, cost)
     }

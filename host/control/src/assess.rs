@@ -80,7 +80,8 @@ fn rests_on(metric: &str, value: f64, limit: f64) -> Evidence {
 pub(crate) async fn assess(panel: &Panel, sight: &Sight, breaches: &mut Breaches, record: &mut TickRecord) {
     for heuristic in &panel.heuristics {
         match ask(heuristic.assess(sight)).await {
-            Ok(Judged { said, cost }) => {
+            Ok(Judged { said, cost, refused }) => {
+                record.failures.extend(refused_to(heuristic.id(), PluginKind::Heuristic, refused));
                 record.costs.push((heuristic.id().clone(), cost));
                 let by = heuristic.id();
                 record.findings.extend(said.into_iter().map(|said| Attributed { by: by.clone(), said }));
@@ -111,6 +112,15 @@ fn judge_failed(judge: &PluginId, error: &JudgeError) -> Finding {
 
 pub(crate) fn failed(by: &PluginId, kind: PluginKind, error: JudgeError) -> FailedJudge {
     FailedJudge { by: by.clone(), kind, error: error.0 }
+}
+
+/// What a judge tried and may not: it answered, and whoever reads the journal should know.
+pub(crate) fn refused_to(
+    by: &PluginId,
+    kind: PluginKind,
+    refused: Vec<String>,
+) -> impl Iterator<Item = FailedJudge> {
+    refused.into_iter().map(move |error| FailedJudge { by: by.clone(), kind, error })
 }
 
 /// Whether it wakes a decider.

@@ -274,7 +274,10 @@ impl Controller {
 
 /// Whether there is more to say of a tick than that all is well.
 fn worth_keeping(record: &TickRecord) -> bool {
-    record.ending != Ending::Quiet || !record.findings.is_empty() || record.error.is_some()
+    record.ending != Ending::Quiet
+        || !record.findings.is_empty()
+        || !record.failures.is_empty()
+        || record.error.is_some()
 }
 
 fn add_error(record: &mut TickRecord, error: String) {

@@ -6,7 +6,7 @@ use flyball_model::{
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::assess::{ask, failed};
+use crate::assess::{ask, failed, refused_to};
 use crate::ports::{Decided, Judged, Panel, Sight, Situation};
 
 /// What deciders are asked.
@@ -63,7 +63,8 @@ async fn decide(question: Question) -> Answer {
     let mut decision = None;
     for decider in &panel.deciders {
         match ask(decider.decide(&sight, &situation)).await {
-            Ok(Judged { said, cost }) => {
+            Ok(Judged { said, cost, refused }) => {
+                failures.extend(refused_to(decider.id(), PluginKind::Decider, refused));
                 costs.push((decider.id().clone(), cost));
                 match said {
                     Decided::For(said) => {
@@ -94,7 +95,8 @@ pub(crate) async fn offered(
     let mut types = own;
     for catalog in &panel.catalogs {
         match ask(catalog.list()).await {
-            Ok(Judged { said, cost }) => {
+            Ok(Judged { said, cost, refused }) => {
+                failures.extend(refused_to(catalog.id(), PluginKind::Catalog, refused));
                 costs.push((catalog.id().clone(), cost));
                 for listed in said {
                     add(&mut types, listed);

@@ -40,6 +40,7 @@ mod follow_up;
 mod landing;
 mod pace;
 pub mod ports;
+mod recording;
 mod review;
 mod rollback;
 mod sessions;

@@ -89,12 +89,16 @@ pub struct Judged<T> {
     pub said: T,
     /// What it cost.
     pub cost: Cost,
+    /// What it tried and may not, a sentence each.
+    pub refused: Vec<String>,
 }
 
 /// A judge that did not answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct JudgeError(pub String);
+
+pub use crate::recording::{Asked, CallRecord, Changes, Keeper, Kept, Recorder, Said};
 
 /// What any judge has.
 pub trait Judge: Send + Sync {
@@ -148,7 +152,7 @@ pub struct Situation {
 }
 
 /// What a decider says.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 #[allow(
     clippy::large_enum_variant,
     reason = "one for each decision; boxing it would only burden whoever decides"

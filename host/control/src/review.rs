@@ -4,7 +4,7 @@ use flyball_model::{
     Action, Cost, FailedJudge, OnFailure, PluginId, PluginKind, Proposal, Reason, Verdict, VerdictRecord,
 };
 
-use crate::assess::{ask, failed};
+use crate::assess::{ask, failed, refused_to};
 use crate::checks::{Ground, check, reason};
 use crate::ports::{Judged, Sight, Situation, Validator};
 
@@ -71,7 +71,8 @@ impl Review {
         let Reviewers { sight, situation, decided_by, .. } = reviewers;
         for validator in reviewers.validators {
             let verdict = match ask(validator.review(sight, proposal, decided_by, situation)).await {
-                Ok(Judged { said, cost }) => {
+                Ok(Judged { said, cost, refused }) => {
+                    self.failures.extend(refused_to(validator.id(), PluginKind::Validator, refused));
                     self.costs.push((validator.id().clone(), cost));
                     said
                 }

@@ -13,6 +13,8 @@ wasmtime::component::bindgen!({
         world everything {
             import flyball:plugin/settings@0.1.0;
             import flyball:plugin/log@0.1.0;
+            import flyball:plugin/state@0.1.0;
+            import flyball:plugin/http@0.1.0;
             import flyball:plugin/lifecycle@0.1.0;
             import flyball:plugin/observed@0.1.0;
             import flyball:plugin/pipeline@0.1.0;
@@ -32,6 +34,6 @@ wasmtime::component::bindgen!({
 });
 
 pub(crate) use flyball::plugin::{
-    actions, deciding, judgement, lifecycle, listing, log, observed, offers, pipeline, processing, reversing,
-    reviewing, settings,
+    actions, deciding, http, judgement, lifecycle, listing, log, observed, offers, pipeline, processing,
+    reversing, reviewing, settings, state,
 };

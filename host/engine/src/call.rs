@@ -3,18 +3,21 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use flyball_control::ports::Sight;
-use flyball_model::{Cost, Limits};
+use flyball_model::{Cost, HttpExchange, Limits};
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, HasData, InstancePre, Lift, Lower};
 use wasmtime::{ResourceLimiter, Store, Trap};
 
 use crate::error::CallError;
+use crate::grants::Keeping;
 use crate::logging::{Log, shortened};
 use crate::pulled::Pulled;
 use crate::settings::Settings;
+use crate::traffic::Traffic;
 use crate::wasi::Wasi;
+use crate::web::Web;
 
 /// A table grows in steps of pointers that the host pays for.
 const MOST_TABLE_ELEMENTS: usize = 20_000;
@@ -22,13 +25,25 @@ const MOST_TABLE_ELEMENTS: usize = 20_000;
 const LONGEST_REASON: usize = 1024;
 
 /// What a call is a function of, beside its arguments.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Given {
     pub(crate) sight: Option<Sight>,
     pub(crate) pulled: Option<Pulled>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) limits: Limits,
     pub(crate) may_log: bool,
+    pub(crate) kept: Option<Keeping>,
+    pub(crate) web: Option<Web>,
+}
+
+/// How a call ended, and what it left.
+pub(crate) struct Ended<R> {
+    pub(crate) said: Result<R, CallError>,
+    pub(crate) cost: Cost,
+    /// What it would keep.
+    pub(crate) kept: Option<Keeping>,
+    /// What it asked of HTTP servers.
+    pub(crate) http: Vec<HttpExchange>,
 }
 
 /// What the host knows of a call that is under way: the store's own state.
@@ -38,8 +53,12 @@ pub(crate) struct Call {
     pub(crate) sight: Option<Sight>,
     pub(crate) pulled: Option<Pulled>,
     pub(crate) settings: Arc<Settings>,
-    pub(crate) host_calls: u64,
+    pub(crate) traffic: Traffic,
     pub(crate) log: Log,
+    pub(crate) kept: Option<Keeping>,
+    pub(crate) web: Option<Web>,
+    pub(crate) http: Vec<HttpExchange>,
+    pub(crate) deadline: Instant,
     pub(crate) wasi: Option<Box<Wasi>>,
     memory: Memory,
 }
@@ -58,11 +77,15 @@ struct Memory {
 
 /// A limit that ended the call, as it travels through wasmtime.
 #[derive(Debug, thiserror::Error)]
-enum Over {
+pub(crate) enum Over {
     #[error("memory")]
     Memory { asked: usize },
     #[error("table")]
     Table { asked: usize },
+    #[error("host calls")]
+    HostCalls,
+    #[error("host bytes")]
+    HostBytes,
 }
 
 impl ResourceLimiter for Memory {
@@ -84,6 +107,7 @@ impl ResourceLimiter for Memory {
 }
 
 /// A component that is ready to be instantiated.
+#[derive(Clone)]
 pub(crate) struct Ready {
     pub(crate) instance: InstancePre<Call>,
     pub(crate) name: Arc<str>,
@@ -94,40 +118,40 @@ pub(crate) struct Ready {
 
 impl Ready {
     /// Calls one function in a fresh instance.
-    pub(crate) fn call<P, R>(
-        &self,
-        function: &ComponentExportIndex,
-        params: P,
-        given: &Given,
-    ) -> (Result<R, CallError>, Cost)
+    pub(crate) fn call<P, R>(&self, function: &ComponentExportIndex, params: P, given: Given) -> Ended<R>
     where
         P: ComponentNamedList + Lower + Send + Sync,
         R: ComponentNamedList + Lift + Send + Sync + 'static,
     {
-        let begun = Instant::now();
-        let mut store = self.store(given);
+        let (begun, limits) = (Instant::now(), given.limits);
+        let mut store = self.store(begun, given);
         let answer = if self.wasi {
             at_once(self.in_turn(&mut store, function, params))
         } else {
             self.directly(&mut store, function, params)
         };
-        let answer = answer.map_err(|error| explain(&error, store.data_mut(), given.limits));
+        let said = answer.map_err(|error| explain(&error, store.data_mut(), limits));
+        let fuel = granted_fuel(limits).saturating_sub(store.get_fuel().unwrap_or_default());
+        let call = store.into_data();
+        let bytes = |amount: usize| u64::try_from(amount).unwrap_or(u64::MAX);
         let cost = Cost {
             wall_ns: u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX),
-            memory_bytes: u64::try_from(store.data().memory.used).unwrap_or(u64::MAX),
-            host_calls: store.data().host_calls,
-            ..Cost::default()
+            memory_bytes: bytes(call.memory.used),
+            host_calls: call.traffic.calls,
+            host_bytes: bytes(call.traffic.bytes),
+            log_bytes: bytes(call.log.bytes()),
+            fuel,
         };
-        (answer, cost)
+        Ended { said, cost, kept: call.kept, http: call.http }
     }
 
     /// Whether the function has this shape, without calling it.
-    pub(crate) fn check<P, R>(&self, function: &ComponentExportIndex, given: &Given) -> Result<(), CallError>
+    pub(crate) fn check<P, R>(&self, function: &ComponentExportIndex, limits: Limits) -> Result<(), CallError>
     where
         P: ComponentNamedList + Lower,
         R: ComponentNamedList + Lift,
     {
-        let mut store = self.store(given);
+        let mut store = self.store(Instant::now(), Given { limits, ..Given::default() });
         let checked = if self.wasi {
             at_once(self.instance.instantiate_async(&mut store))
         } else {
@@ -135,21 +159,25 @@ impl Ready {
         };
         let checked =
             checked.and_then(|instance| instance.get_typed_func::<P, R>(&mut store, function)).map(|_| ());
-        checked.map_err(|error| explain(&error, store.data_mut(), given.limits))
+        checked.map_err(|error| explain(&error, store.data_mut(), limits))
     }
 
-    fn store(&self, given: &Given) -> Store<Call> {
+    fn store(&self, begun: Instant, given: Given) -> Store<Call> {
         let bytes =
             |amount: u64, unit: u64| usize::try_from(amount.saturating_mul(unit)).unwrap_or(usize::MAX);
         let limits = given.limits;
         let call = Call {
             plugin: Arc::clone(&self.name),
             digest: Arc::clone(&self.digest),
-            sight: given.sight.clone(),
-            pulled: given.pulled.clone(),
-            settings: Arc::clone(&given.settings),
-            host_calls: 0,
+            sight: given.sight,
+            pulled: given.pulled,
+            settings: given.settings,
+            traffic: Traffic::new(limits.host_calls, bytes(limits.host_kb, 1 << 10)),
             log: Log::new(bytes(limits.log_kb, 1 << 10), given.may_log),
+            kept: given.kept,
+            web: given.web,
+            http: Vec::new(),
+            deadline: begun + Duration::from_millis(limits.time_ms),
             wasi: None,
             memory: Memory { used: 0, limit: bytes(limits.memory_mb, 1 << 20) },
         };
@@ -158,6 +186,8 @@ impl Ready {
         // The tick that is under way has already begun.
         store.set_epoch_deadline(limits.time_ms.saturating_add(1));
         store.set_hostcall_fuel(bytes(limits.output_kb, 1 << 10));
+        // It fails only where no fuel is consumed at all, and this engine consumes it.
+        let _ = store.set_fuel(granted_fuel(limits));
         store
     }
 
@@ -190,6 +220,10 @@ impl Ready {
     }
 }
 
+fn granted_fuel(limits: Limits) -> u64 {
+    limits.fuel.unwrap_or(u64::MAX)
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("blocked")]
 struct Waits;
@@ -215,6 +249,8 @@ fn explain(error: &wasmtime::Error, call: &mut Call, limits: Limits) -> CallErro
                 CallError::OutOfMemory { asked_kb: kb(asked), limit_mb: limits.memory_mb }
             }
             Over::Table { asked } => CallError::TableTooLarge { asked, limit: MOST_TABLE_ELEMENTS },
+            Over::HostCalls => CallError::TooManyHostCalls { limit: limits.host_calls },
+            Over::HostBytes => CallError::TooMuchTraffic { limit_kb: limits.host_kb },
         };
     }
     if error.downcast_ref::<Waits>().is_some() {
@@ -228,6 +264,7 @@ fn explain(error: &wasmtime::Error, call: &mut Call, limits: Limits) -> CallErro
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => CallError::TimedOut { limit_ms: limits.time_ms },
+        Some(Trap::OutOfFuel) => CallError::OutOfFuel { limit: limits.fuel.unwrap_or(u64::MAX) },
         Some(Trap::StackOverflow) => CallError::StackOverflow,
         Some(trap) => match last_words(call) {
             Some(message) => CallError::Panicked { message },

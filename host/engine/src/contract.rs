@@ -1,6 +1,6 @@
 //! The contract's names: by what a component exports one knows what it is.
 
-use flyball_model::PluginKind;
+use flyball_model::{Grants, PluginKind};
 use wasmtime::component::Component;
 
 use crate::LoadError;
@@ -126,11 +126,37 @@ fn other_version(name: &str) -> Option<String> {
     (version != VERSION).then(|| version.to_owned())
 }
 
+/// Standard interfaces that the host serves by its own rules.
+const STANDARD: [&str; 3] =
+    ["wasi:logging/logging@0.1.0-draft", "wasi:config/store@0.2.0-rc.1", "wasi:keyvalue/store@0.2.0-draft"];
+
+/// Which import needs which grant.
+const GRANTED: [(&str, &str); 3] = [
+    ("flyball:plugin/state@0.1.0", "state"),
+    ("wasi:keyvalue/store@0.2.0-draft", "state"),
+    ("flyball:plugin/http@0.1.0", "http"),
+];
+
+/// Whether a policy grants whatever the component imports.
+pub(crate) fn check_granted(component: &Component, grants: &Grants) -> Result<(), LoadError> {
+    for (import, _) in component.component_type().imports(component.engine()) {
+        let needed = GRANTED.iter().find(|(name, _)| *name == import);
+        if let Some((_, grant)) = needed
+            && !grants.names().any(|name| name == *grant)
+        {
+            return Err(LoadError::NotGranted { import: import.to_owned(), grant });
+        }
+    }
+    Ok(())
+}
+
 /// Whether the component asks for WASI, or for something that no plugin gets.
 pub(crate) fn wants_wasi(component: &Component) -> Result<bool, LoadError> {
     const WASI: [&str; 6] =
         ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
-    const OURS: [&str; 10] = [
+    const OURS: [&str; 12] = [
+        "state",
+        "http",
         "settings",
         "log",
         "observed",
@@ -150,7 +176,7 @@ pub(crate) fn wants_wasi(component: &Component) -> Result<bool, LoadError> {
             .is_some_and(|interface| OURS.contains(&interface));
         if WASI.iter().any(|prefix| name.starts_with(prefix)) {
             wasi = true;
-        } else if !ours {
+        } else if !ours && !STANDARD.contains(&name) {
             return Err(match other_version(name) {
                 Some(found) => LoadError::OtherContract { found },
                 None => LoadError::UnknownImport { import: name.to_owned() },

@@ -1,19 +1,21 @@
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use flyball_control::ports::{Keeper, Recorder};
 use flyball_model::Limits;
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::bindings::{log, observed, pipeline, settings};
+use crate::bindings::{http, log, observed, pipeline, settings, state};
 use crate::cache::Cache;
 use crate::call::{Call, Whole};
+use crate::grants::{Imports, States};
 use crate::ticker::Ticker;
-use crate::{LoadError, Plugin, wasi};
+use crate::{LoadError, Plugin, standard, wasi};
 
 /// How an engine is set up.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct EngineOptions {
     /// Where compiled components are kept; none: they are compiled at each start.
     pub cache_dir: Option<PathBuf>,
@@ -21,11 +23,32 @@ pub struct EngineOptions {
     pub max_calls: u32,
     /// What a plugin may use when it is asked what it is, before any policy says otherwise.
     pub load_limits: Limits,
+    /// Keeps what plugins with the grant `state` keep; none: it lasts as long as the engine.
+    pub keeper: Option<Arc<dyn Keeper>>,
+    /// Is told of each call of a judge.
+    pub recorder: Option<Arc<dyn Recorder>>,
+}
+
+impl std::fmt::Debug for EngineOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { cache_dir, max_calls, load_limits, .. } = self;
+        f.debug_struct("EngineOptions")
+            .field("cache_dir", cache_dir)
+            .field("max_calls", max_calls)
+            .field("load_limits", load_limits)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { cache_dir: None, max_calls: 600, load_limits: Limits { time_ms: 1_000, ..Limits::default() } }
+        Self {
+            cache_dir: None,
+            max_calls: 600,
+            load_limits: Limits { time_ms: 1_000, ..Limits::default() },
+            keeper: None,
+            recorder: None,
+        }
     }
 }
 
@@ -49,8 +72,10 @@ pub struct Engine(Arc<Inner>);
 
 struct Inner {
     wasmtime: wasmtime::Engine,
-    lean: Linker<Call>,
-    wasi: Linker<Call>,
+    /// By [`Imports::index`].
+    linkers: [OnceLock<Linker<Call>>; Imports::COMBINATIONS],
+    states: States,
+    recorder: Option<Arc<dyn Recorder>>,
     cache: Option<Cache>,
     load_limits: Limits,
     _ticker: Ticker,
@@ -72,15 +97,11 @@ impl Engine {
         let refused = |error: wasmtime::Error| EngineError::Wasmtime(error.to_string());
         let wasmtime = wasmtime::Engine::new(&config(options.max_calls)).map_err(refused)?;
         let cache = options.cache_dir.map(|folder| Cache::open(&folder, &wasmtime)).transpose();
-        let mut lean = Linker::new(&wasmtime);
-        offer(&mut lean).map_err(refused)?;
-        let mut with_wasi = Linker::new(&wasmtime);
-        offer(&mut with_wasi).map_err(refused)?;
-        wasi::offer(&mut with_wasi).map_err(refused)?;
         Ok(Self(Arc::new(Inner {
             _ticker: Ticker::start(wasmtime.clone()).map_err(EngineError::Thread)?,
-            lean,
-            wasi: with_wasi,
+            linkers: Default::default(),
+            states: States::new(options.keeper),
+            recorder: options.recorder,
             cache: cache.map_err(EngineError::Cache)?,
             load_limits: options.load_limits,
             wasmtime,
@@ -96,8 +117,25 @@ impl Engine {
         Plugin::load(self, bytes)
     }
 
-    pub(crate) fn linker(&self, with_wasi: bool) -> &Linker<Call> {
-        if with_wasi { &self.0.wasi } else { &self.0.lean }
+    /// What links exactly these imports, made when they are first asked for.
+    pub(crate) fn linker(&self, imports: Imports) -> wasmtime::Result<&Linker<Call>> {
+        let Some(place) = self.0.linkers.get(imports.index()) else {
+            return Err(wasmtime::Error::msg("there is no such set of imports"));
+        };
+        if let Some(made) = place.get() {
+            return Ok(made);
+        }
+        let mut linker = Linker::new(&self.0.wasmtime);
+        offer(&mut linker, imports)?;
+        Ok(place.get_or_init(|| linker))
+    }
+
+    pub(crate) fn states(&self) -> &States {
+        &self.0.states
+    }
+
+    pub(crate) fn recorder(&self) -> Option<&Arc<dyn Recorder>> {
+        self.0.recorder.as_ref()
     }
 
     pub(crate) fn load_limits(&self) -> Limits {
@@ -137,6 +175,8 @@ fn config(max_calls: u32) -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
+        // The cost of a call that is the same on every machine: it bounds calls, and replays compare it.
+        .consume_fuel(true)
         .memory_init_cow(true)
         // Neither streams nor tasks cross this contract, and with them every call costs more.
         .concurrency_support(false)
@@ -147,9 +187,17 @@ fn config(max_calls: u32) -> Config {
     config
 }
 
-fn offer(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
+fn offer(linker: &mut Linker<Call>, imports: Imports) -> wasmtime::Result<()> {
     settings::add_to_linker::<Call, Whole>(linker, |call| call)?;
     log::add_to_linker::<Call, Whole>(linker, |call| call)?;
     pipeline::add_to_linker::<Call, Whole>(linker, |call| call)?;
-    observed::add_to_linker::<Call, Whole>(linker, |call| call)
+    observed::add_to_linker::<Call, Whole>(linker, |call| call)?;
+    standard::offer(linker, imports)?;
+    if imports.state {
+        state::add_to_linker::<Call, Whole>(linker, |call| call)?;
+    }
+    if imports.http {
+        http::add_to_linker::<Call, Whole>(linker, |call| call)?;
+    }
+    if imports.wasi { wasi::offer(linker) } else { Ok(()) }
 }

@@ -84,6 +84,14 @@ pub enum LoadError {
         /// What.
         import: String,
     },
+    /// It imports something that its policy does not grant.
+    #[error("it imports {import}, for which the policy must grant `{grant}` (`grants.{grant}`)")]
+    NotGranted {
+        /// What.
+        import: String,
+        /// Which grant gives it.
+        grant: &'static str,
+    },
     /// An interface has the right name and another shape.
     #[error("{interface} has another shape than in flyball:plugin@{VERSION}: {why}")]
     WrongShape {
@@ -155,6 +163,42 @@ pub enum CallError {
     OutputTooLarge {
         /// The limit.
         limit_kb: u64,
+    },
+    /// It called the host too often.
+    #[error("called the host more often than {limit} times (`limits.host_calls`)")]
+    TooManyHostCalls {
+        /// The limit.
+        limit: u64,
+    },
+    /// Too much passed between it and the host.
+    #[error("more than {limit_kb} KiB passed between it and the host (`limits.host_kb`)")]
+    TooMuchTraffic {
+        /// The limit.
+        limit_kb: u64,
+    },
+    /// It took too many instructions.
+    #[error("stopped after {limit} instructions (`limits.fuel`)")]
+    OutOfFuel {
+        /// The limit.
+        limit: u64,
+    },
+    /// It failed too often; it is not asked now.
+    #[error(
+        "in quarantine after {failures} failures in a row, asked again in {seconds} s; the last one: {last}"
+    )]
+    Quarantined {
+        /// In a row.
+        failures: u32,
+        /// Until it is tried again.
+        seconds: u64,
+        /// The last one.
+        last: String,
+    },
+    /// What it keeps cannot be read.
+    #[error("what it keeps between calls cannot be read: {why}")]
+    Forgotten {
+        /// Why not.
+        why: String,
     },
     /// It recursed too deep.
     #[error("its calls went too deep for its stack")]

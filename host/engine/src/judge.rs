@@ -1,25 +1,29 @@
 //! A plugin as one policy uses it: with these settings, within these limits.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use flyball_control::ports::{
-    Catalog, Decided, Decider, Heuristic, Judge as Port, JudgeError, Judged, Reverser, Sight, Situation,
-    Validator,
+    Asked, CallRecord, Catalog, Decided, Decider, Heuristic, Judge as Port, JudgeError, Judged, Kept,
+    Reverser, Said, Sight, Situation, Validator,
 };
 use flyball_model::{
-    Action, Cost, Finding, GraphSpec, Limits, NodeType, OnFailure, PluginId, PluginKind, PluginUse,
-    Proposal, Reversal, Verdict,
+    Action, Cost, Finding, GraphSpec, HttpAnswer, HttpExchange, NodeType, OnFailure, PluginId, PluginKind,
+    PluginUse, Proposal, Reversal, Verdict,
 };
 use wasmtime::component::{ComponentNamedList, Lift, Lower, Resource};
 
 use crate::bindings::{actions, deciding, judgement, listing, offers, processing, reversing, reviewing};
-use crate::call::Given;
+use crate::call::{Ended, Given, Ready};
 use crate::error::{CallError, LoadError};
+use crate::grants::Keeping;
+use crate::health::{Bill, Health};
 use crate::pulled::Pulled;
 use crate::settings::Settings;
 use crate::sight::{Past, Seen};
-use crate::{Engine, Plugin, heard, told};
+use crate::web::Web;
+use crate::{Plugin, heard, told};
 
 /// A decider that may take longer than this thinks on a thread where it holds nobody up.
 const SHORT: u64 = 50;
@@ -41,25 +45,50 @@ type Process = ((Vec<processing::Item>,), (Vec<Processed>,));
 
 /// One use of a plugin. It answers for every kind, and fails for those that its plugin is not of: the library asks each
 /// only as what it is.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Judge {
     plugin: Arc<Plugin>,
+    ready: Ready,
+    used: Arc<PluginUse>,
     settings: Arc<Settings>,
-    limits: Limits,
-    on_failure: OnFailure,
-    may_log: bool,
+    generation: u64,
+    web: Option<Web>,
+    health: Arc<Health>,
+}
+
+impl std::fmt::Debug for Judge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Judge")
+            .field("plugin", &self.plugin)
+            .field("used", &self.used)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a judge answers, and what came with it.
+pub(crate) struct Answer<T> {
+    pub(crate) said: Result<T, CallError>,
+    pub(crate) cost: Cost,
+    pub(crate) http: Vec<HttpExchange>,
 }
 
 impl Judge {
-    /// Of this plugin, as a policy uses it. Whether the settings are good was checked before.
-    pub fn new(plugin: Arc<Plugin>, used: &PluginUse) -> Self {
-        Self {
-            plugin,
+    /// Of this plugin, as a policy uses it, in the generation that brought the two together. Whether the settings are
+    /// good is not asked here.
+    ///
+    /// # Errors
+    ///
+    /// The plugin imports something that is not granted, or a grant is not sound.
+    pub fn new(plugin: Arc<Plugin>, used: &PluginUse, generation: u64) -> Result<Self, LoadError> {
+        Ok(Self {
+            ready: plugin.granted(&used.grants)?,
             settings: Arc::new(Settings::from(&used.settings)),
-            limits: used.limits,
-            on_failure: used.on_failure,
-            may_log: used.grants.log,
-        }
+            used: Arc::new(used.clone()),
+            web: Web::granted(plugin.engine(), &used.grants)?,
+            plugin,
+            generation,
+            health: Arc::default(),
+        })
     }
 
     /// The plugin.
@@ -72,6 +101,21 @@ impl Judge {
         &self.settings
     }
 
+    /// How the policy uses it.
+    pub fn used(&self) -> &PluginUse {
+        &self.used
+    }
+
+    /// Why it is not asked at present, after it failed too often.
+    pub fn quarantine(&self) -> Option<String> {
+        self.health.quarantine(Instant::now())
+    }
+
+    /// What its calls used at most, beside each limit.
+    pub fn bills(&self) -> Vec<Bill> {
+        self.health.bills(self.used.limits)
+    }
+
     /// Processes a batch in one fresh instance, as a node does: one answer for each item, in their order.
     ///
     /// # Errors
@@ -79,7 +123,7 @@ impl Judge {
     /// The call failed as a whole.
     pub fn process(&self, items: &[(u64, Vec<u8>)]) -> Result<Vec<Processed>, CallError> {
         let given = items.iter().map(|(id, body)| processing::Item { id: *id, body: body.clone() }).collect();
-        let (said, _) = self.ask::<Process, _>(PluginKind::Node, None, None, (given,), |(said,)| {
+        let (answer, _) = self.called::<Process, _>(PluginKind::Node, (given,), self.given(), |(said,)| {
             if said.len() == items.len() {
                 return Ok(said);
             }
@@ -88,53 +132,165 @@ impl Judge {
                 why: format!("{} answers for {} items", said.len(), items.len()),
             })
         });
-        said
+        answer.said
     }
 
-    fn ask<F, T>(
+    /// Asks it again what it was asked once, with the answers that the host gave then. Nothing is kept of it.
+    pub fn again(&self, record: &CallRecord) -> (Result<Said, String>, Cost) {
+        let kept = record.kept.clone().map(|kept| self.keeping(kept));
+        let web = Some(Web::Recorded(record.http.iter().cloned().collect()));
+        let (answer, _) = self.answer(&record.asked, Given { kept, web, ..self.given() });
+        (answer.said.map_err(|error| error.to_string()), answer.cost)
+    }
+
+    /// Asks it, unless it failed too often of late.
+    fn ask(&self, asked: Asked) -> Answer<Said> {
+        let failed = |error| Answer { said: Err(error), cost: Cost::default(), http: Vec::new() };
+        if let Err(error) = self.health.admit(Instant::now()) {
+            return failed(error);
+        }
+        let engine = self.plugin.engine();
+        let id = self.plugin.id();
+        let session = asked.sight().map(|sight| Arc::clone(&sight.now.session)).unwrap_or_default();
+        let kept = match self.used.grants.state {
+            None => None,
+            Some(_) => match engine.states().of(&id.name, &session) {
+                Ok(kept) => Some(kept),
+                Err(why) => return failed(CallError::Forgotten { why }),
+            },
+        };
+        let given = Given {
+            kept: kept.clone().map(|kept| self.keeping(kept)),
+            web: self.web.clone(),
+            ..self.given()
+        };
+        let (answer, keeping) = self.answer(&asked, given);
+        let failed = answer.said.as_ref().err();
+        self.health.called(&id.name, &answer.cost, self.used.limits, failed);
+        if let Some(keeping) = keeping
+            && failed.is_none()
+            && !keeping.changes.is_empty()
+        {
+            engine.states().change(&id.name, &session, keeping.changes);
+        }
+        if let Some(recorder) = engine.recorder() {
+            recorder.record(CallRecord {
+                by: id.clone(),
+                kind: self.plugin.kind(),
+                contract: crate::CONTRACT_VERSION,
+                generation: self.generation,
+                session,
+                tick: asked.sight().map_or(0, |sight| sight.now.tick),
+                at: asked.sight().map_or(0, |sight| sight.now.taken_at),
+                used: Arc::clone(&self.used),
+                asked,
+                kept,
+                http: answer.http.clone(),
+                said: answer.said.clone().map_err(|error| error.to_string()),
+                cost: answer.cost,
+            });
+        }
+        answer
+    }
+
+    /// Asks it as what it is asked as.
+    fn answer(&self, asked: &Asked, given: Given) -> (Answer<Said>, Option<Keeping>) {
+        let given = Given { sight: asked.sight().cloned(), pulled: asked.situation().map(pulled), ..given };
+        let (now, past) = looking();
+        match asked {
+            Asked::Assess(_) => {
+                self.called::<Assess, _>(PluginKind::Heuristic, (now, past), given, |(said,)| {
+                    Ok(heard::findings(said).into())
+                })
+            }
+            Asked::List => self.called::<List, _>(PluginKind::Catalog, (), given, |(said,)| match said {
+                Ok(types) => Ok(heard::node_types(types)?.into()),
+                Err(failure) => Err(CallError::Declined { message: failure.message }),
+            }),
+            Asked::Decide(_, situation) => {
+                let situation = told::situation(situation);
+                self.called::<Decide, _>(PluginKind::Decider, (now, past, situation), given, |(said,)| {
+                    Ok(heard::decided(said)?.into())
+                })
+            }
+            Asked::Review { proposal, decided_by, situation, .. } => {
+                let proposed = told::proposed(proposal, decided_by, situation);
+                self.called::<Review, _>(PluginKind::Validator, (now, past, proposed), given, |(said,)| {
+                    Ok(heard::verdict(said)?.into())
+                })
+            }
+            Asked::Reverse { action, before, after } => {
+                let applied = told::applied(action, before, after);
+                self.called::<Reverse, _>(PluginKind::Reverser, (applied,), given, |(said,)| {
+                    Ok(heard::reversal(said)?.into())
+                })
+            }
+        }
+    }
+
+    fn given(&self) -> Given {
+        Given {
+            settings: Arc::clone(&self.settings),
+            limits: self.used.limits,
+            may_log: self.used.grants.log,
+            ..Given::default()
+        }
+    }
+
+    fn keeping(&self, kept: Kept) -> Keeping {
+        Keeping::new(kept, self.used.grants.state.unwrap_or_default().max_kb)
+    }
+
+    /// One call, on the bill of its plugin.
+    fn called<F: Function, T>(
         &self,
         kind: PluginKind,
-        sight: Option<&Sight>,
-        pulled: Option<Pulled>,
         params: F::Params,
+        given: Given,
         heard: impl FnOnce(F::Said) -> Result<T, CallError>,
-    ) -> (Result<T, CallError>, Cost)
-    where
-        F: Function,
-    {
-        let Plugin { ready, judge, .. } = &*self.plugin;
+    ) -> (Answer<T>, Option<Keeping>) {
         if self.plugin.kind() != kind {
             let why = format!("it is a {}, not a {kind}", self.plugin.kind());
-            return (Err(CallError::Failed { why }), Cost::default());
+            let said = Err(CallError::Failed { why });
+            return (Answer { said, cost: Cost::default(), http: Vec::new() }, None);
         }
-        let given = Given {
-            sight: sight.cloned(),
-            pulled,
-            settings: Arc::clone(&self.settings),
-            limits: self.limits,
-            may_log: self.may_log,
-        };
-        let (said, cost) = ready.call::<F::Params, F::Said>(judge, params, &given);
+        let Ended { said, cost, kept, http } =
+            self.ready.call::<F::Params, F::Said>(&self.plugin.judge, params, given);
         let said = said.and_then(heard);
         self.plugin.stats().record(cost.wall_ns, said.is_err());
-        (said, cost)
+        (Answer { said, cost, http }, kept)
     }
 
     /// Runs a call here, or on a thread of its own if it may take long.
     async fn where_it_fits<T: Send + 'static>(
         &self,
         here_up_to: u64,
-        ask: impl FnOnce(&Self) -> (Result<T, CallError>, Cost) + Send + 'static,
+        asked: Asked,
+        heard: fn(Said) -> Option<T>,
     ) -> Result<Judged<T>, JudgeError> {
-        let (said, cost) = if self.limits.time_ms <= here_up_to {
-            ask(self)
+        let here = self.used.limits.time_ms <= here_up_to && self.web.is_none();
+        let Answer { said, cost, http } = if here {
+            self.ask(asked)
         } else {
             let judge = self.clone();
-            tokio::task::spawn_blocking(move || ask(&judge))
+            tokio::task::spawn_blocking(move || judge.ask(asked))
                 .await
                 .map_err(|error| JudgeError(format!("the call broke off: {error}")))?
         };
-        said.map(|said| Judged { said, cost }).map_err(|error| JudgeError(error.to_string()))
+        let refused: Vec<String> = http.iter().filter_map(refusal).collect();
+        match said.map(heard) {
+            Ok(Some(said)) => Ok(Judged { said, cost, refused }),
+            Ok(None) => Err(JudgeError("it answered another question".to_owned())),
+            Err(error) if refused.is_empty() => Err(JudgeError(error.to_string())),
+            Err(error) => Err(JudgeError(format!("{error}; before that: {}", refused.join("; ")))),
+        }
+    }
+}
+
+fn refusal(exchange: &HttpExchange) -> Option<String> {
+    match &exchange.answer {
+        HttpAnswer::Refused(why) => Some(format!("{} was refused: {why}", exchange.method)),
+        HttpAnswer::Answered { .. } | HttpAnswer::Failed(_) => None,
     }
 }
 
@@ -162,34 +318,14 @@ fn looking() -> Looking {
 }
 
 /// Compares the shape of the function that makes the plugin one of its kind with the contract's, without calling it.
-pub(crate) fn check_types(plugin: &Plugin, engine: &Engine) -> Result<(), LoadError> {
-    let given = Given {
-        sight: None,
-        pulled: None,
-        settings: Arc::new(Settings::default()),
-        limits: engine.load_limits(),
-        may_log: false,
-    };
-    let Plugin { ready, judge, .. } = plugin;
+pub(crate) fn check_types(plugin: &Plugin) -> Result<(), LoadError> {
     match plugin.kind() {
-        PluginKind::Heuristic => {
-            ready.check::<<Assess as Function>::Params, <Assess as Function>::Said>(judge, &given)
-        }
-        PluginKind::Decider => {
-            ready.check::<<Decide as Function>::Params, <Decide as Function>::Said>(judge, &given)
-        }
-        PluginKind::Validator => {
-            ready.check::<<Review as Function>::Params, <Review as Function>::Said>(judge, &given)
-        }
-        PluginKind::Reverser => {
-            ready.check::<<Reverse as Function>::Params, <Reverse as Function>::Said>(judge, &given)
-        }
-        PluginKind::Catalog => {
-            ready.check::<<List as Function>::Params, <List as Function>::Said>(judge, &given)
-        }
-        PluginKind::Node => {
-            ready.check::<<Process as Function>::Params, <Process as Function>::Said>(judge, &given)
-        }
+        PluginKind::Heuristic => check::<Assess>(plugin),
+        PluginKind::Decider => check::<Decide>(plugin),
+        PluginKind::Validator => check::<Review>(plugin),
+        PluginKind::Reverser => check::<Reverse>(plugin),
+        PluginKind::Catalog => check::<List>(plugin),
+        PluginKind::Node => check::<Process>(plugin),
     }
     .map_err(|error| match error {
         CallError::Failed { why } => {
@@ -199,24 +335,26 @@ pub(crate) fn check_types(plugin: &Plugin, engine: &Engine) -> Result<(), LoadEr
     })
 }
 
+fn check<F: Function>(plugin: &Plugin) -> Result<(), CallError> {
+    plugin.unbound.check::<F::Params, F::Said>(&plugin.judge, plugin.engine().load_limits())
+}
+
 impl Port for Judge {
     fn id(&self) -> &PluginId {
         self.plugin.id()
     }
 
     fn on_failure(&self) -> OnFailure {
-        self.on_failure
+        self.used.on_failure
     }
 }
 
 #[async_trait]
 impl Heuristic for Judge {
     async fn assess(&self, sight: &Sight) -> Result<Judged<Vec<Finding>>, JudgeError> {
-        let sight = sight.clone();
-        self.where_it_fits(LONG, move |judge| {
-            judge.ask::<Assess, _>(PluginKind::Heuristic, Some(&sight), None, looking(), |(said,)| {
-                Ok(heard::findings(said))
-            })
+        self.where_it_fits(LONG, Asked::Assess(sight.clone()), |said| match said {
+            Said::Findings(findings) => Some(findings),
+            _ => None,
         })
         .await
     }
@@ -225,11 +363,9 @@ impl Heuristic for Judge {
 #[async_trait]
 impl Catalog for Judge {
     async fn list(&self) -> Result<Judged<Vec<NodeType>>, JudgeError> {
-        self.where_it_fits(LONG, |judge| {
-            judge.ask::<List, _>(PluginKind::Catalog, None, None, (), |(said,)| match said {
-                Ok(types) => heard::node_types(types),
-                Err(failure) => Err(CallError::Declined { message: failure.message }),
-            })
+        self.where_it_fits(LONG, Asked::List, |said| match said {
+            Said::NodeTypes(types) => Some(types),
+            _ => None,
         })
         .await
     }
@@ -238,16 +374,10 @@ impl Catalog for Judge {
 #[async_trait]
 impl Decider for Judge {
     async fn decide(&self, sight: &Sight, situation: &Situation) -> Result<Judged<Decided>, JudgeError> {
-        let (sight, pulled, situation) = (sight.clone(), pulled(situation), told::situation(situation));
-        self.where_it_fits(SHORT, move |judge| {
-            let (now, past) = looking();
-            judge.ask::<Decide, _>(
-                PluginKind::Decider,
-                Some(&sight),
-                Some(pulled),
-                (now, past, situation),
-                |(said,)| heard::decided(said),
-            )
+        let asked = Asked::Decide(sight.clone(), situation.clone());
+        self.where_it_fits(SHORT, asked, |said| match said {
+            Said::Decided(decided) => Some(decided),
+            _ => None,
         })
         .await
     }
@@ -262,17 +392,15 @@ impl Validator for Judge {
         decided_by: &str,
         situation: &Situation,
     ) -> Result<Judged<Verdict>, JudgeError> {
-        let (sight, pulled) = (sight.clone(), pulled(situation));
-        let proposed = told::proposed(proposal, decided_by, situation);
-        self.where_it_fits(LONG, move |judge| {
-            let (now, past) = looking();
-            judge.ask::<Review, _>(
-                PluginKind::Validator,
-                Some(&sight),
-                Some(pulled),
-                (now, past, proposed),
-                |(said,)| heard::verdict(said),
-            )
+        let asked = Asked::Review {
+            sight: sight.clone(),
+            proposal: proposal.clone(),
+            decided_by: decided_by.to_owned(),
+            situation: situation.clone(),
+        };
+        self.where_it_fits(LONG, asked, |said| match said {
+            Said::Verdict(verdict) => Some(verdict),
+            _ => None,
         })
         .await
     }
@@ -286,11 +414,10 @@ impl Reverser for Judge {
         before: &GraphSpec,
         after: &GraphSpec,
     ) -> Result<Judged<Reversal>, JudgeError> {
-        let applied = told::applied(action, before, after);
-        self.where_it_fits(LONG, move |judge| {
-            judge.ask::<Reverse, _>(PluginKind::Reverser, None, None, (applied,), |(said,)| {
-                heard::reversal(said)
-            })
+        let asked = Asked::Reverse { action: action.clone(), before: before.clone(), after: after.clone() };
+        self.where_it_fits(LONG, asked, |said| match said {
+            Said::Reversal(reversal) => Some(reversal),
+            _ => None,
         })
         .await
     }

@@ -11,22 +11,29 @@ mod call;
 mod contract;
 mod engine;
 mod error;
+mod grants;
+mod health;
 mod heard;
 mod judge;
+mod keeping;
 mod library;
 mod logging;
 mod plugin;
 mod pulled;
 mod settings;
 mod sight;
+mod standard;
 mod stats;
 mod ticker;
 mod told;
+mod traffic;
 mod wasi;
+mod web;
 
 pub use contract::{VERSION as CONTRACT_VERSION, interface_of};
 pub use engine::{Engine, EngineError, EngineOptions};
 pub use error::{CallError, LoadError};
+pub use health::Bill;
 pub use judge::{Judge, Processed};
 pub use library::{
     Change, Library, LibraryOptions, NodeWorker, OpenError, PluginState, PluginStatus, PolicySource, Reload,

@@ -14,6 +14,7 @@ const LONGEST_LAST_WORDS: usize = 4096;
 pub(crate) struct Log {
     /// Bytes that may still be logged.
     left: usize,
+    bytes: usize,
     /// Whether lines reach the host's log.
     granted: bool,
     dropped: u64,
@@ -22,7 +23,12 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn new(bytes: usize, granted: bool) -> Self {
-        Self { left: bytes, granted, dropped: 0, last_error: None }
+        Self { left: bytes, bytes: 0, granted, dropped: 0, last_error: None }
+    }
+
+    /// What was logged so far.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Why the plugin stopped, if it said so.
@@ -34,6 +40,7 @@ impl Log {
         let fits = self.granted && message.len() <= self.left;
         if fits {
             self.left -= message.len();
+            self.bytes += message.len();
             // Control characters would let a plugin write lines of its own making into the host's log.
             let message = message.escape_debug();
             match level {
@@ -53,7 +60,8 @@ impl Log {
 
 impl log::Host for Call {
     fn log(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
-        self.host_calls += 1;
+        self.enter()?;
+        let message = self.gave(message)?;
         let plugin = Arc::clone(&self.plugin);
         self.log.line(&plugin, level, message);
         Ok(())

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use flyball_model::{Limits, PluginId, PluginKind, Problem};
+use flyball_model::{Grants, Limits, PluginId, PluginKind, Problem};
 use serde_json::Value;
 use wasmtime::component::{Component, ComponentExportIndex};
 
@@ -10,6 +10,7 @@ use crate::call::{Given, Ready};
 use crate::contract::{self, LIFECYCLE, function_of, interface_of};
 use crate::engine::digest_of;
 use crate::error::{CallError, LoadError};
+use crate::grants::Imports;
 use crate::settings::Settings;
 use crate::stats::CallStats;
 
@@ -35,7 +36,10 @@ pub struct Plugin {
     description: Description,
     schema: jsonschema::Validator,
     bytes: usize,
-    pub(crate) ready: Ready,
+    engine: Engine,
+    component: Component,
+    /// With every import that there is, none of which answers: for what is asked before any policy speaks.
+    pub(crate) unbound: Ready,
     check_settings: ComponentExportIndex,
     pub(crate) judge: ComponentExportIndex,
     stats: Arc<CallStats>,
@@ -57,14 +61,15 @@ impl Plugin {
         let describe = exported(&component, LIFECYCLE, "describe")?;
         let check_settings = exported(&component, LIFECYCLE, "check-settings")?;
         let judge = exported(&component, interface_of(kind), function_of(kind))?;
-        let instance =
-            engine.linker(wasi).instantiate_pre(&component).map_err(|error| LoadError::WrongShape {
-                interface: "an import".to_owned(),
-                why: format!("{error:#}").replace('\n', " "),
-            })?;
-        let mut ready = Ready { instance, name: "?".into(), digest: Arc::clone(&digest), wasi };
-        let given = unsettled(engine.load_limits());
-        let (said, _) = ready.call::<(), (lifecycle::Description,)>(&describe, (), &given);
+        let link = |error: wasmtime::Error| LoadError::WrongShape {
+            interface: "an import".to_owned(),
+            why: format!("{error:#}").replace('\n', " "),
+        };
+        let linker = engine.linker(Imports::all(wasi)).map_err(link)?;
+        let instance = linker.instantiate_pre(&component).map_err(link)?;
+        let mut unbound = Ready { instance, name: "?".into(), digest: Arc::clone(&digest), wasi };
+        let given = Given { limits: engine.load_limits(), ..Given::default() };
+        let said = unbound.call::<(), (lifecycle::Description,)>(&describe, (), given).said;
         let (said,) = said.map_err(LoadError::Describing)?;
         let description = description(said)?;
         let schema = jsonschema::validator_for(&description.settings_schema)
@@ -74,20 +79,38 @@ impl Plugin {
             version: description.version.as_str().into(),
             digest,
         };
-        ready.name = Arc::clone(&id.name);
+        unbound.name = Arc::clone(&id.name);
         let plugin = Self {
             kind,
             id,
             description,
             schema,
             bytes: bytes.len(),
-            ready,
+            engine: engine.clone(),
+            component,
+            unbound,
             check_settings,
             judge,
             stats: Arc::new(CallStats::new()),
         };
-        crate::judge::check_types(&plugin, engine)?;
+        crate::judge::check_types(&plugin)?;
         Ok(plugin)
+    }
+
+    /// Linked with exactly what is granted.
+    pub(crate) fn granted(&self, grants: &Grants) -> Result<Ready, LoadError> {
+        contract::check_granted(&self.component, grants)?;
+        let imports = Imports::granted(self.unbound.wasi, grants);
+        let linked = self.engine.linker(imports).and_then(|linker| linker.instantiate_pre(&self.component));
+        let instance = linked.map_err(|error| LoadError::WrongShape {
+            interface: "an import".to_owned(),
+            why: format!("{error:#}").replace('\n', " "),
+        })?;
+        Ok(Ready { instance, ..self.unbound.clone() })
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// Of which kind it is.
@@ -134,9 +157,11 @@ impl Plugin {
         if !by_schema.is_empty() {
             return Ok(by_schema);
         }
-        let given = Given { settings: Arc::clone(settings), ..unsettled(limits) };
-        let (said, _) =
-            self.ready.call::<(), (Result<(), Vec<lifecycle::Fault>>,)>(&self.check_settings, (), &given);
+        let given = Given { settings: Arc::clone(settings), limits, ..Given::default() };
+        let said = self
+            .unbound
+            .call::<(), (Result<(), Vec<lifecycle::Fault>>,)>(&self.check_settings, (), given)
+            .said;
         let faults = said?.0.err().unwrap_or_default();
         Ok(faults.into_iter().map(|fault| Problem::new(pointer(&fault.path), fault.message)).collect())
     }
@@ -145,10 +170,6 @@ impl Plugin {
 /// Plugins write paths with and without the leading slash.
 fn pointer(path: &str) -> String {
     if path.is_empty() || path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
-}
-
-fn unsettled(limits: Limits) -> Given {
-    Given { sight: None, pulled: None, settings: Arc::new(Settings::default()), limits, may_log: false }
 }
 
 fn exported(

@@ -16,7 +16,7 @@ pub(crate) struct Pulled {
 impl Call {
     /// A plugin that judges no pipeline does not see the import, so the error means that the host forgot.
     fn pulled(&mut self) -> wasmtime::Result<&Pulled> {
-        self.host_calls += 1;
+        self.enter()?;
         self.pulled
             .as_ref()
             .ok_or_else(|| wasmtime::Error::msg("there is no pipeline to look at in this call"))
@@ -25,18 +25,23 @@ impl Call {
 
 impl pipeline::Host for Call {
     fn node(&mut self, id: String) -> wasmtime::Result<Option<actions::NodeSpec>> {
-        Ok(self.pulled()?.graph.node(&id).map(told::node))
+        let node = self.pulled()?.graph.node(&id).map(told::node);
+        self.gave(node)
     }
 
     fn graph(&mut self) -> wasmtime::Result<actions::GraphSpec> {
-        Ok(told::graph(&self.pulled()?.graph))
+        let graph = told::graph(&self.pulled()?.graph);
+        self.gave(graph)
     }
 
     fn offered(&mut self, name: String) -> wasmtime::Result<Option<offers::NodeType>> {
-        Ok(self.pulled()?.node_types.iter().find(|offered| offered.name == name).map(told::node_type))
+        let types = &self.pulled()?.node_types;
+        let found = types.iter().find(|offered| offered.name == name).map(told::node_type);
+        self.gave(found)
     }
 
     fn all_offered(&mut self) -> wasmtime::Result<Vec<offers::NodeType>> {
-        Ok(told::each(&self.pulled()?.node_types, told::node_type))
+        let all = told::each(&self.pulled()?.node_types, told::node_type);
+        self.gave(all)
     }
 }

@@ -27,7 +27,7 @@ impl Settings {
     }
 
     /// By JSON Pointer without its leading slash; the empty path is the whole. What is null was not given.
-    fn get(&self, path: &str) -> Option<settings::Value> {
+    pub(crate) fn get(&self, path: &str) -> Option<settings::Value> {
         if path.is_empty() {
             return Some(settings::Value::Other(self.text.clone()));
         }
@@ -76,8 +76,9 @@ fn crossing(value: &Value) -> Option<settings::Value> {
 
 impl settings::Host for Call {
     fn get(&mut self, path: String) -> wasmtime::Result<Option<settings::Value>> {
-        self.host_calls += 1;
-        Ok(self.settings.get(&path))
+        self.enter()?;
+        let value = self.settings.get(&path);
+        self.gave(value)
     }
 }
 

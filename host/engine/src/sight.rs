@@ -38,12 +38,12 @@ impl Call {
     }
 
     fn look(&mut self, handle: &Resource<Seen>) -> Handled<&Arc<Observation>> {
-        self.host_calls += 1;
+        self.enter()?;
         self.seen(handle.rep())
     }
 
     fn past(&mut self) -> Handled<&flyball_model::History> {
-        self.host_calls += 1;
+        self.enter()?;
         let sight = self.sight.as_ref().ok_or_else(|| wasmtime::Error::msg("there is no window"))?;
         Ok(&sight.past)
     }
@@ -53,7 +53,8 @@ impl observed::Host for Call {}
 
 impl observed::HostObservation for Call {
     fn session(&mut self, handle: Resource<Seen>) -> Handled<String> {
-        Ok(self.look(&handle)?.session.to_string())
+        let value = self.look(&handle)?.session.to_string();
+        self.gave(value)
     }
 
     fn tick(&mut self, handle: Resource<Seen>) -> Handled<u64> {
@@ -69,35 +70,43 @@ impl observed::HostObservation for Call {
     }
 
     fn id(&mut self, handle: Resource<Seen>, node: u32) -> Handled<String> {
-        Ok(named(&self.look(&handle)?.nodes.ids, node))
+        let value = named(&self.look(&handle)?.nodes.ids, node);
+        self.gave(value)
     }
 
     fn ids(&mut self, handle: Resource<Seen>) -> Handled<Vec<String>> {
-        Ok(self.look(&handle)?.nodes.ids.iter().map(ToString::to_string).collect())
+        let value = self.look(&handle)?.nodes.ids.iter().map(ToString::to_string).collect();
+        self.gave(value)
     }
 
     fn node_type(&mut self, handle: Resource<Seen>, node: u32) -> Handled<String> {
-        Ok(named(&self.look(&handle)?.nodes.types, node))
+        let value = named(&self.look(&handle)?.nodes.types, node);
+        self.gave(value)
     }
 
     fn node_types(&mut self, handle: Resource<Seen>) -> Handled<Vec<String>> {
-        Ok(self.look(&handle)?.nodes.types.iter().map(ToString::to_string).collect())
+        let value = self.look(&handle)?.nodes.types.iter().map(ToString::to_string).collect();
+        self.gave(value)
     }
 
     fn executors(&mut self, handle: Resource<Seen>) -> Handled<Vec<observed::Executor>> {
-        Ok(self.look(&handle)?.nodes.executors.iter().map(|executor| (*executor).into()).collect())
+        let value = self.look(&handle)?.nodes.executors.iter().map(|executor| (*executor).into()).collect();
+        self.gave(value)
     }
 
     fn statuses(&mut self, handle: Resource<Seen>) -> Handled<Vec<observed::Status>> {
-        Ok(self.look(&handle)?.nodes.statuses.iter().map(|status| (*status).into()).collect())
+        let value = self.look(&handle)?.nodes.statuses.iter().map(|status| (*status).into()).collect();
+        self.gave(value)
     }
 
     fn latency_trends(&mut self, handle: Resource<Seen>) -> Handled<Vec<observed::Trend>> {
-        Ok(self.look(&handle)?.nodes.latency_trends.iter().map(|trend| (*trend).into()).collect())
+        let value = self.look(&handle)?.nodes.latency_trends.iter().map(|trend| (*trend).into()).collect();
+        self.gave(value)
     }
 
     fn column(&mut self, handle: Resource<Seen>, metric: String) -> Handled<Option<Vec<f64>>> {
-        Ok(self.look(&handle)?.nodes.metrics.get(&metric).map(<[f64]>::to_vec))
+        let value = self.look(&handle)?.nodes.metrics.get(&metric).map(<[f64]>::to_vec);
+        self.gave(value)
     }
 
     fn total(&mut self, handle: Resource<Seen>, metric: String) -> Handled<Option<f64>> {
@@ -105,16 +114,19 @@ impl observed::HostObservation for Call {
     }
 
     fn find(&mut self, handle: Resource<Seen>, id: String) -> Handled<Option<u32>> {
-        Ok(self.look(&handle)?.nodes.find(&id).map(number))
+        let value = self.look(&handle)?.nodes.find(&id).map(number);
+        self.gave(value)
     }
 
     fn last_error(&mut self, handle: Resource<Seen>, node: u32) -> Handled<Option<String>> {
         let seen = self.look(&handle)?;
-        Ok(seen.nodes.last_errors.get(index(node)).and_then(Option::as_ref).map(ToString::to_string))
+        let error = seen.nodes.last_errors.get(index(node)).and_then(Option::as_ref).map(ToString::to_string);
+        self.gave(error)
     }
 
     fn edges(&mut self, handle: Resource<Seen>) -> Handled<Vec<(u32, u32)>> {
-        Ok(self.look(&handle)?.edges.to_vec())
+        let value = self.look(&handle)?.edges.to_vec();
+        self.gave(value)
     }
 
     fn bottleneck(&mut self, handle: Resource<Seen>) -> Handled<Option<u32>> {
@@ -122,18 +134,20 @@ impl observed::HostObservation for Call {
     }
 
     fn critical_path(&mut self, handle: Resource<Seen>) -> Handled<Vec<u32>> {
-        Ok(self.look(&handle)?.graph.critical_path.clone())
+        let value = self.look(&handle)?.graph.critical_path.clone();
+        self.gave(value)
     }
 
     fn errors(&mut self, handle: Resource<Seen>, limit: u32) -> Handled<Vec<observed::SeenError>> {
         let errors = self.look(&handle)?.errors.iter().take(index(limit));
-        Ok(errors
+        let errors: Vec<_> = errors
             .map(|error| observed::SeenError {
                 at: error.at,
                 node: error.node,
                 message: error.message.to_string(),
             })
-            .collect())
+            .collect();
+        self.gave(errors)
     }
 
     fn drop(&mut self, _: Resource<Seen>) -> Handled<()> {
@@ -153,7 +167,8 @@ impl observed::HostWindow for Call {
         metric: String,
         count: u32,
     ) -> Handled<Vec<f64>> {
-        Ok(self.past()?.series(&node_id, &metric, index(count)))
+        let value = self.past()?.series(&node_id, &metric, index(count));
+        self.gave(value)
     }
 
     fn status_series(
@@ -162,7 +177,8 @@ impl observed::HostWindow for Call {
         node_id: String,
         count: u32,
     ) -> Handled<Vec<observed::Status>> {
-        Ok(self.past()?.statuses(&node_id, index(count)).into_iter().map(Into::into).collect())
+        let value = self.past()?.statuses(&node_id, index(count)).into_iter().map(Into::into).collect();
+        self.gave(value)
     }
 
     fn at(&mut self, _: Resource<Past>, ticks_ago: u32) -> Handled<Option<Resource<Seen>>> {

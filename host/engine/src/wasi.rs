@@ -69,7 +69,7 @@ impl Wasi {
 
 impl WasiView for Call {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        self.host_calls += 1;
+        self.traffic.calls += 1;
         let wasi = match self.wasi.take() {
             Some(made) => made,
             None => Box::new(Wasi::new(self)),
@@ -98,7 +98,7 @@ struct StillClock<'a>(&'a mut Call);
 
 impl monotonic_clock::Host for StillClock<'_> {
     fn now(&mut self) -> wasmtime::Result<u64> {
-        self.0.host_calls += 1;
+        self.0.enter()?;
         Ok(nanos(self.0.sight.as_ref().map_or(0, |sight| sight.now.taken_at)))
     }
 

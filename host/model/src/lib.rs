@@ -26,7 +26,7 @@ pub use observation::{
     Executor, GraphMetrics, Metrics, NodeColumns, Observation, SeenError, Status, Trend, metric, total,
 };
 pub use outcome::{Outcome, PastAction};
-pub use plugin::{Cost, NodeOffer, NodeType, PluginId, PluginKind};
+pub use plugin::{Cost, HttpAnswer, HttpExchange, NodeOffer, NodeType, PluginId, PluginKind};
 pub use policy::{
     BreakerPolicy, Constraints, Grants, HttpGrant, Judges, Limits, OnFailure, PluginUse, Policy, Rules,
     SecretGrant, SecretSource, StateGrant,

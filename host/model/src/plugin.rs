@@ -92,6 +92,40 @@ pub struct Cost {
     pub fuel: u64,
 }
 
+/// One request of a plugin to an HTTP server, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HttpExchange {
+    /// As the plugin wrote it: a secret is a placeholder here.
+    pub method: String,
+    /// Absolute.
+    pub url: String,
+    /// Headers.
+    pub headers: Vec<(String, String)>,
+    /// Body.
+    pub body: Vec<u8>,
+    /// What the plugin was told.
+    pub answer: HttpAnswer,
+}
+
+/// What a plugin is told of its request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum HttpAnswer {
+    /// An answer, whole.
+    Answered {
+        /// HTTP status.
+        status: u16,
+        /// Headers.
+        headers: Vec<(String, String)>,
+        /// Body.
+        body: Vec<u8>,
+    },
+    /// The policy does not allow it; nothing was sent, or nothing further.
+    Refused(String),
+    /// No whole answer came.
+    Failed(String),
+}
+
 /// Where a node type's work may be done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeOffer {

@@ -205,7 +205,7 @@ pub fn sandboxed(heuristics: usize) -> Arc<Panel> {
             grants: Default::default(),
             on_failure: OnFailure::Closed,
         };
-        Arc::new(Sandboxed::new(plugin, &used))
+        Arc::new(Sandboxed::new(plugin, &used, 1).expect("it may"))
     };
     let heuristic = load("threshold-heuristic");
     Arc::new(Panel {
@@ -247,7 +247,7 @@ impl Judge for Plain {
 }
 
 fn judged<T>(said: T) -> Result<Judged<T>, JudgeError> {
-    Ok(Judged { said, cost: Cost::default() })
+    Ok(Judged { said, cost: Cost::default(), refused: Vec::new() })
 }
 
 #[async_trait]

@@ -220,7 +220,7 @@ pub fn plain<F>(name: &str, says: F) -> Plain<F> {
 }
 
 fn judged<T>(said: Result<T, String>) -> Result<Judged<T>, JudgeError> {
-    said.map(|said| Judged { said, cost: Cost::default() }).map_err(JudgeError)
+    said.map(|said| Judged { said, cost: Cost::default(), refused: Vec::new() }).map_err(JudgeError)
 }
 
 #[async_trait]

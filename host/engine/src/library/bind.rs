@@ -22,8 +22,9 @@ pub(super) fn bind(
     candidate: &Candidate,
     plugins: &BTreeMap<String, Serving>,
     unloadable: &BTreeMap<String, LoadError>,
+    generation: u64,
 ) -> Result<Bound, Faults> {
-    let mut binder = Binder { plugins, unloadable, problems: Vec::new() };
+    let mut binder = Binder { plugins, unloadable, generation, problems: Vec::new() };
     let judges = &candidate.policy.judges;
     let bound = Bound {
         heuristics: binder.all("heuristics", PluginKind::Heuristic, &judges.heuristics),
@@ -41,6 +42,7 @@ pub(super) fn bind(
 struct Binder<'a> {
     plugins: &'a BTreeMap<String, Serving>,
     unloadable: &'a BTreeMap<String, LoadError>,
+    generation: u64,
     problems: Vec<Problem>,
 }
 
@@ -70,7 +72,9 @@ impl Binder<'_> {
                 Problem::new(named, message).help(format!("name it under `judges.{}s`", plugin.kind())),
             ]);
         }
-        let judge = Judge::new(Arc::clone(plugin), used);
+        let judge = Judge::new(Arc::clone(plugin), used, self.generation).map_err(|error| {
+            vec![Problem::new(format!("{at}/plugin"), format!("\"{name}\" cannot be used here: {error}"))]
+        })?;
         let problems = plugin.check_settings(judge.settings(), used.limits).map_err(|error| {
             vec![Problem::new(named, format!("\"{name}\" failed at checking its settings: {error}"))]
         })?;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Library;
 use super::generation::Serving;
-use crate::{CallError, Judge, Plugin, Processed};
+use crate::{CallError, Judge, LoadError, Plugin, Processed};
 
 /// A node worker that could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,14 @@ pub enum WorkerError {
         name: String,
         /// What is wrong, each with its place.
         problems: String,
+    },
+    /// It wants more than a node is given.
+    #[error("{name:?} cannot be a node: {error}")]
+    NotGranted {
+        /// The plugin's name.
+        name: String,
+        /// What it wants.
+        error: Box<LoadError>,
     },
     /// It failed at looking at its configuration.
     #[error("{name:?} failed at checking its configuration: {error}")]
@@ -116,7 +124,8 @@ impl NodeWorker {
 }
 
 fn configured(name: &str, plugin: Arc<Plugin>, used: &PluginUse) -> Result<Judge, WorkerError> {
-    let judge = Judge::new(plugin, used);
+    let judge = Judge::new(plugin, used, 0)
+        .map_err(|error| WorkerError::NotGranted { name: name.to_owned(), error: Box::new(error) })?;
     let problems = judge
         .plugin()
         .check_settings(judge.settings(), used.limits)

@@ -98,7 +98,7 @@ impl Reloader {
         let mut troubles = BTreeMap::new();
         let wanted = self.load(engine, &none, read, &mut troubles);
         for candidate in wanted.policies.values() {
-            super::bind::bind(candidate, &wanted.plugins, &wanted.unloadable)
+            super::bind::bind(candidate, &wanted.plugins, &wanted.unloadable, 1)
                 .map_err(OpenError::Documents)?;
         }
         let first = resolve(wanted, &none, &[], &mut troubles);

@@ -71,7 +71,7 @@ fn bind_all(
             bound.insert(file.clone(), same);
             continue;
         }
-        match bind(candidate, &wanted.plugins, &wanted.unloadable) {
+        match bind(candidate, &wanted.plugins, &wanted.unloadable, running.number + 1) {
             Ok(new) => drop(bound.insert(file.clone(), Arc::new(new))),
             Err(faults) => drop(failed.insert(file.clone(), faults)),
         }

@@ -114,7 +114,7 @@ pub fn wasi_guest() -> Vec<u8> {
 pub fn judge(component: &[u8], limits: Limits) -> Judge {
     let plugin = engine().load(component).unwrap();
     let name = plugin.id().name.to_string();
-    Judge::new(Arc::new(plugin), &used(&name, limits))
+    Judge::new(Arc::new(plugin), &used(&name, limits), 1).unwrap()
 }
 
 pub fn used(name: &str, limits: Limits) -> PluginUse {

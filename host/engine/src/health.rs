@@ -1,0 +1,208 @@
+//! How one use of a plugin fares: what its calls used at most, beside their limits, and whether it is asked at all.
+
+use std::time::{Duration, Instant};
+
+use flyball_model::{Cost, Limits};
+use parking_lot::Mutex;
+
+use crate::CallError;
+
+/// Failures in a row after which a plugin is not asked for a while.
+const FAILURES: u32 = 5;
+
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// A share of a limit that is worth a warning.
+const NEAR: f64 = 0.8;
+
+/// One of a call's limits, and the most that a call used of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bill {
+    /// Its name in a policy, under `limits`: `memory_mb`.
+    pub limit: &'static str,
+    /// In the limit's unit.
+    pub most: f64,
+    /// The limit.
+    pub of: f64,
+}
+
+impl Bill {
+    /// From 0 to 1, nearly: what ends a call may lie a little over.
+    pub fn share(&self) -> f64 {
+        self.most / self.of
+    }
+
+    /// Whether a limit is so near that one should raise it or see what is wrong.
+    pub fn near(&self) -> bool {
+        self.share() >= NEAR
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Health(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    most: Cost,
+    warned: bool,
+    failures: u32,
+    pauses: u32,
+    until: Option<Instant>,
+    last: String,
+}
+
+impl Health {
+    /// Whether the plugin may be asked now. After a pause one call is let through; the others wait for its end.
+    pub(crate) fn admit(&self, now: Instant) -> Result<(), CallError> {
+        let mut state = self.0.lock();
+        let Some(until) = state.until else { return Ok(()) };
+        if now >= until {
+            state.until = Some(now + FIRST_PAUSE);
+            return Ok(());
+        }
+        Err(state.quarantined(until.saturating_duration_since(now)))
+    }
+
+    /// What a call came to. A host that has no room is no fault of the plugin.
+    pub(crate) fn called(&self, plugin: &str, cost: &Cost, limits: Limits, failed: Option<&CallError>) {
+        let mut state = self.0.lock();
+        state.most = most(state.most, *cost);
+        if !state.warned
+            && let Some(bill) = bills(&state.most, limits).into_iter().find(Bill::near)
+        {
+            state.warned = true;
+            tracing::warn!(
+                plugin,
+                limit = bill.limit,
+                most = bill.most,
+                of = bill.of,
+                "a plugin is near a limit"
+            );
+        }
+        match failed {
+            None => {
+                if state.until.take().is_some() {
+                    tracing::info!(plugin, "a plugin answers again");
+                }
+                state.failures = 0;
+                state.pauses = 0;
+            }
+            Some(CallError::Busy { .. }) => {}
+            Some(error) => {
+                state.failures = state.failures.saturating_add(1);
+                if state.failures < FAILURES {
+                    return;
+                }
+                let pause = FIRST_PAUSE.saturating_mul(1 << state.pauses.min(16)).min(LONGEST_PAUSE);
+                state.pauses = state.pauses.saturating_add(1);
+                state.last = error.to_string();
+                state.until = Some(Instant::now() + pause);
+                tracing::warn!(plugin, %error, failures = state.failures, ?pause, "a plugin is in quarantine");
+            }
+        }
+    }
+
+    /// Why the plugin is not asked at present.
+    pub(crate) fn quarantine(&self, now: Instant) -> Option<String> {
+        let state = self.0.lock();
+        let left = state.until?.saturating_duration_since(now);
+        Some(state.quarantined(left).to_string())
+    }
+
+    /// What its calls used at most, beside each limit.
+    pub(crate) fn bills(&self, limits: Limits) -> Vec<Bill> {
+        bills(&self.0.lock().most, limits)
+    }
+}
+
+impl State {
+    fn quarantined(&self, left: Duration) -> CallError {
+        let seconds = left.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX);
+        CallError::Quarantined { failures: self.failures, seconds, last: self.last.clone() }
+    }
+}
+
+fn most(one: Cost, other: Cost) -> Cost {
+    Cost {
+        wall_ns: one.wall_ns.max(other.wall_ns),
+        memory_bytes: one.memory_bytes.max(other.memory_bytes),
+        host_calls: one.host_calls.max(other.host_calls),
+        host_bytes: one.host_bytes.max(other.host_bytes),
+        log_bytes: one.log_bytes.max(other.log_bytes),
+        fuel: one.fuel.max(other.fuel),
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "for people and for shares")]
+fn bills(most: &Cost, limits: Limits) -> Vec<Bill> {
+    let bill = |limit, most: u64, unit: f64, of: u64| Bill { limit, most: most as f64 / unit, of: of as f64 };
+    let mut bills = vec![
+        bill("time_ms", most.wall_ns, 1e6, limits.time_ms),
+        bill("memory_mb", most.memory_bytes, 1_048_576.0, limits.memory_mb),
+        bill("host_calls", most.host_calls, 1.0, limits.host_calls),
+        bill("host_kb", most.host_bytes, 1024.0, limits.host_kb),
+        bill("log_kb", most.log_bytes, 1024.0, limits.log_kb),
+    ];
+    bills.extend(limits.fuel.map(|fuel| bill("fuel", most.fuel, 1.0, fuel)));
+    bills
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failing(health: &Health) {
+        let error = CallError::StackOverflow;
+        health.called("p", &Cost::default(), Limits::default(), Some(&error));
+    }
+
+    #[test]
+    fn a_plugin_that_fails_five_times_in_a_row_is_not_asked_for_a_while() {
+        let health = Health::default();
+        for _ in 0..4 {
+            failing(&health);
+        }
+        assert_eq!(health.admit(Instant::now()), Ok(()));
+        health.called("p", &Cost::default(), Limits::default(), None);
+        for _ in 0..5 {
+            assert_eq!(health.admit(Instant::now()), Ok(()));
+            failing(&health);
+        }
+        let Err(error) = health.admit(Instant::now()) else { unreachable!("it is asked") };
+        let said = error.to_string();
+        assert!(said.contains("5 failures in a row") && said.contains("too deep"), "{said}");
+    }
+
+    #[test]
+    fn after_a_pause_one_call_is_let_through_and_a_failure_doubles_the_pause() {
+        let health = Health::default();
+        (0..5).for_each(|_| failing(&health));
+        let later = Instant::now() + FIRST_PAUSE;
+        assert_eq!(health.admit(later), Ok(()));
+        assert!(health.admit(later).is_err(), "a second call does not follow on its heels");
+        failing(&health);
+        assert!(health.admit(Instant::now() + Duration::from_millis(1_900)).is_err());
+        assert_eq!(health.admit(Instant::now() + Duration::from_secs(2)), Ok(()));
+    }
+
+    #[test]
+    fn an_answer_ends_the_quarantine() {
+        let health = Health::default();
+        (0..5).for_each(|_| failing(&health));
+        assert!(health.quarantine(Instant::now()).is_some());
+        health.called("p", &Cost::default(), Limits::default(), None);
+        assert_eq!(health.quarantine(Instant::now()), None);
+        assert_eq!(health.admit(Instant::now()), Ok(()));
+    }
+
+    #[test]
+    fn what_was_used_at_most_stands_beside_its_limit() {
+        let health = Health::default();
+        let cost = Cost { memory_bytes: 15 << 20, wall_ns: 1_000_000, ..Cost::default() };
+        health.called("p", &cost, Limits::default(), None);
+        health.called("p", &Cost::default(), Limits::default(), None);
+        let near: Vec<Bill> = health.bills(Limits::default()).into_iter().filter(Bill::near).collect();
+        assert_eq!(near, vec![Bill { limit: "memory_mb", most: 15.0, of: 16.0 }]);
+    }
+}

@@ -1,0 +1,54 @@
+//! The import `http`: requests that the host sends for a plugin.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use flyball_model::{Grants, HttpAnswer, HttpExchange};
+
+use crate::bindings::http;
+use crate::call::Call;
+use crate::{Engine, LoadError};
+
+/// Whoever answers requests.
+#[derive(Debug, Clone)]
+pub(crate) enum Web {
+    /// A recording.
+    Recorded(VecDeque<HttpExchange>),
+}
+
+impl Web {
+    /// What a policy grants of it.
+    pub(crate) fn granted(_engine: &Engine, _grants: &Grants) -> Result<Option<Self>, LoadError> {
+        Ok(None)
+    }
+
+    fn answer(&mut self, request: &http::Request, _deadline: Instant) -> HttpAnswer {
+        match self {
+            Self::Recorded(answers) => match answers.pop_front() {
+                Some(next) if next.url == request.url && next.method == request.method => next.answer,
+                _ => HttpAnswer::Failed("this request is not in the recording".to_owned()),
+            },
+        }
+    }
+}
+
+impl http::Host for Call {
+    fn send(&mut self, request: http::Request) -> wasmtime::Result<Result<http::Response, http::Failure>> {
+        self.enter()?;
+        let request = self.gave(request)?;
+        let deadline = self.deadline;
+        let Some(web) = &mut self.web else {
+            return Err(wasmtime::Error::msg("nothing is sent before a policy uses the plugin"));
+        };
+        let answer = web.answer(&request, deadline);
+        let http::Request { method, url, headers, body } = request;
+        self.http.push(HttpExchange { method, url, headers, body, answer: answer.clone() });
+        Ok(match answer {
+            HttpAnswer::Answered { status, headers, body } => {
+                Ok(self.gave(http::Response { status, headers, body })?)
+            }
+            HttpAnswer::Refused(why) => Err(http::Failure::Refused(self.gave(why)?)),
+            HttpAnswer::Failed(why) => Err(http::Failure::Failed(self.gave(why)?)),
+        })
+    }
+}

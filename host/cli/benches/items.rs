@@ -123,8 +123,13 @@ fn library() -> Arc<Library> {
     let engine = Engine::new(EngineOptions::default()).unwrap();
     let first_party =
         flyball_first_party::ALL.iter().map(|plugin| (plugin.name.to_owned(), plugin.wasm.into())).collect();
-    let options =
-        LibraryOptions { engine, first_party, plugins_dir: None, policies: PolicySource::Text(Vec::new()) };
+    let options = LibraryOptions {
+        engine,
+        first_party,
+        plugins_dir: None,
+        policies: PolicySource::Text(Vec::new()),
+        versions: None,
+    };
     Library::open(options).unwrap()
 }
 

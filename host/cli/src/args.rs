@@ -132,13 +132,33 @@ pub(crate) struct CheckOptions {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct PluginsOptions {
+    #[command(subcommand)]
+    pub(crate) command: Option<PluginsCommand>,
+
     #[command(flatten)]
     pub(crate) judging: Judging,
 
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginsCommand {
+    /// Go back to the version of a plugin that served before; a running host takes it over at once
+    ///
+    /// What the plugin's file holds now is passed over until the file changes. Once more goes back one further.
+    Rollback {
+        /// The plugin
+        #[arg(value_name = "NAME")]
+        name: String,
+
+        /// Go forward again, to what the plugin's file holds
+        #[arg(long)]
+        undo: bool,
+    },
 }
 
 #[derive(Debug, Args)]

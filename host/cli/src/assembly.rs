@@ -10,7 +10,8 @@ use flyball_control::ports::{Clock, Judges, Listener, SystemClock};
 use flyball_control::{Controller, Options, Undo};
 use flyball_documents::{Source, locate, read_manifest};
 use flyball_engine::{
-    Engine, EngineOptions, Library, LibraryOptions, OpenError, PluginStatus, PolicySource, Reload,
+    Bill, Engine, EngineOptions, Library, LibraryOptions, OpenError, PluginStatus, PolicySource, Reload,
+    Versions,
 };
 use flyball_model::{Manifest, UnixMillis};
 use flyball_pipeline::{BuiltinChild, Parts, Pipeline};
@@ -23,7 +24,7 @@ use crate::args::Judging;
 use crate::control_socket::{Answers, ControlSocket, Request};
 use crate::exit::Failure;
 use crate::narrator::{Both, Narrator};
-use crate::report::{PluginReport, Recorder, ReloadReport, Report};
+use crate::report::{LimitReport, PluginReport, Recorder, ReloadReport, Report};
 use crate::state_dir::StateDir;
 use crate::wasm_nodes::LibraryNodes;
 
@@ -72,11 +73,15 @@ pub(crate) fn open_engine(state: &StateDir) -> Result<Engine> {
 
 /// The plugins and policies that a run with these arguments judges by.
 pub(crate) fn open_library(judging: &Judging, state: &StateDir) -> Result<Arc<Library>, Failure> {
-    let policies = match &judging.policy {
+    let policies = policies(judging);
+    library_of(policies, judging.plugins.clone(), state, Versions::look_at(&state.versions()))
+}
+
+fn policies(judging: &Judging) -> PolicySource {
+    match &judging.policy {
         Some(dir) => PolicySource::Dir(dir.clone()),
         None => PolicySource::Text(vec![Source::new("built-in policy", DEFAULT_POLICY)]),
-    };
-    library_of(policies, judging.plugins.clone(), state)
+    }
 }
 
 /// The plugins, with these policies.
@@ -84,10 +89,12 @@ pub(crate) fn library_of(
     policies: PolicySource,
     plugins_dir: Option<PathBuf>,
     state: &StateDir,
+    versions: Versions,
 ) -> Result<Arc<Library>, Failure> {
     let first_party =
         flyball_first_party::ALL.iter().map(|plugin| (plugin.name.to_owned(), plugin.wasm.into())).collect();
-    let options = LibraryOptions { engine: open_engine(state)?, first_party, plugins_dir, policies };
+    let engine = open_engine(state)?;
+    let options = LibraryOptions { engine, first_party, plugins_dir, policies, versions: Some(versions) };
     Library::open(options).map_err(|fault| match fault {
         OpenError::Documents(faults) => Failure::Documents(faults),
         other => Failure::Failed(other.into()),
@@ -107,7 +114,9 @@ impl Host {
     /// Starts everything, or nothing.
     pub(crate) async fn start(plan: Plan) -> Result<Self, Failure> {
         plan.state.make()?;
-        let library = open_library(&plan.judging, &plan.state)?;
+        let versions = Versions::open(&plan.state.versions()).context("cannot keep versions of plugins")?;
+        let policies = policies(&plan.judging);
+        let library = library_of(policies, plan.judging.plugins.clone(), &plan.state, versions)?;
         let mut manifests = Vec::new();
         for file in &plan.manifests {
             let manifest = open_manifest(file, &library)?;
@@ -271,7 +280,7 @@ fn reload_report(reload: &Reload) -> ReloadReport {
         errors: reload
             .troubles
             .iter()
-            .map(|trouble| format!("{}: {}", trouble.subject, trouble.error))
+            .map(|trouble| format!("{} at stage {}: {}", trouble.subject, trouble.stage, trouble.error))
             .collect(),
     }
 }
@@ -297,11 +306,25 @@ fn plugin_report(status: PluginStatus) -> PluginReport {
         state: status.state.name().to_owned(),
         desired: status.desired.map(|digest| digest.to_string()),
         running: status.running.map(|digest| digest.to_string()),
+        stage: status.stage.map(|stage| stage.name().to_owned()),
         error: status.error,
+        passed_over: status.passed_over.map(|digest| digest.to_string()),
+        quarantined: status.quarantined.into_iter().map(|(policy, why)| format!("{policy}: {why}")).collect(),
+        limits: status.bills.iter().map(limit_report).collect(),
         calls: figures.calls,
         errors: figures.errors,
         p50_us: micros(figures.p50),
         p99_us: micros(figures.p99),
+    }
+}
+
+fn limit_report(bill: &Bill) -> LimitReport {
+    let rounded = |number: f64| (number * 1e3).round() / 1e3;
+    LimitReport {
+        limit: bill.limit.to_owned(),
+        most: rounded(bill.most),
+        of: rounded(bill.of),
+        near: bill.near(),
     }
 }
 

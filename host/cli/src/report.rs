@@ -79,9 +79,21 @@ pub(crate) struct PluginReport {
     /// SHA-256 of what runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) running: Option<String>,
+    /// At which stage what should run failed: `read`, `verify`, `compile`, `world`, `link`, `settings`, `cases`, `swap`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) stage: Option<String>,
     /// Why what should run does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
+    /// SHA-256 of what its file holds and a person rolled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) passed_over: Option<String>,
+    /// The policies that do not ask it at present, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) quarantined: Vec<String>,
+    /// The most that its calls used of each limit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) limits: Vec<LimitReport>,
     pub(crate) calls: u64,
     pub(crate) errors: u64,
     /// Wall time of a call, host calls included; none without calls.
@@ -89,6 +101,18 @@ pub(crate) struct PluginReport {
     pub(crate) p50_us: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) p99_us: Option<f64>,
+}
+
+/// One limit of a call, and the most that a call used of it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct LimitReport {
+    /// Its name in a policy, under `limits`.
+    pub(crate) limit: String,
+    /// In the limit's unit.
+    pub(crate) most: f64,
+    pub(crate) of: f64,
+    /// Whether it came to 80 % of it.
+    pub(crate) near: bool,
 }
 
 /// One change of a policy or plugin.

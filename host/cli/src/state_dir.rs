@@ -50,6 +50,11 @@ impl StateDir {
         self.0.join("compiled")
     }
 
+    /// The components that served, by digest.
+    pub(crate) fn versions(&self) -> PathBuf {
+        self.0.join("plugins")
+    }
+
     pub(crate) fn dead_letters(&self) -> PathBuf {
         self.0.join("dead-letters.jsonl")
     }

@@ -11,6 +11,7 @@ use crate::bindings::{http, log, observed, pipeline, settings, state};
 use crate::cache::Cache;
 use crate::call::{Call, Whole};
 use crate::grants::{Imports, States};
+use crate::stage::{Stage, Stopwatch};
 use crate::ticker::Ticker;
 use crate::{LoadError, Plugin, standard, wasi};
 
@@ -114,7 +115,7 @@ impl Engine {
     ///
     /// It is no plugin for this host.
     pub fn load(&self, bytes: &[u8]) -> Result<Plugin, LoadError> {
-        Plugin::load(self, bytes)
+        Plugin::load(self, bytes, &mut Stopwatch::start(Stage::Verify))
     }
 
     /// What links exactly these imports, made when they are first asked for.

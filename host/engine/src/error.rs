@@ -92,6 +92,18 @@ pub enum LoadError {
         /// Which grant gives it.
         grant: &'static str,
     },
+    /// It wants more than the version that runs.
+    #[error(
+        "this version wants {} beside what the running one has ({}); grant it in each policy that uses the plugin, or \
+         remove it",
+        listed(more), if running.is_empty() { "no grant".to_owned() } else { listed(running) }
+    )]
+    MoreGrants {
+        /// What the running one has.
+        running: Vec<String>,
+        /// What this one wants beside it and a policy does not grant.
+        more: Vec<String>,
+    },
     /// An interface has the right name and another shape.
     #[error("{interface} has another shape than in flyball:plugin@{VERSION}: {why}")]
     WrongShape {
@@ -108,6 +120,22 @@ pub enum LoadError {
     Description {
         /// Why not.
         why: String,
+    },
+    /// Its golden cases cannot be run.
+    #[error("the plugin's golden cases cannot be run: {why}")]
+    Cases {
+        /// Why not.
+        why: String,
+    },
+    /// It does not answer a golden case of its own as it should.
+    #[error("the plugin fails its golden case {about:?}: expected {expected}; it said {said}")]
+    Case {
+        /// What the case shows.
+        about: String,
+        /// What it should say.
+        expected: String,
+        /// What it says.
+        said: String,
     },
     /// It is called otherwise than its file.
     #[error(

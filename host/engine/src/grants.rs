@@ -32,12 +32,14 @@ impl Imports {
     }
 }
 
+/// A plugin and a session.
+type Owner = (Arc<str>, Arc<str>);
 type Slot = Arc<Mutex<Option<Kept>>>;
 
 /// What plugins keep, by plugin and session.
 pub(crate) struct States {
     keeper: Option<Arc<dyn Keeper>>,
-    slots: Mutex<HashMap<(Arc<str>, Arc<str>), Slot>>,
+    slots: Mutex<HashMap<Owner, Slot>>,
 }
 
 impl States {

@@ -52,6 +52,8 @@ pub struct Judge {
     used: Arc<PluginUse>,
     settings: Arc<Settings>,
     generation: u64,
+    /// Else it is only tried, and its calls are on nobody's bill.
+    in_use: bool,
     web: Option<Web>,
     health: Arc<Health>,
 }
@@ -86,9 +88,25 @@ impl Judge {
             used: Arc::new(used.clone()),
             web: Web::granted(plugin.engine(), &used.grants)?,
             plugin,
+            in_use: true,
             generation,
             health: Arc::default(),
         })
+    }
+
+    /// Of a plugin before any policy uses it, with every import; nothing but a recording answers those that need a
+    /// grant.
+    pub(crate) fn unbound(plugin: Arc<Plugin>, used: PluginUse) -> Self {
+        Self {
+            ready: plugin.unbound.clone(),
+            settings: Arc::new(Settings::from(&used.settings)),
+            used: Arc::new(used),
+            web: None,
+            plugin,
+            in_use: false,
+            generation: 0,
+            health: Arc::default(),
+        }
     }
 
     /// The plugin.
@@ -132,14 +150,26 @@ impl Judge {
                 why: format!("{} answers for {} items", said.len(), items.len()),
             })
         });
+        self.record(&answer);
         answer.said
     }
 
+    fn record<T>(&self, answer: &Answer<T>) {
+        if self.in_use {
+            self.plugin.stats().record(answer.cost.wall_ns, answer.said.is_err());
+        }
+    }
+
     /// Asks it again what it was asked once, with the answers that the host gave then. Nothing is kept of it.
-    pub fn again(&self, record: &CallRecord) -> (Result<Said, String>, Cost) {
-        let kept = record.kept.clone().map(|kept| self.keeping(kept));
-        let web = Some(Web::Recorded(record.http.iter().cloned().collect()));
-        let (answer, _) = self.answer(&record.asked, Given { kept, web, ..self.given() });
+    pub fn again(
+        &self,
+        asked: &Asked,
+        kept: Option<Kept>,
+        http: &[HttpExchange],
+    ) -> (Result<Said, String>, Cost) {
+        let kept = kept.map(|kept| self.keeping(kept));
+        let web = Some(Web::Recorded(http.iter().cloned().collect()));
+        let (answer, _) = self.answer(asked, Given { kept, web, ..self.given() });
         (answer.said.map_err(|error| error.to_string()), answer.cost)
     }
 
@@ -165,6 +195,7 @@ impl Judge {
             ..self.given()
         };
         let (answer, keeping) = self.answer(&asked, given);
+        self.record(&answer);
         let failed = answer.said.as_ref().err();
         self.health.called(&id.name, &answer.cost, self.used.limits, failed);
         if let Some(keeping) = keeping
@@ -256,9 +287,7 @@ impl Judge {
         }
         let Ended { said, cost, kept, http } =
             self.ready.call::<F::Params, F::Said>(&self.plugin.judge, params, given);
-        let said = said.and_then(heard);
-        self.plugin.stats().record(cost.wall_ns, said.is_err());
-        (Answer { said, cost, http }, kept)
+        (Answer { said: said.and_then(heard), cost, http }, kept)
     }
 
     /// Runs a call here, or on a thread of its own if it may take long.

@@ -8,6 +8,7 @@
 mod bindings;
 mod cache;
 mod call;
+mod cases;
 mod contract;
 mod engine;
 mod error;
@@ -22,6 +23,7 @@ mod plugin;
 mod pulled;
 mod settings;
 mod sight;
+mod stage;
 mod standard;
 mod stats;
 mod ticker;
@@ -36,9 +38,10 @@ pub use error::{CallError, LoadError};
 pub use health::Bill;
 pub use judge::{Judge, Processed};
 pub use library::{
-    Change, Library, LibraryOptions, NodeWorker, OpenError, PluginState, PluginStatus, PolicySource, Reload,
-    Stage, Subject, Trouble, Usage, WatchError, WorkerError,
+    Back, Change, Library, LibraryOptions, NodeWorker, OpenError, PluginState, PluginStatus, PolicySource,
+    Reload, Served, Subject, Trouble, Usage, Versions, VersionsError, WatchError, WorkerError,
 };
 pub use plugin::{Description, Plugin};
 pub use settings::Settings;
+pub use stage::Stage;
 pub use stats::{CallStats, Figures};

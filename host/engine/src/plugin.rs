@@ -7,11 +7,13 @@ use wasmtime::component::{Component, ComponentExportIndex};
 use crate::Engine;
 use crate::bindings::lifecycle;
 use crate::call::{Given, Ready};
+use crate::cases::{self, Case};
 use crate::contract::{self, LIFECYCLE, function_of, interface_of};
 use crate::engine::digest_of;
 use crate::error::{CallError, LoadError};
 use crate::grants::Imports;
 use crate::settings::Settings;
+use crate::stage::{Stage, Stopwatch};
 use crate::stats::CallStats;
 
 /// What a plugin says of itself.
@@ -36,6 +38,7 @@ pub struct Plugin {
     description: Description,
     schema: jsonschema::Validator,
     bytes: usize,
+    cases: Vec<Case>,
     engine: Engine,
     component: Component,
     /// With every import that there is, none of which answers: for what is asked before any policy speaks.
@@ -52,10 +55,13 @@ impl std::fmt::Debug for Plugin {
 }
 
 impl Plugin {
-    pub(crate) fn load(engine: &Engine, bytes: &[u8]) -> Result<Self, LoadError> {
+    pub(crate) fn load(engine: &Engine, bytes: &[u8], watch: &mut Stopwatch) -> Result<Self, LoadError> {
+        watch.at(Stage::Verify);
         contract::check_shape(bytes)?;
         let digest = digest_of(bytes);
+        watch.at(Stage::Compile);
         let component = engine.compile(bytes, &digest)?;
+        watch.at(Stage::World);
         let kind = contract::kind_of(&component)?;
         let wasi = contract::wants_wasi(&component)?;
         let describe = exported(&component, LIFECYCLE, "describe")?;
@@ -86,6 +92,7 @@ impl Plugin {
             description,
             schema,
             bytes: bytes.len(),
+            cases: cases::found_in(bytes)?,
             engine: engine.clone(),
             component,
             unbound,
@@ -95,6 +102,20 @@ impl Plugin {
         };
         crate::judge::check_types(&plugin)?;
         Ok(plugin)
+    }
+
+    /// How many golden cases it brings.
+    pub fn cases(&self) -> usize {
+        self.cases.len()
+    }
+
+    /// Asks it its own golden cases.
+    ///
+    /// # Errors
+    ///
+    /// The first that it does not answer as it should.
+    pub fn check_cases(self: &Arc<Self>) -> Result<(), LoadError> {
+        cases::run(self, &self.cases)
     }
 
     /// Linked with exactly what is granted.
@@ -157,6 +178,15 @@ impl Plugin {
         if !by_schema.is_empty() {
             return Ok(by_schema);
         }
+        self.asked_of_settings(settings, limits)
+    }
+
+    /// What the plugin itself says of settings.
+    pub(crate) fn asked_of_settings(
+        &self,
+        settings: &Arc<Settings>,
+        limits: Limits,
+    ) -> Result<Vec<Problem>, CallError> {
         let given = Given { settings: Arc::clone(settings), limits, ..Given::default() };
         let said = self
             .unbound

@@ -73,6 +73,14 @@ pub struct Judges {
     pub reversers: Vec<PluginUse>,
 }
 
+impl Judges {
+    /// Every use of a plugin, of any kind.
+    pub fn all(&self) -> impl Iterator<Item = &PluginUse> {
+        let Self { heuristics, catalogs, deciders, validators, reversers } = self;
+        heuristics.iter().chain(catalogs).chain(deciders).chain(validators).chain(reversers)
+    }
+}
+
 /// One plugin in a policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -81,3 +81,15 @@ fn name(level: MutationPolicy) -> &'static str {
 }
 
 flyball_plugin::validator!(MutationLevels);
+
+flyball_plugin::cases!(
+    "../cases/bypass-healthy.json",
+    "../cases/full-bypass-healthy.json",
+    "../cases/heal-bypass-failing.json",
+    "../cases/heal-bypass-found.json",
+    "../cases/heal-restart.json",
+    "../cases/heal-scale.json",
+    "../cases/no-op.json",
+    "../cases/optimize-remove.json",
+    "../cases/read-only.json",
+);

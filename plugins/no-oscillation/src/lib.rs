@@ -130,3 +130,17 @@ fn described(action: &Action) -> String {
 }
 
 flyball_plugin::validator!(NoOscillation);
+
+flyball_plugin::cases!(
+    "../cases/further.json",
+    "../cases/later.json",
+    "../cases/operator-undoes.json",
+    "../cases/refused-before.json",
+    "../cases/repeat.json",
+    "../cases/restart-again.json",
+    "../cases/restart-in-vain.json",
+    "../cases/restart-too-often.json",
+    "../cases/restart-unproven.json",
+    "../cases/undo-bypass.json",
+    "../cases/undo-scale.json",
+);

@@ -38,3 +38,11 @@ fn touched(action: &Action) -> Vec<&str> {
 }
 
 flyball_plugin::validator!(ProtectedNodes);
+
+flyball_plugin::cases!(
+    "../cases/another.json",
+    "../cases/bad-settings.json",
+    "../cases/beside.json",
+    "../cases/by-constraint.json",
+    "../cases/by-setting.json",
+);

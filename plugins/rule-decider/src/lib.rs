@@ -87,3 +87,18 @@ fn decision(remedy: Remedy, case: &Case, issues: Vec<String>) -> Decision {
 }
 
 flyball_plugin::decider!(RuleDecider);
+
+flyball_plugin::cases!(
+    "../cases/abstains.json",
+    "../cases/burst-buffer.json",
+    "../cases/crash-again-replace.json",
+    "../cases/crash-again-switch.json",
+    "../cases/crash-restart.json",
+    "../cases/failing-needed.json",
+    "../cases/failing-optional-bypass.json",
+    "../cases/nothing-fits.json",
+    "../cases/protected.json",
+    "../cases/slow-switch.json",
+    "../cases/sustained-no-scale.json",
+    "../cases/sustained-scale.json",
+);

@@ -83,3 +83,22 @@ macro_rules! node {
         $crate::__plugin!($plugin, Node, node, __export_node);
     };
 }
+
+/// Puts golden cases into the component, so that the host asks a version its own cases before it serves:
+/// `cases!("../cases/quiet.json", "../cases/busy.json")`, by paths from the file that says it. They are part of the
+/// component's digest. Natively it is nothing: see the crate's page for the format and how to run them as tests.
+#[macro_export]
+macro_rules! cases {
+    ($($file:literal),+ $(,)?) => {
+        $(
+            #[cfg(target_family = "wasm")]
+            #[allow(unsafe_code, reason = "the section's name is this crate's own")]
+            const _: () = {
+                const CASE: &[u8] = include_bytes!($file);
+                #[used]
+                #[unsafe(link_section = "flyball:cases")]
+                static SECTION: [u8; CASE.len()] = *include_bytes!($file);
+            };
+        )+
+    };
+}

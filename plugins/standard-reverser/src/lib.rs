@@ -162,3 +162,18 @@ fn removed(id: &str, before: &GraphSpec) -> Result<Vec<Action>, String> {
 }
 
 flyball_plugin::reverser!(StandardReverser);
+
+flyball_plugin::cases!(
+    "../cases/buffer.json",
+    "../cases/bypass.json",
+    "../cases/config-null.json",
+    "../cases/config.json",
+    "../cases/insert.json",
+    "../cases/no-op.json",
+    "../cases/remove-end.json",
+    "../cases/remove.json",
+    "../cases/replace.json",
+    "../cases/restart.json",
+    "../cases/scale.json",
+    "../cases/switch.json",
+);

@@ -169,3 +169,5 @@ fn only(fields: &Map<String, Value>, known: &[&str], path: &str) -> Result<(), W
 }
 
 flyball_plugin::catalog!(StaticCatalog);
+
+flyball_plugin::cases!("../cases/bad.json", "../cases/empty.json", "../cases/listed.json",);

@@ -186,3 +186,20 @@ fn quoted(text: &str) -> String {
 }
 
 flyball_plugin::heuristic!(Thresholds);
+
+flyball_plugin::cases!(
+    "../cases/all-is-well.json",
+    "../cases/bad-settings.json",
+    "../cases/degraded.json",
+    "../cases/errors-held.json",
+    "../cases/failed-at-once.json",
+    "../cases/heartbeat.json",
+    "../cases/latency-over-limit.json",
+    "../cases/one-error-of-one.json",
+    "../cases/queue-held.json",
+    "../cases/queue-once.json",
+    "../cases/queue-unknown-history.json",
+    "../cases/stuck.json",
+    "../cases/trend-alone.json",
+    "../cases/trend-with-growing-queue.json",
+);

@@ -48,3 +48,5 @@ fn at<'a>(body: &'a Value, path: &str) -> Option<&'a Value> {
 }
 
 flyball_plugin::node!(Tokenise);
+
+flyball_plugin::cases!("../cases/as-written.json", "../cases/no-text.json", "../cases/words.json",);

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use flyball_documents::{Source, read_policy};
-use flyball_engine::PolicySource;
+use flyball_engine::{PolicySource, Versions};
 
 use crate::args::{CheckOptions, Judging, Places};
 use crate::assembly::{library_of, open_engine, open_library, open_manifest};
@@ -70,7 +70,12 @@ fn plugin(file: &Path, state: &StateDir) -> Result<String, Failure> {
 fn policy(file: &Path, text: String, options: &CheckOptions, state: &StateDir) -> Result<String, Failure> {
     let source = Source::new(file.display().to_string(), text);
     let policy = read_policy(&source)?;
-    library_of(PolicySource::Text(vec![source]), options.plugins.clone(), state)?;
+    library_of(
+        PolicySource::Text(vec![source]),
+        options.plugins.clone(),
+        state,
+        Versions::look_at(&state.versions()),
+    )?;
     let judges = &policy.judges;
     Ok(format!(
         "policy {}: {} heuristics, {} deciders, {} validators, {}",

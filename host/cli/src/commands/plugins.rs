@@ -1,6 +1,7 @@
 use anyhow::Context;
+use flyball_engine::Versions;
 
-use crate::args::{Places, PluginsOptions};
+use crate::args::{Places, PluginsCommand, PluginsOptions};
 use crate::assembly::{open_library, plugin_reports};
 use crate::control_socket::{Request, ask};
 use crate::exit::Failure;
@@ -10,6 +11,9 @@ use crate::state_dir::StateDir;
 
 pub(crate) fn run(places: &Places, options: &PluginsOptions) -> Result<(), Failure> {
     let state = StateDir::of(places)?;
+    if let Some(PluginsCommand::Rollback { name, undo }) = &options.command {
+        return roll_back(&state, name, *undo);
+    }
     let own_directories = options.judging.policy.is_some() || options.judging.plugins.is_some();
     let running = if own_directories { None } else { ask(&state.socket(), &Request::Plugins)? };
     let hosted = running.is_some();
@@ -36,6 +40,27 @@ pub(crate) fn run(places: &Places, options: &PluginsOptions) -> Result<(), Failu
     Ok(())
 }
 
+/// Writes down which version is wanted; a host that runs sees that.
+fn roll_back(state: &StateDir, name: &str, undo: bool) -> Result<(), Failure> {
+    let versions = Versions::look_at(&state.versions());
+    let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();
+    if undo {
+        versions.go_forward(name).context("cannot go forward")?;
+        println!("{name}: what its file holds serves again");
+    } else {
+        let back = versions.roll_back(name).context("cannot roll back")?;
+        println!(
+            "{name}: back to {}; {} is passed over until its file changes (--undo ends it)",
+            short(&back.to),
+            short(&back.over)
+        );
+    }
+    if ask(&state.socket(), &Request::Plugins)?.is_none() {
+        println!("no host runs with this state directory; the next one takes it over");
+    }
+    Ok(())
+}
+
 fn table(plugins: &[PluginReport]) -> String {
     let mut lines = vec![format!(
         "{:<22} {:<10} {:<8} {:<14} {:<10} {:>8} {:>10} {:>10}  {}",
@@ -58,7 +83,15 @@ fn table(plugins: &[PluginReport]) -> String {
         ));
         if let Some(error) = &plugin.error {
             let desired = plugin.desired.as_deref().and_then(|digest| digest.get(..12)).unwrap_or("-");
-            lines.push(format!("  desired {desired}: {}", tame(error)));
+            let stage = plugin.stage.as_deref().unwrap_or("-");
+            lines.push(format!("  desired {desired} failed at stage {stage}: {}", tame(error)));
+        }
+        if let Some(over) = plugin.passed_over.as_deref().and_then(|digest| digest.get(..12)) {
+            lines.push(format!("  rolled back: {over} is passed over until its file changes"));
+        }
+        lines.extend(plugin.quarantined.iter().map(|why| format!("  not asked in {}", tame(why))));
+        for limit in plugin.limits.iter().filter(|limit| limit.near) {
+            lines.push(format!("  near a limit: {} of {} {}", limit.most, limit.of, limit.limit));
         }
     }
     lines.join("\n")

@@ -7,6 +7,7 @@ use flyball_documents::{Faults, Source, locate};
 use flyball_model::{PluginKind, PluginUse, Policy, Problem};
 
 use super::generation::{Bound, Serving};
+use crate::stage::{Stage, Stopwatch};
 use crate::{Judge, LoadError};
 
 /// A policy that is to serve.
@@ -23,8 +24,9 @@ pub(super) fn bind(
     plugins: &BTreeMap<String, Serving>,
     unloadable: &BTreeMap<String, LoadError>,
     generation: u64,
-) -> Result<Bound, Faults> {
-    let mut binder = Binder { plugins, unloadable, generation, problems: Vec::new() };
+    watch: &mut Stopwatch,
+) -> Result<Bound, Unbound> {
+    let mut binder = Binder { plugins, unloadable, generation, watch, stage: None, problems: Vec::new() };
     let judges = &candidate.policy.judges;
     let bound = Bound {
         heuristics: binder.all("heuristics", PluginKind::Heuristic, &judges.heuristics),
@@ -35,14 +37,28 @@ pub(super) fn bind(
         source: candidate.source.clone(),
         digest: Arc::clone(&candidate.digest),
         policy: candidate.policy.clone(),
+        generation,
     };
-    if binder.problems.is_empty() { Ok(bound) } else { Err(locate(&candidate.source, binder.problems)) }
+    if binder.problems.is_empty() {
+        return Ok(bound);
+    }
+    let stage = binder.stage.unwrap_or(Stage::World);
+    Err(Unbound { stage, faults: locate(&candidate.source, binder.problems) })
+}
+
+/// Why a policy cannot have its judges, and at which stage that showed first.
+#[derive(Debug)]
+pub(super) struct Unbound {
+    pub(super) stage: Stage,
+    pub(super) faults: Faults,
 }
 
 struct Binder<'a> {
     plugins: &'a BTreeMap<String, Serving>,
     unloadable: &'a BTreeMap<String, LoadError>,
     generation: u64,
+    watch: &'a mut Stopwatch,
+    stage: Option<Stage>,
     problems: Vec<Problem>,
 }
 
@@ -53,39 +69,45 @@ impl Binder<'_> {
             let at = format!("/judges/{key}/{index}");
             match self.one(&at, kind, used) {
                 Ok(judge) => judges.push(Arc::new(judge)),
-                Err(problems) => self.problems.extend(problems),
+                Err((stage, problems)) => {
+                    self.stage.get_or_insert(stage);
+                    self.problems.extend(problems);
+                }
             }
         }
         judges
     }
 
-    fn one(&self, at: &str, kind: PluginKind, used: &PluginUse) -> Result<Judge, Vec<Problem>> {
+    fn one(&mut self, at: &str, kind: PluginKind, used: &PluginUse) -> Result<Judge, (Stage, Vec<Problem>)> {
         let name = &used.plugin;
         let named = format!("{at}/plugin");
         let Some(serving) = self.plugins.get(name) else {
-            return Err(vec![self.missing(named, kind, name)]);
+            return Err((Stage::World, vec![self.missing(named, kind, name)]));
         };
         let plugin = &serving.plugin;
         if plugin.kind() != kind {
             let message = format!("\"{name}\" is a {}, not a {kind}", plugin.kind());
-            return Err(vec![
-                Problem::new(named, message).help(format!("name it under `judges.{}s`", plugin.kind())),
-            ]);
+            let problem =
+                Problem::new(named, message).help(format!("name it under `judges.{}s`", plugin.kind()));
+            return Err((Stage::World, vec![problem]));
         }
+        self.watch.at(Stage::Link);
         let judge = Judge::new(Arc::clone(plugin), used, self.generation).map_err(|error| {
-            vec![Problem::new(format!("{at}/plugin"), format!("\"{name}\" cannot be used here: {error}"))]
+            let message = format!("\"{name}\" cannot be used here: {error}");
+            (Stage::Link, vec![Problem::new(named.clone(), message)])
         })?;
+        self.watch.at(Stage::Settings);
         let problems = plugin.check_settings(judge.settings(), used.limits).map_err(|error| {
-            vec![Problem::new(named, format!("\"{name}\" failed at checking its settings: {error}"))]
+            let message = format!("\"{name}\" failed at checking its settings: {error}");
+            (Stage::Settings, vec![Problem::new(named, message)])
         })?;
         if problems.is_empty() {
             return Ok(judge);
         }
         let settings = format!("{at}/settings");
-        Err(problems
-            .into_iter()
-            .map(|problem| Problem { pointer: format!("{settings}{}", problem.pointer), ..problem })
-            .collect())
+        let below =
+            |problem: Problem| Problem { pointer: format!("{settings}{}", problem.pointer), ..problem };
+        Err((Stage::Settings, problems.into_iter().map(below).collect()))
     }
 
     fn missing(&self, at: String, kind: PluginKind, name: &str) -> Problem {

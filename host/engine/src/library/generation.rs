@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flyball_documents::{Source, policy_for};
 use flyball_model::Policy;
 
-use crate::{Judge, Plugin};
+use crate::{Bill, Judge, Plugin};
 
 /// An immutable state of everything that judges.
 #[derive(Debug, Default)]
@@ -24,6 +24,7 @@ pub(super) struct Serving {
     pub(super) plugin: Arc<Plugin>,
     /// None: it came with the host.
     pub(super) path: Option<PathBuf>,
+    pub(super) bytes: Arc<[u8]>,
 }
 
 impl Serving {
@@ -38,6 +39,8 @@ pub(super) struct Bound {
     pub(super) source: Source,
     pub(super) digest: Arc<str>,
     pub(super) policy: Policy,
+    /// The generation that brought these judges together.
+    pub(super) generation: u64,
     pub(super) heuristics: Vec<Arc<Judge>>,
     pub(super) catalogs: Vec<Arc<Judge>>,
     pub(super) deciders: Vec<Arc<Judge>>,
@@ -63,6 +66,32 @@ impl Generation {
             .inspect_err(|tie| tracing::error!(%tie, "the session is only observed"))
             .ok()??;
         self.policies.values().find(|bound| std::ptr::eq(&raw const bound.policy, chosen)).cloned()
+    }
+
+    fn uses_of(&self, plugin: &str) -> impl Iterator<Item = (&Arc<Bound>, &Arc<Judge>)> {
+        let judges = self.policies.values().flat_map(|bound| bound.judges().map(move |judge| (bound, judge)));
+        judges.filter(move |(_, judge)| &*judge.plugin().id().name == plugin)
+    }
+
+    /// The policies that do not ask the plugin at present, and why.
+    pub(super) fn quarantined(&self, plugin: &str) -> Vec<(String, String)> {
+        let quarantined = |(bound, judge): (&Arc<Bound>, &Arc<Judge>)| {
+            Some((bound.policy.name.clone(), judge.quarantine()?))
+        };
+        self.uses_of(plugin).filter_map(quarantined).collect()
+    }
+
+    /// The most that its calls used of each limit, in the policy where that was nearest.
+    pub(super) fn bills(&self, plugin: &str) -> Vec<Bill> {
+        let mut bills: Vec<Bill> = Vec::new();
+        for bill in self.uses_of(plugin).flat_map(|(_, judge)| judge.bills()) {
+            match bills.iter_mut().find(|known| known.limit == bill.limit) {
+                Some(known) if known.share() < bill.share() => *known = bill,
+                Some(_) => {}
+                None => bills.push(bill),
+            }
+        }
+        bills
     }
 
     /// Whether it differs from another in anything but its number.

@@ -8,6 +8,7 @@ mod reload;
 mod report;
 mod resolve;
 mod shelf;
+mod versions;
 mod watch;
 
 use std::collections::HashMap;
@@ -26,7 +27,8 @@ use reload::Reloader;
 use report::Past;
 
 pub use nodes::{NodeWorker, WorkerError};
-pub use report::{Change, PluginState, PluginStatus, Reload, Stage, Subject, Trouble, Usage};
+pub use report::{Change, PluginState, PluginStatus, Reload, Subject, Trouble, Usage};
+pub use versions::{Back, Served, Versions, VersionsError};
 pub use watch::WatchError;
 
 /// Listeners that fall further behind than this miss reloads; [`Library::reloads`] has them.
@@ -43,6 +45,8 @@ pub struct LibraryOptions {
     pub plugins_dir: Option<PathBuf>,
     /// The policies.
     pub policies: PolicySource,
+    /// Where components that served are kept; none: one cannot go back to them.
+    pub versions: Option<Versions>,
 }
 
 /// Where policies come from.
@@ -87,10 +91,18 @@ impl std::fmt::Debug for Library {
     }
 }
 
-/// A session that was registered, and its panel in the generation for which it was last asked.
+/// A session that was registered, and its panel. A generation that changes nothing of what judges it leaves it its panel.
 struct Session {
     controller: Controller,
-    panel: Option<(u64, Option<Arc<Panel>>)>,
+    panel: Option<Seated>,
+}
+
+/// A panel, and of what it was made.
+struct Seated {
+    /// When this was last looked at.
+    looked: u64,
+    bound: Option<Arc<Bound>>,
+    panel: Option<Arc<Panel>>,
 }
 
 impl Library {
@@ -187,24 +199,32 @@ impl Judges for Library {
         let generation = self.serving();
         let mut sessions = self.sessions.lock();
         let Some(known) = sessions.get_mut(session) else {
-            return panel(&generation, session, &Controller::default());
+            return generation.judges(session).map(|bound| panel(&bound, &Controller::default()));
         };
-        if let Some((number, panel)) = &known.panel
-            && *number == generation.number
+        if let Some(seated) = &known.panel
+            && seated.looked == generation.number
         {
-            return panel.clone();
+            return seated.panel.clone();
         }
-        let panel = panel(&generation, session, &known.controller);
-        known.panel = Some((generation.number, panel.clone()));
+        let (looked, bound) = (generation.number, generation.judges(session));
+        let before = known.panel.take();
+        let same = |before: &Seated| match (&before.bound, &bound) {
+            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+            _ => false,
+        };
+        let panel = match before.filter(same) {
+            Some(before) => before.panel,
+            None => bound.as_ref().map(|bound| panel(bound, &known.controller)),
+        };
+        known.panel = Some(Seated { looked, bound, panel: panel.clone() });
         panel
     }
 }
 
-fn panel(generation: &Generation, session: &str, controller: &Controller) -> Option<Arc<Panel>> {
-    let bound = generation.judges(session)?;
-    let Bound { policy, heuristics, catalogs, deciders, validators, reversers, .. } = &*bound;
-    Some(Arc::new(Panel {
-        generation: generation.number,
+fn panel(bound: &Bound, controller: &Controller) -> Arc<Panel> {
+    let Bound { policy, generation, heuristics, catalogs, deciders, validators, reversers, .. } = bound;
+    Arc::new(Panel {
+        generation: *generation,
         policy: policy.name.as_str().into(),
         rules: flyball_documents::rules(policy, controller),
         heuristics: heuristics.iter().map(|judge| Arc::clone(judge) as _).collect(),
@@ -212,5 +232,5 @@ fn panel(generation: &Generation, session: &str, controller: &Controller) -> Opt
         deciders: deciders.iter().map(|judge| Arc::clone(judge) as _).collect(),
         validators: validators.iter().map(|judge| Arc::clone(judge) as _).collect(),
         reversers: reversers.iter().map(|judge| Arc::clone(judge) as _).collect(),
-    }))
+    })
 }

@@ -12,20 +12,25 @@ use flyball_model::{Problem, UnixMillis};
 use super::bind::Candidate;
 use super::folder::{Folder, Found};
 use super::generation::{Generation, Serving};
-use super::report::{Change, PluginState, PluginStatus, Reload, Stage, Subject, Trouble};
+use super::report::{Change, PluginState, PluginStatus, Reload, Subject, Trouble};
 use super::resolve::{Wanted, note, resolve};
 use super::shelf::{self, Shelf};
+use super::versions::Versions;
 use super::{LibraryOptions, OpenError, PolicySource};
 use crate::engine::digest_of;
-use crate::{Engine, Figures, LoadError, Plugin};
+use crate::stage::{Stage, Stopwatch};
+use crate::{Description, Engine, Figures, LoadError, Plugin};
 
 /// What makes generations.
 pub(super) struct Reloader {
     first_party: BTreeMap<String, (Arc<str>, Arc<[u8]>)>,
     plugins: Option<Folder>,
     policies: Policies,
+    versions: Option<Versions>,
     shelf: Shelf,
     desired: BTreeMap<String, (Arc<str>, Option<PathBuf>)>,
+    /// By plugin, what its file holds and a person went back from.
+    passed_over: BTreeMap<String, Arc<str>>,
     troubles: BTreeMap<Subject, Trouble>,
 }
 
@@ -67,8 +72,10 @@ impl Reloader {
                         .collect(),
                 ),
             },
+            versions: options.versions.clone(),
             shelf: Shelf::default(),
             desired: BTreeMap::new(),
+            passed_over: BTreeMap::new(),
             troubles: BTreeMap::new(),
         }
     }
@@ -79,7 +86,8 @@ impl Reloader {
             Policies::Folder(folder) => Some(folder),
             Policies::Texts(_) => None,
         };
-        policies.into_iter().chain(&self.plugins).map(|folder| folder.path.clone()).collect()
+        let folders = policies.into_iter().chain(&self.plugins).map(|folder| folder.path.clone());
+        folders.chain(self.versions.as_ref().map(|versions| versions.dir().to_owned())).collect()
     }
 
     /// The first generation. What is wrong with a policy is an error here, as there is nothing to go on with.
@@ -96,12 +104,13 @@ impl Reloader {
         let sources: BTreeMap<String, Source> =
             read.policies.iter().map(|(file, (_, source))| (file.clone(), source.clone())).collect();
         let mut troubles = BTreeMap::new();
-        let wanted = self.load(engine, &none, read, &mut troubles);
+        let watch = &mut Stopwatch::start(Stage::Verify);
+        let wanted = self.load(engine, &none, read, &mut troubles, watch);
         for candidate in wanted.policies.values() {
-            super::bind::bind(candidate, &wanted.plugins, &wanted.unloadable, 1)
-                .map_err(OpenError::Documents)?;
+            super::bind::bind(candidate, &wanted.plugins, &wanted.unloadable, 1, watch)
+                .map_err(|unbound| OpenError::Documents(unbound.faults))?;
         }
-        let first = resolve(wanted, &none, &[], &mut troubles);
+        let first = resolve(wanted, &none, &[], &mut troubles, watch);
         for trouble in troubles.values() {
             if let Subject::Policy(file) = &trouble.subject
                 && let Some(source) = sources.get(file)
@@ -110,6 +119,7 @@ impl Reloader {
             }
         }
         self.troubles = troubles;
+        self.serves(&first);
         Ok(first)
     }
 
@@ -121,13 +131,11 @@ impl Reloader {
         sessions: &[String],
     ) -> (Option<Generation>, Option<Reload>) {
         let (at, begun) = (SystemClock.now(), Instant::now());
+        let mut watch = Stopwatch::start(Stage::Read);
         let read = self.read();
-        let was_read = Instant::now();
         let mut troubles = BTreeMap::new();
-        let wanted = self.load(engine, running, read, &mut troubles);
-        let loaded = Instant::now();
-        let next = resolve(wanted, running, sessions, &mut troubles);
-        let checked = Instant::now();
+        let wanted = self.load(engine, running, read, &mut troubles, &mut watch);
+        let next = resolve(wanted, running, sessions, &mut troubles, &mut watch);
         let new_troubles: Vec<Trouble> = troubles
             .values()
             .filter(|trouble| self.troubles.get(&trouble.subject) != Some(trouble))
@@ -139,11 +147,8 @@ impl Reloader {
         if next.is_none() && new_troubles.is_empty() {
             return (None, None);
         }
-        let stages = vec![
-            (Stage::Read, was_read - begun),
-            (Stage::Load, loaded - was_read),
-            (Stage::Check, checked - loaded),
-        ];
+        self.serves(next.as_ref().unwrap_or(running));
+        let stages = watch.stop();
         let reload = told(at, running, next.as_ref(), new_troubles, stages, begun.elapsed());
         (next, Some(reload))
     }
@@ -162,6 +167,10 @@ impl Reloader {
             let name = file.strip_suffix(".wasm").unwrap_or(&file).to_owned();
             plugins.insert(name, Offered { digest, bytes, path: Some(path) });
         }
+        self.passed_over.clear();
+        for (name, offered) in &mut plugins {
+            self.go_back(name, offered);
+        }
         let (policies, missing_policies) = match &mut self.policies {
             Policies::Texts(texts) => (texts.clone(), false),
             Policies::Folder(folder) => match folder.scan() {
@@ -178,13 +187,49 @@ impl Reloader {
         Read { plugins, policies, missing_plugins, missing_policies }
     }
 
+    /// Takes the version that a person went back to, as long as the file holds what he went back from.
+    fn go_back(&mut self, name: &str, offered: &mut Offered) {
+        let Some(versions) = &self.versions else { return };
+        let Some(back) = versions.back(name) else { return };
+        if back.over != offered.digest {
+            // What is newer than what he went back from serves as usual.
+            versions.overtaken(name);
+            return;
+        }
+        match versions.component(&back.to) {
+            Some(bytes) => {
+                self.passed_over.insert(name.to_owned(), back.over);
+                offered.digest = back.to;
+                offered.bytes = bytes.into();
+            }
+            None => {
+                tracing::warn!(plugin = name, version = %back.to, "the version that was gone back to is not kept")
+            }
+        }
+    }
+
+    /// Keeps what serves, so that one can go back to it.
+    fn serves(&self, generation: &Generation) {
+        let Some(versions) = &self.versions else { return };
+        for (name, serving) in &generation.plugins {
+            let running = serving.digest();
+            let offered = self.passed_over.get(name).or(self.desired.get(name).map(|(digest, _)| digest));
+            if let Err(error) = versions.serves(name, offered.unwrap_or(running), running, &serving.bytes) {
+                tracing::warn!(plugin = name, %error, "the version that serves is not kept");
+            }
+        }
+    }
+
     fn load(
         &mut self,
         engine: &Engine,
         running: &Generation,
         read: Read,
         troubles: &mut BTreeMap<Subject, Trouble>,
+        watch: &mut Stopwatch,
     ) -> Wanted {
+        watch.at(Stage::Verify);
+        let policies = self.candidates(running, &read, troubles);
         self.desired = read
             .plugins
             .iter()
@@ -193,16 +238,18 @@ impl Reloader {
         let (mut plugins, mut unloadable) = (BTreeMap::new(), BTreeMap::new());
         for (name, offered) in &read.plugins {
             let before = running.plugins.get(name);
-            let loaded = self.shelf.plugin(engine, &offered.digest, &offered.bytes);
-            match loaded.and_then(|plugin| fitting(name, plugin, before)) {
+            let loaded = self.shelf.plugin(engine, &offered.digest, &offered.bytes, watch);
+            let loaded = loaded.and_then(|plugin| fitting(name, plugin, before));
+            match loaded.and_then(|plugin| modest(name, plugin, before, &policies)) {
                 Ok(plugin) => {
-                    plugins.insert(name.clone(), Serving { plugin, path: offered.path.clone() });
+                    let (path, bytes) = (offered.path.clone(), Arc::clone(&offered.bytes));
+                    plugins.insert(name.clone(), Serving { plugin, path, bytes });
                 }
                 Err(error) => {
                     let subject = Subject::Plugin(name.clone());
                     let place = offered.path.as_ref().map(|path| format!("{}: ", path.display()));
                     let message = format!("{}{error}", place.unwrap_or_default());
-                    note(troubles, subject, Some(Arc::clone(&offered.digest)), message);
+                    note(troubles, subject, Some(Arc::clone(&offered.digest)), error.stage(), message);
                     match before {
                         Some(before) => drop(plugins.insert(name.clone(), before.clone())),
                         None => drop(unloadable.insert(name.clone(), error)),
@@ -217,11 +264,11 @@ impl Reloader {
                     Some(path) => format!("{} is gone", path.display()),
                     None => "it is gone".to_owned(),
                 };
-                note(troubles, Subject::Plugin(name.clone()), None, error);
+                note(troubles, Subject::Plugin(name.clone()), None, Stage::Read, error);
                 plugins.insert(name.clone(), before.clone());
             }
         }
-        Wanted { plugins, policies: self.candidates(running, &read, troubles), unloadable }
+        Wanted { plugins, policies, unloadable }
     }
 
     fn candidates(
@@ -243,7 +290,7 @@ impl Reloader {
                 Ok(policy) => Some(Candidate { source: source.clone(), digest: Arc::clone(digest), policy }),
                 Err(faults) => {
                     let subject = Subject::Policy(file.clone());
-                    note(troubles, subject, Some(Arc::clone(digest)), faults.to_string());
+                    note(troubles, subject, Some(Arc::clone(digest)), Stage::Verify, faults.to_string());
                     serving(file)
                 }
             };
@@ -252,7 +299,7 @@ impl Reloader {
         if read.missing_policies {
             for file in running.policies.keys() {
                 let error = "its directory is gone".to_owned();
-                note(troubles, Subject::Policy(file.clone()), None, error);
+                note(troubles, Subject::Policy(file.clone()), None, Stage::Read, error);
                 candidates.extend(serving(file).map(|candidate| (file.clone(), candidate)));
             }
         }
@@ -295,7 +342,11 @@ impl Reloader {
                 (Some(_), Some(_)) => PluginState::HeldBack,
                 (Some(_), None) => PluginState::Running,
             },
+            stage: trouble.map(|trouble| trouble.stage),
             error: trouble.map(|trouble| trouble.error.clone()),
+            quarantined: serving.quarantined(name),
+            bills: serving.bills(name),
+            passed_over: self.passed_over.get(name).cloned(),
             path: desired.map_or_else(|| running.and_then(|one| one.path.clone()), |(_, path)| path.clone()),
             figures: plugin.map_or_else(Figures::default, |plugin| plugin.stats().figures()),
         }
@@ -315,6 +366,31 @@ fn fitting(name: &str, plugin: Arc<Plugin>, before: Option<&Serving>) -> Result<
         }
         _ => Ok(plugin),
     }
+}
+
+/// Holds a version that wants more than the one that runs, until every policy that uses it grants that.
+fn modest(
+    name: &str,
+    plugin: Arc<Plugin>,
+    before: Option<&Serving>,
+    policies: &BTreeMap<String, Candidate>,
+) -> Result<Arc<Plugin>, LoadError> {
+    let Some(before) = before.map(|before| before.plugin.description()) else { return Ok(plugin) };
+    let wants = |description: &Description| -> Vec<String> {
+        description.wants.iter().map(|(grant, _)| grant.clone()).collect()
+    };
+    let running = wants(before);
+    let lacking = |grant: &String| {
+        policies
+            .values()
+            .flat_map(|candidate| candidate.policy.judges.all())
+            .any(|used| used.plugin == name && !used.grants.names().any(|granted| granted == grant.as_str()))
+    };
+    let more: Vec<String> = wants(plugin.description())
+        .into_iter()
+        .filter(|grant| !running.contains(grant) && lacking(grant))
+        .collect();
+    if more.is_empty() { Ok(plugin) } else { Err(LoadError::MoreGrants { running, more }) }
 }
 
 /// A trouble of the whole that was found when everything was put together.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use flyball_model::{PluginId, PluginKind, UnixMillis};
 
 use super::generation::Generation;
-use crate::{CallStats, Figures};
+use crate::{Bill, CallStats, Figures, Stage};
 
 /// As many reloads are remembered.
 const MOST_RELOADS: usize = 1_000;
@@ -41,6 +41,8 @@ pub struct Trouble {
     pub subject: Subject,
     /// SHA-256 of what should serve; none: its file is gone.
     pub desired: Option<Arc<str>>,
+    /// At which stage it failed.
+    pub stage: Stage,
     /// Why it does not.
     pub error: String,
 }
@@ -54,28 +56,6 @@ pub struct Change {
     pub from: Option<Arc<str>>,
     /// SHA-256 of what serves now; none: nothing.
     pub to: Option<Arc<str>>,
-}
-
-/// A stage of a reload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Stage {
-    /// Finding files and reading them whole.
-    Read,
-    /// Compiling components and asking them what they are; parsing policies.
-    Load,
-    /// Checking each policy's settings by its plugins, and that sessions have one policy.
-    Check,
-}
-
-impl Stage {
-    /// In a word.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Load => "load",
-            Self::Check => "check",
-        }
-    }
 }
 
 /// One look for changes that found some.
@@ -134,8 +114,16 @@ pub struct PluginStatus {
     pub running: Option<Arc<str>>,
     /// How it is.
     pub state: PluginState,
+    /// At which stage what should run failed.
+    pub stage: Option<Stage>,
     /// Why what should run does not.
     pub error: Option<String>,
+    /// Why the running one is not asked at present, by policy.
+    pub quarantined: Vec<(String, String)>,
+    /// The most that calls of the running one used of each limit, over all policies.
+    pub bills: Vec<Bill>,
+    /// The digest that was rolled back and is passed over.
+    pub passed_over: Option<Arc<str>>,
     /// Its file; none: it came with the host.
     pub path: Option<PathBuf>,
     /// What the running one's calls cost so far.

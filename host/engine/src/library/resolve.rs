@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_documents::{Faults, locate, policy_for};
+use flyball_documents::{locate, policy_for};
 use flyball_model::Problem;
 
-use super::bind::{Candidate, bind};
+use super::bind::{Candidate, Unbound, bind};
 use super::generation::{Bound, Generation, Serving};
 use super::report::{Subject, Trouble};
 use crate::LoadError;
+use crate::stage::{Stage, Stopwatch};
 
 /// What should serve, and what is known to be wrong with it.
 pub(super) struct Wanted {
@@ -26,15 +27,16 @@ pub(super) fn resolve(
     running: &Generation,
     sessions: &[String],
     troubles: &mut BTreeMap<Subject, Trouble>,
+    watch: &mut Stopwatch,
 ) -> Generation {
     let desired = wanted.policies.clone();
     let bound = loop {
-        let (bound, failed) = bind_all(&wanted, running, sessions);
+        let (bound, failed) = bind_all(&wanted, running, sessions, watch);
         if failed.is_empty() {
             break bound;
         }
-        for (file, faults) in failed {
-            go_back(&mut wanted, running, &file, &faults, troubles);
+        for (file, unbound) in failed {
+            go_back(&mut wanted, running, &file, &unbound, troubles);
         }
     };
     let mut next =
@@ -45,7 +47,7 @@ pub(super) fn resolve(
             continue;
         }
         let before = wanted.policies.insert(file.clone(), candidate);
-        let (bound, failed) = bind_all(&wanted, running, sessions);
+        let (bound, failed) = bind_all(&wanted, running, sessions, watch);
         if failed.is_empty() {
             next.policies = bound;
             troubles.remove(&Subject::Policy(file));
@@ -58,12 +60,13 @@ pub(super) fn resolve(
     next
 }
 
-type Failed = BTreeMap<String, Faults>;
+type Failed = BTreeMap<String, Unbound>;
 
 fn bind_all(
     wanted: &Wanted,
     running: &Generation,
     sessions: &[String],
+    watch: &mut Stopwatch,
 ) -> (BTreeMap<String, Arc<Bound>>, Failed) {
     let (mut bound, mut failed) = (BTreeMap::new(), Failed::new());
     for (file, candidate) in &wanted.policies {
@@ -71,11 +74,12 @@ fn bind_all(
             bound.insert(file.clone(), same);
             continue;
         }
-        match bind(candidate, &wanted.plugins, &wanted.unloadable, running.number + 1) {
+        match bind(candidate, &wanted.plugins, &wanted.unloadable, running.number + 1, watch) {
             Ok(new) => drop(bound.insert(file.clone(), Arc::new(new))),
-            Err(faults) => drop(failed.insert(file.clone(), faults)),
+            Err(unbound) => drop(failed.insert(file.clone(), unbound)),
         }
     }
+    watch.at(Stage::Swap);
     if failed.is_empty() {
         failed = disagreeing(wanted, running, sessions);
     }
@@ -109,7 +113,7 @@ fn disagreeing(wanted: &Wanted, running: &Generation, sessions: &[String]) -> Fa
             named().rfind(|(file, candidate)| changed(file, candidate)).or_else(|| named().next_back());
         if let Some((file, candidate)) = found {
             let faults = locate(&candidate.source, vec![Problem::new(pointer, message)]);
-            failed.insert(file.clone(), faults);
+            failed.insert(file.clone(), Unbound { stage: Stage::Swap, faults });
         }
     };
     let mut names: Vec<&str> =
@@ -139,10 +143,11 @@ fn go_back(
     wanted: &mut Wanted,
     running: &Generation,
     file: &str,
-    faults: &Faults,
+    unbound: &Unbound,
     troubles: &mut BTreeMap<Subject, Trouble>,
 ) {
     let Some(candidate) = wanted.policies.get(file) else { return };
+    let Unbound { stage, faults } = unbound;
     let last_good = running.policies.get(file);
     if let Some(bound) = last_good.filter(|bound| bound.digest == candidate.digest) {
         let mut reverted = false;
@@ -153,14 +158,15 @@ fn go_back(
             }
             reverted = true;
             let error = format!("it does not fit the policy that uses it: {faults}");
-            note(troubles, Subject::Plugin(name.clone()), now, error);
+            note(troubles, Subject::Plugin(name.clone()), now, *stage, error);
             wanted.plugins.insert(name.clone(), before.clone());
         }
         if reverted {
             return;
         }
     }
-    note(troubles, Subject::Policy(file.to_owned()), Some(Arc::clone(&candidate.digest)), faults.to_string());
+    let desired = Some(Arc::clone(&candidate.digest));
+    note(troubles, Subject::Policy(file.to_owned()), desired, *stage, faults.to_string());
     match last_good.filter(|bound| bound.digest != candidate.digest) {
         Some(bound) => {
             let before = Candidate {
@@ -178,7 +184,8 @@ pub(super) fn note(
     troubles: &mut BTreeMap<Subject, Trouble>,
     subject: Subject,
     desired: Option<Arc<str>>,
+    stage: Stage,
     error: String,
 ) {
-    troubles.insert(subject.clone(), Trouble { subject, desired, error });
+    troubles.insert(subject.clone(), Trouble { subject, desired, stage, error });
 }

@@ -7,6 +7,7 @@ use flyball_documents::{Faults, Source, read_policy};
 use flyball_model::Policy;
 
 use super::folder::Found;
+use crate::stage::{Stage, Stopwatch};
 use crate::{CallError, Engine, LoadError, Plugin};
 
 #[derive(Default)]
@@ -21,11 +22,15 @@ impl Shelf {
         engine: &Engine,
         digest: &Arc<str>,
         bytes: &[u8],
+        watch: &mut Stopwatch,
     ) -> Result<Arc<Plugin>, LoadError> {
         if let Some(known) = self.plugins.get(digest) {
             return known.clone();
         }
-        let loaded = engine.load(bytes).map(Arc::new);
+        let loaded = Plugin::load(engine, bytes, watch).map(Arc::new).and_then(|plugin| {
+            watch.at(Stage::Cases);
+            plugin.check_cases().map(|()| plugin)
+        });
         // A machine that was too busy for it now may have time for it later.
         let busy = matches!(
             &loaded,

@@ -17,6 +17,7 @@ fn library(policy: &str) -> Result<Arc<Library>, OpenError> {
             .map(|plugin| (plugin.name.to_owned(), plugin.wasm.into()))
             .collect(),
         plugins_dir: None,
+        versions: None,
         policies: PolicySource::Text(vec![Source::new("policy.yaml", policy)]),
     })
 }
@@ -42,6 +43,17 @@ async fn the_default_policy_finds_a_failed_node() {
             .iter()
             .any(|usage| &*usage.id.name == "threshold-heuristic" && usage.figures.calls == 1)
     );
+}
+
+#[test]
+fn every_first_party_plugin_answers_its_golden_cases_as_a_component_too() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
+    for part in flyball_first_party::ALL {
+        let plugin = Arc::new(engine().load(part.wasm).unwrap());
+        let files = std::fs::read_dir(folder.join(part.name).join("cases")).unwrap().count();
+        assert_eq!(plugin.cases(), files, "{} embeds every case", part.name);
+        plugin.check_cases().unwrap_or_else(|error| panic!("{}: {error}", part.name));
+    }
 }
 
 #[test]

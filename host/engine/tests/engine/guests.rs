@@ -94,6 +94,11 @@ pub fn guest(name: &str, version: &str, body: &str) -> Vec<u8> {
     encoded(&core(name, version, "", body), "heuristic", &contract(None))
 }
 
+/// One with imports, or other fields of a module, of its own.
+pub fn guest_importing(name: &str, version: &str, imports: &str, body: &str) -> Vec<u8> {
+    encoded(&core(name, version, imports, body), "heuristic", &contract(None))
+}
+
 /// One that asks WASI for the time and a random number, and gives both as evidence.
 pub fn wasi_guest() -> Vec<u8> {
     let imports = r#"

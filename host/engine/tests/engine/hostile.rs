@@ -91,8 +91,36 @@ async fn a_plugin_that_failed_answers_again_at_the_next_call() {
 }
 
 #[tokio::test]
-async fn a_log_flood_is_stopped_by_time_alone_and_costs_no_memory() {
+async fn a_flood_of_the_host_is_stopped_by_bytes_and_by_calls() {
     let body = "(loop $again (call $log (i32.const 1) (i32.const 2048) (i32.const 60000)) (br $again))";
-    let said = fails(body, Limits { time_ms: 30, ..Limits::default() }).await;
-    assert!(said.starts_with("stopped after 30 ms"), "{said}");
+    let said = fails(body, Limits { host_kb: 512, time_ms: 10_000, ..Limits::default() }).await;
+    assert_eq!(said, "more than 512 KiB passed between it and the host (`limits.host_kb`)");
+    let body = "(loop $again (call $log (i32.const 1) (i32.const 2048) (i32.const 0)) (br $again))";
+    let said = fails(body, Limits { host_calls: 700, time_ms: 10_000, ..Limits::default() }).await;
+    assert_eq!(said, "called the host more often than 700 times (`limits.host_calls`)");
+}
+
+#[tokio::test]
+async fn fuel_stops_an_endless_loop_and_is_the_same_for_the_same_call() {
+    let limits = Limits { fuel: Some(100_000), time_ms: 10_000, ..Limits::default() };
+    let said = fails("(loop $again (br $again))", limits).await;
+    assert_eq!(said, "stopped after 100000 instructions (`limits.fuel`)");
+    let judge = judge(&guest("steady", "1.0.0", ""), Limits::default());
+    let mut costs = Vec::new();
+    for _ in 0..3 {
+        costs.push(judge.assess(&sight(50, 1)).await.unwrap().cost.fuel);
+    }
+    assert!(costs[0] > 0 && costs.iter().all(|cost| *cost == costs[0]), "{costs:?}");
+}
+
+#[tokio::test]
+async fn a_plugin_that_keeps_failing_is_quarantined_with_a_reason() {
+    let judge = judge(&guest("sick", "1.0.0", "unreachable"), Limits::default());
+    for _ in 0..5 {
+        assert!(judge.assess(&sight(3, 1)).await.is_err());
+    }
+    let said = judge.assess(&sight(3, 1)).await.unwrap_err().to_string();
+    assert!(said.starts_with("in quarantine after 5 failures in a row"), "{said}");
+    assert_eq!(judge.plugin().stats().figures().calls, 5, "it was not called again");
+    assert!(judge.quarantine().is_some());
 }

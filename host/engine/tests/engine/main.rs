@@ -9,6 +9,7 @@
 )]
 
 mod first_party;
+mod grants;
 mod guests;
 mod hostile;
 mod loading;

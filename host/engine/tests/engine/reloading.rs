@@ -3,21 +3,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flyball_control::ports::Judges;
-use flyball_engine::{Library, LibraryOptions, PluginState, PluginStatus, PolicySource, Subject};
+use flyball_engine::{
+    Library, LibraryOptions, PluginState, PluginStatus, PolicySource, Stage, Subject, Versions,
+};
 use tempfile::TempDir;
 
-use crate::guests::{engine, guest};
+use crate::guests::{engine, guest, guest_importing};
 use crate::sights::sight;
 
 const POLICY: &str = "name: main\njudges:\n  heuristics:\n    - plugin: probe\n";
 
-struct Place {
+pub struct Place {
     folder: TempDir,
-    library: Arc<Library>,
+    pub library: Arc<Library>,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         for name in ["plugins", "policies"] {
             std::fs::create_dir(folder.path().join(name)).unwrap();
@@ -28,19 +30,19 @@ impl Place {
         Self { folder, library }
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
     }
 
-    fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
         std::fs::write(self.path(name), bytes).unwrap();
     }
 
-    fn probe(&self) -> PluginStatus {
+    pub fn probe(&self) -> PluginStatus {
         self.library.status().into_iter().find(|status| status.name == "probe").unwrap()
     }
 
-    fn running(&self) -> String {
+    pub fn running(&self) -> String {
         self.probe().version.unwrap().to_string()
     }
 }
@@ -50,6 +52,7 @@ fn open(folder: &Path) -> Arc<Library> {
         engine: engine(),
         first_party: Vec::new(),
         plugins_dir: Some(folder.join("plugins")),
+        versions: Some(Versions::open(&folder.join("versions")).unwrap()),
         policies: PolicySource::Dir(folder.join("policies")),
     })
     .unwrap()
@@ -215,4 +218,125 @@ fn a_watched_library_takes_over_a_rename_and_a_symlink_swap_and_a_new_directory(
 fn swap(place: &Place, to: &str) {
     std::os::unix::fs::symlink(place.path(to).join("probe.wasm"), place.path("plugins/.link")).unwrap();
     std::fs::rename(place.path("plugins/.link"), place.path("plugins/probe.wasm")).unwrap();
+}
+
+#[tokio::test]
+async fn a_reload_leaves_sessions_alone_that_do_not_use_what_changed() {
+    let place = Place::new();
+    place.write("plugins/other.wasm", guest("other", "1.0.0", ""));
+    place.write(
+        "policies/other.yaml",
+        "name: other\nsessions: [other]\njudges:\n  heuristics:\n    - plugin: other\n",
+    );
+    place.library.refresh().unwrap();
+    for session in ["main", "other"] {
+        place.library.register(session, Default::default());
+    }
+    let (main, other) = (place.library.panel("main").unwrap(), place.library.panel("other").unwrap());
+    place.write("plugins/other.wasm", guest("other", "2.0.0", ""));
+    let reload = place.library.refresh().unwrap();
+    assert!(Arc::ptr_eq(&main, &place.library.panel("main").unwrap()));
+    let newer = place.library.panel("other").unwrap();
+    assert!(!Arc::ptr_eq(&other, &newer));
+    assert_eq!(Some(newer.generation), reload.generation);
+}
+
+#[test]
+fn every_stage_of_a_reload_is_named_and_timed() {
+    let place = Place::new();
+    place.write("plugins/probe.wasm", version("2.0.0"));
+    let reload = place.library.refresh().unwrap();
+    let names: Vec<&str> = reload.stages.iter().map(|(stage, _)| stage.name()).collect();
+    assert_eq!(names, ["read", "verify", "compile", "world", "link", "settings", "cases", "swap"]);
+    let compiled = reload.stages[2].1;
+    assert!(compiled > Duration::ZERO && compiled < reload.took, "{reload:?}");
+}
+
+#[test]
+fn a_version_that_fails_a_golden_case_of_its_own_does_not_serve() {
+    let place = Place::new();
+    let case = r#"(@custom "flyball:cases" "{\"about\": \"all is lost\", \"expect\": {\"findings\": [\"critical doom \"]}}")"#;
+    place.write("plugins/probe.wasm", guest_importing("probe", "2.0.0", case, ""));
+    assert_eq!(place.library.refresh().unwrap().generation, None);
+    let status = place.probe();
+    assert_eq!((status.stage, status.version.as_deref()), (Some(Stage::Cases), Some("1.0.0")));
+    let error = status.error.unwrap();
+    assert!(error.contains("golden case \"all is lost\"") && error.contains("critical doom"), "{error}");
+    place.write(
+        "plugins/probe.wasm",
+        guest_importing("probe", "3.0.0", &case.replace("critical doom ", "").replace("\\\"\\\"", ""), ""),
+    );
+    place.library.refresh();
+    assert_eq!(place.running(), "3.0.0");
+}
+
+#[test]
+fn rolling_back_passes_over_exactly_the_bytes_that_were_rolled_back() {
+    let place = Place::new();
+    let versions = Versions::open(&place.path("versions")).unwrap();
+    for number in ["2.0.0", "3.0.0"] {
+        place.write("plugins/probe.wasm", version(number));
+        place.library.refresh().unwrap();
+    }
+    versions.roll_back("probe").unwrap();
+    place.library.refresh().unwrap();
+    assert_eq!(place.running(), "2.0.0");
+    assert!(place.probe().passed_over.is_some());
+    versions.roll_back("probe").unwrap();
+    place.library.refresh().unwrap();
+    assert_eq!(place.running(), "1.0.0");
+    let said = versions.roll_back("probe").unwrap_err().to_string();
+    assert!(said.contains("no version of \"probe\" before"), "{said}");
+    versions.go_forward("probe").unwrap();
+    place.library.refresh().unwrap();
+    assert_eq!(place.running(), "3.0.0");
+    versions.roll_back("probe").unwrap();
+    place.library.refresh().unwrap();
+    place.write("plugins/probe.wasm", version("4.0.0"));
+    place.library.refresh().unwrap();
+    assert_eq!((place.running().as_str(), place.probe().passed_over), ("4.0.0", None));
+}
+
+#[test]
+fn rolling_back_outlives_the_host_and_a_broken_file() {
+    let place = Place::new();
+    place.write("plugins/probe.wasm", version("2.0.0"));
+    place.library.refresh().unwrap();
+    place.write("plugins/probe.wasm", "broken");
+    place.library.refresh().unwrap();
+    Versions::open(&place.path("versions")).unwrap().roll_back("probe").unwrap();
+    let again = open(place.folder.path());
+    let status = again.status().into_iter().find(|status| status.name == "probe").unwrap();
+    assert_eq!((status.version.as_deref(), status.error), (Some("1.0.0"), None));
+}
+
+#[test]
+fn only_the_last_versions_are_kept() {
+    let place = Place::new();
+    for number in 2..15 {
+        place.write("plugins/probe.wasm", version(&format!("{number}.0.0")));
+        place.library.refresh().unwrap();
+    }
+    let kept = std::fs::read_dir(place.path("versions")).unwrap().flatten();
+    let kept = kept.filter(|entry| entry.path().extension().is_some_and(|end| end == "wasm")).count();
+    assert_eq!(kept, 10);
+}
+
+#[test]
+fn a_version_that_wants_more_than_the_running_one_is_held_until_the_policy_grants_it() {
+    let place = Place::new();
+    let wants = r#"
+  (data (i32.const 1056) "\00\0a\00\00\01\00\00\00")
+  (data (i32.const 2560) "\28\0a\00\00\05\00\00\00\30\0a\00\00\08\00\00\00")
+  (data (i32.const 2600) "state")
+  (data (i32.const 2608) "to count")"#;
+    place.write("plugins/probe.wasm", guest_importing("probe", "2.0.0", wants, ""));
+    place.library.refresh().unwrap();
+    let status = place.probe();
+    assert_eq!((status.stage, status.version.as_deref()), (Some(Stage::Link), Some("1.0.0")));
+    let error = status.error.unwrap();
+    assert!(error.contains("wants state beside what the running one has (no grant)"), "{error}");
+    place.write("policies/main.yaml", format!("{POLICY}      grants: {{ state: {{}} }}\n"));
+    place.library.refresh().unwrap();
+    assert_eq!(place.running(), "2.0.0");
 }

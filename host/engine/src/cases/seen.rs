@@ -1,0 +1,86 @@
+//! From a case's rows to the columns of an observation.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use flyball_control::ports::{Sight, Situation};
+use flyball_model::{GraphMetrics, GraphSpec, History, Metrics, NodeColumns, Observation, Rules, total};
+
+use super::case::{Case, Seen, SeenNode};
+
+pub(super) fn sight(case: &Case) -> Sight {
+    let mut past = History::new(case.window.len());
+    for (tick, seen) in (1..).zip(&case.window) {
+        past.push(Arc::new(observation(seen, tick, &case.graph)));
+    }
+    let tick = u64::try_from(case.window.len()).unwrap_or(u64::MAX).saturating_add(1);
+    Sight { now: Arc::new(observation(&case.observation, tick, &case.graph)), past: Arc::new(past) }
+}
+
+pub(super) fn situation(case: &Case) -> Situation {
+    Situation {
+        findings: case.findings.clone(),
+        graph: Arc::new(case.graph.clone()),
+        allowed: case.allowed.clone(),
+        node_types: case.node_types.clone().into(),
+        past: case.past.clone(),
+        rules: Rules {
+            enabled: true,
+            mutation: case.mutation,
+            max_latency_ms: case.constraints.max_latency_ms,
+            min_throughput: case.constraints.min_throughput,
+            protected: case.protected.clone(),
+            cooldown_ms: 0,
+            max_actions: u32::MAX,
+            window_ms: 0,
+            history: case.window.len(),
+        },
+    }
+}
+
+fn observation(seen: &Seen, tick: u64, graph: &GraphSpec) -> Observation {
+    let number = |id: &str| {
+        seen.nodes.iter().position(|node| node.id == id).and_then(|index| u32::try_from(index).ok())
+    };
+    let (mut others, mut known) = (Vec::new(), GraphMetrics::default());
+    for (name, value) in &seen.totals {
+        match name.as_str() {
+            total::END_TO_END_LATENCY_MS => known.end_to_end_latency_ms = *value,
+            total::THROUGHPUT_PER_SECOND => known.throughput_per_second = *value,
+            _ => others.push((name.clone(), *value)),
+        }
+    }
+    Observation {
+        session: "case".into(),
+        tick,
+        taken_at: seen.taken_at,
+        nodes: columns(&seen.nodes),
+        graph: GraphMetrics {
+            bottleneck: seen.bottleneck.as_deref().and_then(number),
+            critical_path: seen.critical_path.iter().filter_map(|id| number(id)).collect(),
+            others,
+            ..known
+        },
+        // What is seen of a graph follows what is configured.
+        edges: graph.edges.iter().filter_map(|(from, to)| number(from).zip(number(to))).collect(),
+        errors: Vec::new(),
+    }
+}
+
+fn columns(nodes: &[SeenNode]) -> NodeColumns {
+    let names: BTreeSet<&String> = nodes.iter().flat_map(|node| node.metrics.keys()).collect();
+    let mut metrics = Metrics::default();
+    for name in names {
+        let column = nodes.iter().map(|node| node.metrics.get(name).copied().unwrap_or(f64::NAN)).collect();
+        metrics.set(name.clone(), column);
+    }
+    NodeColumns {
+        ids: nodes.iter().map(|node| node.id.as_str().into()).collect(),
+        types: nodes.iter().map(|node| node.node_type.as_str().into()).collect(),
+        executors: nodes.iter().map(|node| node.executor).collect(),
+        statuses: nodes.iter().map(|node| node.status).collect(),
+        latency_trends: nodes.iter().map(|node| node.trend).collect(),
+        last_errors: nodes.iter().map(|node| node.last_error.as_deref().map(Into::into)).collect(),
+        metrics,
+    }
+}

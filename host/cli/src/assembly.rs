@@ -309,7 +309,11 @@ fn plugin_report(status: PluginStatus) -> PluginReport {
         stage: status.stage.map(|stage| stage.name().to_owned()),
         error: status.error,
         passed_over: status.passed_over.map(|digest| digest.to_string()),
-        quarantined: status.quarantined.into_iter().map(|(policy, why)| format!("{policy}: {why}")).collect(),
+        quarantined: status
+            .quarantined
+            .into_iter()
+            .map(|(session, why)| format!("{session}: {why}"))
+            .collect(),
         limits: status.bills.iter().map(limit_report).collect(),
         calls: figures.calls,
         errors: figures.errors,

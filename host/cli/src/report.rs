@@ -88,7 +88,7 @@ pub(crate) struct PluginReport {
     /// SHA-256 of what its file holds and a person rolled back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) passed_over: Option<String>,
-    /// The policies that do not ask it at present, and why.
+    /// The sessions in which it is not asked at present, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) quarantined: Vec<String>,
     /// The most that its calls used of each limit.

@@ -1,5 +1,7 @@
 //! How one use of a plugin fares: what its calls used at most, beside their limits, and whether it is asked at all.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flyball_model::{Cost, Limits};
@@ -12,6 +14,9 @@ const FAILURES: u32 = 5;
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// A call that takes longer would hold up what else its thread has to do.
+const QUICK: Duration = Duration::from_millis(2);
 
 /// A share of a limit that is worth a warning.
 const NEAR: f64 = 0.8;
@@ -39,13 +44,36 @@ impl Bill {
     }
 }
 
+/// Of one use of a plugin. Whether it is asked is each session's own: what one session's telemetry makes of a plugin
+/// must not take it from the others.
 #[derive(Debug, Default)]
-pub(crate) struct Health(Mutex<State>);
+pub(crate) struct Health {
+    sum: Mutex<Sum>,
+    failing: Mutex<HashMap<Arc<str>, Failing>>,
+}
+
+/// What its calls so far say of a plugin's pace.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Pace {
+    /// It was not called yet.
+    #[default]
+    Unknown,
+    /// Every call was quick.
+    Quick,
+    /// Some call was not; the next may not be either.
+    Slow,
+}
 
 #[derive(Debug, Default)]
-struct State {
+struct Sum {
     most: Cost,
+    pace: Pace,
     warned: bool,
+}
+
+/// What happens to a plugin that fails in one session.
+#[derive(Debug, Default)]
+struct Failing {
     failures: u32,
     pauses: u32,
     until: Option<Instant>,
@@ -53,9 +81,11 @@ struct State {
 }
 
 impl Health {
-    /// Whether the plugin may be asked now. After a pause one call is let through; the others wait for its end.
-    pub(crate) fn admit(&self, now: Instant) -> Result<(), CallError> {
-        let mut state = self.0.lock();
+    /// Whether the plugin may be asked now for a session. After a pause one call is let through; the others wait for
+    /// its end.
+    pub(crate) fn admit(&self, session: &str, now: Instant) -> Result<(), CallError> {
+        let mut failing = self.failing.lock();
+        let Some(state) = failing.get_mut(session) else { return Ok(()) };
         let Some(until) = state.until else { return Ok(()) };
         if now >= until {
             state.until = Some(now + FIRST_PAUSE);
@@ -64,59 +94,77 @@ impl Health {
         Err(state.quarantined(until.saturating_duration_since(now)))
     }
 
-    /// What a call came to. A host that has no room is no fault of the plugin.
-    pub(crate) fn called(&self, plugin: &str, cost: &Cost, limits: Limits, failed: Option<&CallError>) {
-        let mut state = self.0.lock();
-        state.most = most(state.most, *cost);
-        if !state.warned
-            && let Some(bill) = bills(&state.most, limits).into_iter().find(Bill::near)
-        {
-            state.warned = true;
-            tracing::warn!(
-                plugin,
-                limit = bill.limit,
-                most = bill.most,
-                of = bill.of,
-                "a plugin is near a limit"
-            );
-        }
+    /// What a call came to.
+    pub(crate) fn called(
+        &self,
+        (plugin, session): (&str, &Arc<str>),
+        cost: &Cost,
+        limits: Limits,
+        failed: Option<&CallError>,
+    ) {
+        self.bill(plugin, cost, limits);
+        let mut failing = self.failing.lock();
         match failed {
             None => {
-                if state.until.take().is_some() {
-                    tracing::info!(plugin, "a plugin answers again");
+                if failing.remove(session).is_some_and(|state| state.until.is_some()) {
+                    tracing::info!(plugin, %session, "a plugin answers again");
                 }
-                state.failures = 0;
-                state.pauses = 0;
             }
+            // A host that has no room is no fault of the plugin.
             Some(CallError::Busy { .. }) => {}
-            Some(error) => {
-                state.failures = state.failures.saturating_add(1);
-                if state.failures < FAILURES {
-                    return;
-                }
-                let pause = FIRST_PAUSE.saturating_mul(1 << state.pauses.min(16)).min(LONGEST_PAUSE);
-                state.pauses = state.pauses.saturating_add(1);
-                state.last = error.to_string();
-                state.until = Some(Instant::now() + pause);
-                tracing::warn!(plugin, %error, failures = state.failures, ?pause, "a plugin is in quarantine");
-            }
+            Some(error) => failing.entry(Arc::clone(session)).or_default().failed(plugin, session, error),
         }
     }
 
-    /// Why the plugin is not asked at present.
-    pub(crate) fn quarantine(&self, now: Instant) -> Option<String> {
-        let state = self.0.lock();
-        let left = state.until?.saturating_duration_since(now);
-        Some(state.quarantined(left).to_string())
+    fn bill(&self, plugin: &str, cost: &Cost, limits: Limits) {
+        let mut sum = self.sum.lock();
+        sum.most = most(sum.most, *cost);
+        let quick = u128::from(cost.wall_ns) <= QUICK.as_nanos();
+        sum.pace = if quick && sum.pace != Pace::Slow { Pace::Quick } else { Pace::Slow };
+        if !sum.warned
+            && let Some(Bill { limit, most, of }) = bills(&sum.most, limits).into_iter().find(Bill::near)
+        {
+            sum.warned = true;
+            tracing::warn!(plugin, limit, most, of, "a plugin is near a limit");
+        }
+    }
+
+    /// Whether it was called, and every call was over soon.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.sum.lock().pace == Pace::Quick
+    }
+
+    /// In which sessions the plugin is not asked at present, and why.
+    pub(crate) fn quarantine(&self, now: Instant) -> Vec<(Arc<str>, String)> {
+        let failing = self.failing.lock();
+        let quarantined = |(session, state): (&Arc<str>, &Failing)| {
+            let left = state.until?.saturating_duration_since(now);
+            Some((Arc::clone(session), state.quarantined(left).to_string()))
+        };
+        let mut quarantined: Vec<_> = failing.iter().filter_map(quarantined).collect();
+        quarantined.sort_unstable();
+        quarantined
     }
 
     /// What its calls used at most, beside each limit.
     pub(crate) fn bills(&self, limits: Limits) -> Vec<Bill> {
-        bills(&self.0.lock().most, limits)
+        bills(&self.sum.lock().most, limits)
     }
 }
 
-impl State {
+impl Failing {
+    fn failed(&mut self, plugin: &str, session: &str, error: &CallError) {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures < FAILURES {
+            return;
+        }
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.pauses.min(16)).min(LONGEST_PAUSE);
+        self.pauses = self.pauses.saturating_add(1);
+        self.last = error.to_string();
+        self.until = Some(Instant::now() + pause);
+        tracing::warn!(plugin, session, %error, failures = self.failures, ?pause, "a plugin is in quarantine");
+    }
+
     fn quarantined(&self, left: Duration) -> CallError {
         let seconds = left.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX);
         CallError::Quarantined { failures: self.failures, seconds, last: self.last.clone() }
@@ -154,7 +202,7 @@ mod tests {
 
     fn failing(health: &Health) {
         let error = CallError::StackOverflow;
-        health.called("p", &Cost::default(), Limits::default(), Some(&error));
+        health.called(("p", &"s".into()), &Cost::default(), Limits::default(), Some(&error));
     }
 
     #[test]
@@ -163,13 +211,13 @@ mod tests {
         for _ in 0..4 {
             failing(&health);
         }
-        assert_eq!(health.admit(Instant::now()), Ok(()));
-        health.called("p", &Cost::default(), Limits::default(), None);
+        assert_eq!(health.admit("s", Instant::now()), Ok(()));
+        health.called(("p", &"s".into()), &Cost::default(), Limits::default(), None);
         for _ in 0..5 {
-            assert_eq!(health.admit(Instant::now()), Ok(()));
+            assert_eq!(health.admit("s", Instant::now()), Ok(()));
             failing(&health);
         }
-        let Err(error) = health.admit(Instant::now()) else { unreachable!("it is asked") };
+        let Err(error) = health.admit("s", Instant::now()) else { unreachable!("it is asked") };
         let said = error.to_string();
         assert!(said.contains("5 failures in a row") && said.contains("too deep"), "{said}");
     }
@@ -179,29 +227,43 @@ mod tests {
         let health = Health::default();
         (0..5).for_each(|_| failing(&health));
         let later = Instant::now() + FIRST_PAUSE;
-        assert_eq!(health.admit(later), Ok(()));
-        assert!(health.admit(later).is_err(), "a second call does not follow on its heels");
+        assert_eq!(health.admit("s", later), Ok(()));
+        assert!(health.admit("s", later).is_err(), "a second call does not follow on its heels");
         failing(&health);
-        assert!(health.admit(Instant::now() + Duration::from_millis(1_900)).is_err());
-        assert_eq!(health.admit(Instant::now() + Duration::from_secs(2)), Ok(()));
+        assert!(health.admit("s", Instant::now() + Duration::from_millis(1_900)).is_err());
+        assert_eq!(health.admit("s", Instant::now() + Duration::from_secs(2)), Ok(()));
+    }
+
+    #[test]
+    fn a_plugin_is_quick_until_one_call_was_not() {
+        let health = Health::default();
+        let called = |wall_ns| {
+            health.called(("p", &"s".into()), &Cost { wall_ns, ..Cost::default() }, Limits::default(), None);
+            health.is_quick()
+        };
+        assert!(!health.is_quick(), "nobody knows before the first call");
+        assert!(called(10_000));
+        assert!(!called(3_000_000));
+        assert!(!called(10_000));
     }
 
     #[test]
     fn an_answer_ends_the_quarantine() {
         let health = Health::default();
         (0..5).for_each(|_| failing(&health));
-        assert!(health.quarantine(Instant::now()).is_some());
-        health.called("p", &Cost::default(), Limits::default(), None);
-        assert_eq!(health.quarantine(Instant::now()), None);
-        assert_eq!(health.admit(Instant::now()), Ok(()));
+        assert_eq!(health.quarantine(Instant::now()).len(), 1);
+        assert_eq!(health.admit("other", Instant::now()), Ok(()), "other sessions go on");
+        health.called(("p", &"s".into()), &Cost::default(), Limits::default(), None);
+        assert!(health.quarantine(Instant::now()).is_empty());
+        assert_eq!(health.admit("s", Instant::now()), Ok(()));
     }
 
     #[test]
     fn what_was_used_at_most_stands_beside_its_limit() {
         let health = Health::default();
         let cost = Cost { memory_bytes: 15 << 20, wall_ns: 1_000_000, ..Cost::default() };
-        health.called("p", &cost, Limits::default(), None);
-        health.called("p", &Cost::default(), Limits::default(), None);
+        health.called(("p", &"s".into()), &cost, Limits::default(), None);
+        health.called(("p", &"s".into()), &Cost::default(), Limits::default(), None);
         let near: Vec<Bill> = health.bills(Limits::default()).into_iter().filter(Bill::near).collect();
         assert_eq!(near, vec![Bill { limit: "memory_mb", most: 15.0, of: 16.0 }]);
     }

@@ -124,8 +124,8 @@ impl Judge {
         &self.used
     }
 
-    /// Why it is not asked at present, after it failed too often.
-    pub fn quarantine(&self) -> Option<String> {
+    /// In which sessions it is not asked at present, after it failed too often there, and why.
+    pub fn quarantine(&self) -> Vec<(Arc<str>, String)> {
         self.health.quarantine(Instant::now())
     }
 
@@ -176,12 +176,12 @@ impl Judge {
     /// Asks it, unless it failed too often of late.
     fn ask(&self, asked: Asked) -> Answer<Said> {
         let failed = |error| Answer { said: Err(error), cost: Cost::default(), http: Vec::new() };
-        if let Err(error) = self.health.admit(Instant::now()) {
-            return failed(error);
-        }
         let engine = self.plugin.engine();
         let id = self.plugin.id();
         let session = asked.sight().map(|sight| Arc::clone(&sight.now.session)).unwrap_or_default();
+        if let Err(error) = self.health.admit(&session, Instant::now()) {
+            return failed(error);
+        }
         let kept = match self.used.grants.state {
             None => None,
             Some(_) => match engine.states().of(&id.name, &session) {
@@ -197,7 +197,7 @@ impl Judge {
         let (answer, keeping) = self.answer(&asked, given);
         self.record(&answer);
         let failed = answer.said.as_ref().err();
-        self.health.called(&id.name, &answer.cost, self.used.limits, failed);
+        self.health.called((&id.name, &session), &answer.cost, self.used.limits, failed);
         if let Some(keeping) = keeping
             && failed.is_none()
             && !keeping.changes.is_empty()
@@ -290,14 +290,14 @@ impl Judge {
         (Answer { said: said.and_then(heard), cost, http }, kept)
     }
 
-    /// Runs a call here, or on a thread of its own if it may take long.
+    /// Runs a call here, or on a thread where it holds nobody up if it may take long by its policy, or did once.
     async fn where_it_fits<T: Send + 'static>(
         &self,
         here_up_to: u64,
         asked: Asked,
         heard: fn(Said) -> Option<T>,
     ) -> Result<Judged<T>, JudgeError> {
-        let here = self.used.limits.time_ms <= here_up_to && self.web.is_none();
+        let here = self.used.limits.time_ms <= here_up_to && self.web.is_none() && self.health.is_quick();
         let Answer { said, cost, http } = if here {
             self.ask(asked)
         } else {

@@ -68,23 +68,20 @@ impl Generation {
         self.policies.values().find(|bound| std::ptr::eq(&raw const bound.policy, chosen)).cloned()
     }
 
-    fn uses_of(&self, plugin: &str) -> impl Iterator<Item = (&Arc<Bound>, &Arc<Judge>)> {
-        let judges = self.policies.values().flat_map(|bound| bound.judges().map(move |judge| (bound, judge)));
-        judges.filter(move |(_, judge)| &*judge.plugin().id().name == plugin)
+    fn uses_of(&self, plugin: &str) -> impl Iterator<Item = &Arc<Judge>> {
+        let judges = self.policies.values().flat_map(|bound| bound.judges());
+        judges.filter(move |judge| &*judge.plugin().id().name == plugin)
     }
 
-    /// The policies that do not ask the plugin at present, and why.
-    pub(super) fn quarantined(&self, plugin: &str) -> Vec<(String, String)> {
-        let quarantined = |(bound, judge): (&Arc<Bound>, &Arc<Judge>)| {
-            Some((bound.policy.name.clone(), judge.quarantine()?))
-        };
-        self.uses_of(plugin).filter_map(quarantined).collect()
+    /// The sessions in which the plugin is not asked at present, and why.
+    pub(super) fn quarantined(&self, plugin: &str) -> Vec<(Arc<str>, String)> {
+        self.uses_of(plugin).flat_map(|judge| judge.quarantine()).collect()
     }
 
     /// The most that its calls used of each limit, in the policy where that was nearest.
     pub(super) fn bills(&self, plugin: &str) -> Vec<Bill> {
         let mut bills: Vec<Bill> = Vec::new();
-        for bill in self.uses_of(plugin).flat_map(|(_, judge)| judge.bills()) {
+        for bill in self.uses_of(plugin).flat_map(|judge| judge.bills()) {
             match bills.iter_mut().find(|known| known.limit == bill.limit) {
                 Some(known) if known.share() < bill.share() => *known = bill,
                 Some(_) => {}

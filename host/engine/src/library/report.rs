@@ -118,8 +118,8 @@ pub struct PluginStatus {
     pub stage: Option<Stage>,
     /// Why what should run does not.
     pub error: Option<String>,
-    /// Why the running one is not asked at present, by policy.
-    pub quarantined: Vec<(String, String)>,
+    /// The sessions in which the running one is not asked at present, and why.
+    pub quarantined: Vec<(Arc<str>, String)>,
     /// The most that calls of the running one used of each limit, over all policies.
     pub bills: Vec<Bill>,
     /// The digest that was rolled back and is passed over.

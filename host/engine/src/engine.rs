@@ -3,6 +3,8 @@ use std::sync::{Arc, OnceLock};
 
 use flyball_control::ports::{Keeper, Recorder};
 use flyball_model::Limits;
+use flyball_outbound::{Outbound, OutboundError};
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
@@ -76,6 +78,8 @@ struct Inner {
     /// By [`Imports::index`].
     linkers: [OnceLock<Linker<Call>>; Imports::COMBINATIONS],
     states: States,
+    /// Started when the first policy grants it.
+    outbound: Mutex<Option<Outbound>>,
     recorder: Option<Arc<dyn Recorder>>,
     cache: Option<Cache>,
     load_limits: Limits,
@@ -101,6 +105,7 @@ impl Engine {
         Ok(Self(Arc::new(Inner {
             _ticker: Ticker::start(wasmtime.clone()).map_err(EngineError::Thread)?,
             linkers: Default::default(),
+            outbound: Mutex::default(),
             states: States::new(options.keeper),
             recorder: options.recorder,
             cache: cache.map_err(EngineError::Cache)?,
@@ -129,6 +134,14 @@ impl Engine {
         let mut linker = Linker::new(&self.0.wasmtime);
         offer(&mut linker, imports)?;
         Ok(place.get_or_init(|| linker))
+    }
+
+    pub(crate) fn outbound(&self) -> Result<Outbound, OutboundError> {
+        let mut outbound = self.0.outbound.lock();
+        if let Some(started) = &*outbound {
+            return Ok(started.clone());
+        }
+        Ok(outbound.insert(Outbound::start()?).clone())
     }
 
     pub(crate) fn states(&self) -> &States {

@@ -1,4 +1,4 @@
-use flyball_model::PluginKind;
+use flyball_model::{PluginKind, Problem};
 
 use crate::contract::VERSION;
 
@@ -91,6 +91,12 @@ pub enum LoadError {
         import: String,
         /// Which grant gives it.
         grant: &'static str,
+    },
+    /// A grant of the policy is not sound.
+    #[error("its grant `http` is not sound: {}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Grant {
+        /// What is wrong; pointers lead into `grants.http`.
+        problems: Vec<Problem>,
     },
     /// It wants more than the version that runs.
     #[error(

@@ -66,7 +66,7 @@ impl LoadError {
             Self::Empty | Self::TooLarge { .. } | Self::Truncated { .. } => Stage::Read,
             Self::NotWasm { .. } | Self::CoreModule | Self::OtherFormat { .. } => Stage::Verify,
             Self::Invalid { .. } => Stage::Compile,
-            Self::NotGranted { .. } | Self::MoreGrants { .. } => Stage::Link,
+            Self::NotGranted { .. } | Self::Grant { .. } | Self::MoreGrants { .. } => Stage::Link,
             Self::Cases { .. } | Self::Case { .. } => Stage::Cases,
             _ => Stage::World,
         }

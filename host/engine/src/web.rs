@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use flyball_model::{Grants, HttpAnswer, HttpExchange};
+use flyball_model::{Grants, HttpAnswer, HttpExchange, Problem};
+use flyball_outbound::{Failure, Permit, Request, Response};
 
 use crate::bindings::http;
 use crate::call::Call;
@@ -12,18 +13,33 @@ use crate::{Engine, LoadError};
 /// Whoever answers requests.
 #[derive(Debug, Clone)]
 pub(crate) enum Web {
+    /// The network, as far as a policy permits it.
+    Live(Permit),
     /// A recording.
     Recorded(VecDeque<HttpExchange>),
 }
 
 impl Web {
     /// What a policy grants of it.
-    pub(crate) fn granted(_engine: &Engine, _grants: &Grants) -> Result<Option<Self>, LoadError> {
-        Ok(None)
+    pub(crate) fn granted(engine: &Engine, grants: &Grants) -> Result<Option<Self>, LoadError> {
+        let Some(grant) = &grants.http else { return Ok(None) };
+        let whole = |why: String| LoadError::Grant { problems: vec![Problem::new("", why)] };
+        let outbound = engine.outbound().map_err(|error| whole(error.to_string()))?;
+        let permit = outbound.permit(grant).map_err(|problems| LoadError::Grant { problems })?;
+        Ok(Some(Self::Live(permit)))
     }
 
-    fn answer(&mut self, request: &http::Request, _deadline: Instant) -> HttpAnswer {
+    fn answer(&mut self, request: &http::Request, deadline: Instant) -> HttpAnswer {
         match self {
+            Self::Live(permit) => {
+                let http::Request { method, url, headers, body } = request.clone();
+                let left = deadline.saturating_duration_since(Instant::now());
+                match permit.send(Request { method, url, headers, body }, left) {
+                    Ok(Response { status, headers, body }) => HttpAnswer::Answered { status, headers, body },
+                    Err(Failure::Refused(why)) => HttpAnswer::Refused(why),
+                    Err(Failure::Failed(why)) => HttpAnswer::Failed(why),
+                }
+            }
             Self::Recorded(answers) => match answers.pop_front() {
                 Some(next) if next.url == request.url && next.method == request.method => next.answer,
                 _ => HttpAnswer::Failed("this request is not in the recording".to_owned()),

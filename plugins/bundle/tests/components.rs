@@ -25,7 +25,7 @@ fn faces(wasm: &[u8]) -> (Vec<String>, Vec<String>) {
 
 #[test]
 fn every_plugin_is_built_and_has_a_lifecycle_and_one_face() {
-    assert_eq!(ALL.len(), 8);
+    assert_eq!(ALL.len(), 9);
     for plugin in ALL {
         let (_, exports) = faces(plugin.wasm);
         assert!(
@@ -46,5 +46,14 @@ fn no_plugin_imports_anything_but_the_contract() {
             "{}: {imports:?}",
             plugin.name
         );
+    }
+}
+
+#[test]
+fn only_a_plugin_that_wants_a_grant_imports_it() {
+    for plugin in ALL {
+        let (imports, _) = faces(plugin.wasm);
+        let granted = imports.iter().filter(|name| name.contains("/http@") || name.contains("/state@"));
+        assert_eq!(granted.count(), usize::from(plugin.name == "http-catalog"), "{}: {imports:?}", plugin.name);
     }
 }

@@ -16,9 +16,11 @@ mod golden {
 use std::path::{Path, PathBuf};
 
 use flyball_plugin::decider::{Allowance, Failure};
+use flyball_model::HttpAnswer;
+use flyball_plugin::http::{self, Request, Response};
 use flyball_plugin::prelude::*;
 use flyball_plugin::settings::check_given;
-use flyball_plugin::testing::{with_pipeline, with_settings};
+use flyball_plugin::testing::{with_http, with_pipeline, with_settings};
 use golden::case::{Case, Expected};
 use golden::told;
 
@@ -175,12 +177,39 @@ fn standard_reverser_reverses_as_its_cases_say() {
     });
 }
 
+fn list<P: Catalog>(plugin: &P, case: &Case) {
+    match (plugin.list_types(), &case.expect) {
+        (Ok(said), Expected::Types { types }) => {
+            let names: Vec<String> = said.into_iter().map(|it| it.name).collect();
+            assert_eq!(&names, types, "{}", case.about);
+        }
+        (Err(why), Expected::Failure { failure }) => {
+            assert!(why.message.contains(failure), "{}: {}", case.about, why.message);
+        }
+        (said, _) => panic!("{}: {said:?}", case.about),
+    }
+}
+
 #[test]
 fn static_catalog_lists_what_its_cases_say() {
-    run_cases("static-catalog", |plugin: &static_catalog::StaticCatalog, case| {
-        let Expected::Types { types } = &case.expect else { panic!("a catalog's case expects types") };
-        let names: Vec<String> = plugin.list_types().unwrap().into_iter().map(|it| it.name).collect();
-        assert_eq!(&names, types, "{}", case.about);
+    run_cases("static-catalog", list::<static_catalog::StaticCatalog>);
+}
+
+#[test]
+fn http_catalog_lists_what_its_cases_say() {
+    run_cases("http-catalog", |plugin: &http_catalog::HttpCatalog, case| {
+        let mut exchanges = case.http.clone().into_iter();
+        let answers = move |request: &Request| {
+            let exchange = exchanges.next().expect("a request of the case");
+            assert_eq!((&request.method, &request.url), (&exchange.method, &exchange.url));
+            assert_eq!(request.headers, exchange.headers);
+            match exchange.answer {
+                HttpAnswer::Answered { status, headers, body } => Ok(Response { status, headers, body }),
+                HttpAnswer::Refused(why) => Err(http::Failure::Refused(why)),
+                HttpAnswer::Failed(why) => Err(http::Failure::Failed(why)),
+            }
+        };
+        with_http(answers, || list(plugin, case));
     });
 }
 

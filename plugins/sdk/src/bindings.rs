@@ -22,6 +22,8 @@ wit_bindgen::generate!({
             import flyball:plugin/pipeline@0.1.0;
             import flyball:plugin/settings@0.1.0;
             import flyball:plugin/log@0.1.0;
+            import flyball:plugin/state@0.1.0;
+            import flyball:plugin/http@0.1.0;
         }
     ",
     world: "flyball:sdk/shared",
@@ -29,4 +31,4 @@ wit_bindgen::generate!({
     additional_derives: [PartialEq],
 });
 
-pub use flyball::plugin::{actions, judgement, log, observed, offers, pipeline, settings};
+pub use flyball::plugin::{actions, http, judgement, log, observed, offers, pipeline, settings, state};

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 pub use bindings::exports::flyball::plugin::listing::Failure;
 use bindings::exports::flyball::plugin::listing::Guest;
 
+pub use crate::listed;
 use crate::{About, NodeType, Settings};
 
 crate::world::world!(

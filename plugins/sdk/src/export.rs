@@ -8,16 +8,19 @@ pub trait About {
     const VERSION: &'static str;
     /// One line: the package's description.
     const SUMMARY: &'static str;
+    /// Grants that it wants, each with why: the macros take them after `wants`.
+    const WANTS: &'static [(&'static str, &'static str)];
 }
 
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __plugin {
-    ($plugin:ty, $trait:ident, $module:ident, $export:ident) => {
+    ($plugin:ty, $trait:ident, $module:ident, $export:ident, [$($grant:literal: $why:literal),*]) => {
         impl $crate::About for $plugin {
             const NAME: &'static str = env!("CARGO_PKG_NAME");
             const VERSION: &'static str = env!("CARGO_PKG_VERSION");
             const SUMMARY: &'static str = env!("CARGO_PKG_DESCRIPTION");
+            const WANTS: &'static [(&'static str, &'static str)] = &[$(($grant, $why)),*];
         }
 
         const _: fn() = || {
@@ -39,48 +42,49 @@ macro_rules! __plugin {
 /// Makes the crate a plugin of world `heuristic`: `heuristic!(Type)`, where the type is a [`Heuristic`](crate::Heuristic).
 #[macro_export]
 macro_rules! heuristic {
-    ($plugin:ty) => {
-        $crate::__plugin!($plugin, Heuristic, heuristic, __export_heuristic);
+    ($plugin:ty $(, wants: { $($grant:literal: $why:literal),* $(,)? })?) => {
+        $crate::__plugin!($plugin, Heuristic, heuristic, __export_heuristic, [$($($grant: $why),*)?]);
     };
 }
 
 /// Makes the crate a plugin of world `decider`: `decider!(Type)`, where the type is a [`Decider`](crate::Decider).
 #[macro_export]
 macro_rules! decider {
-    ($plugin:ty) => {
-        $crate::__plugin!($plugin, Decider, decider, __export_decider);
+    ($plugin:ty $(, wants: { $($grant:literal: $why:literal),* $(,)? })?) => {
+        $crate::__plugin!($plugin, Decider, decider, __export_decider, [$($($grant: $why),*)?]);
     };
 }
 
 /// Makes the crate a plugin of world `validator`: `validator!(Type)`, where the type is a [`Validator`](crate::Validator).
 #[macro_export]
 macro_rules! validator {
-    ($plugin:ty) => {
-        $crate::__plugin!($plugin, Validator, validator, __export_validator);
+    ($plugin:ty $(, wants: { $($grant:literal: $why:literal),* $(,)? })?) => {
+        $crate::__plugin!($plugin, Validator, validator, __export_validator, [$($($grant: $why),*)?]);
     };
 }
 
 /// Makes the crate a plugin of world `reverser`: `reverser!(Type)`, where the type is a [`Reverser`](crate::Reverser).
 #[macro_export]
 macro_rules! reverser {
-    ($plugin:ty) => {
-        $crate::__plugin!($plugin, Reverser, reverser, __export_reverser);
+    ($plugin:ty $(, wants: { $($grant:literal: $why:literal),* $(,)? })?) => {
+        $crate::__plugin!($plugin, Reverser, reverser, __export_reverser, [$($($grant: $why),*)?]);
     };
 }
 
-/// Makes the crate a plugin of world `catalog`: `catalog!(Type)`, where the type is a [`Catalog`](crate::Catalog).
+/// Makes the crate a plugin of world `catalog`: `catalog!(Type)`, where the type is a [`Catalog`](crate::Catalog). One that
+/// wants grants says so, and why, as with every kind: `catalog!(Type, wants: { "http": "asks the registry" })`.
 #[macro_export]
 macro_rules! catalog {
-    ($plugin:ty) => {
-        $crate::__plugin!($plugin, Catalog, catalog, __export_catalog);
+    ($plugin:ty $(, wants: { $($grant:literal: $why:literal),* $(,)? })?) => {
+        $crate::__plugin!($plugin, Catalog, catalog, __export_catalog, [$($($grant: $why),*)?]);
     };
 }
 
 /// Makes the crate a plugin of world `node`: `node!(Type)`, where the type is a [`Node`](crate::Node).
 #[macro_export]
 macro_rules! node {
-    ($plugin:ty) => {
-        $crate::__plugin!($plugin, Node, node, __export_node);
+    ($plugin:ty $(, wants: { $($grant:literal: $why:literal),* $(,)? })?) => {
+        $crate::__plugin!($plugin, Node, node, __export_node, [$($($grant: $why),*)?]);
     };
 }
 

@@ -46,10 +46,13 @@ pub mod catalog;
 pub mod decider;
 mod export;
 pub mod heuristic;
+pub mod http;
 #[cfg(all(target_family = "wasm", not(feature = "std")))]
 mod lean;
 #[doc(hidden)]
 pub mod lifecycle;
+#[doc(hidden)]
+pub mod listed;
 pub mod node;
 mod observation;
 pub mod pipeline;
@@ -58,6 +61,7 @@ pub mod reverser;
 mod say;
 pub mod settings;
 mod source;
+pub mod state;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 pub mod validator;

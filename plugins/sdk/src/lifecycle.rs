@@ -22,7 +22,10 @@ impl<P: About + Settings + 'static> Guest for Exported<P> {
             version: P::VERSION.into(),
             summary: P::SUMMARY.into(),
             settings_schema: P::schema().to_string(),
-            wants: Vec::new(),
+            wants: P::WANTS
+                .iter()
+                .map(|(grant, why)| lifecycle::Want { grant: (*grant).into(), why: (*why).into() })
+                .collect(),
         }
     }
 

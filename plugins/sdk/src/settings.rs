@@ -19,6 +19,14 @@ pub struct Fault {
     pub message: String,
 }
 
+impl Fault {
+    /// The same, of something that lies at `path` in a whole.
+    #[must_use]
+    pub fn below(self, path: &str) -> Self {
+        Self { path: format!("{path}{}", self.path), message: self.message }
+    }
+}
+
 /// The settings of a plugin. [`settings!`](crate::settings) writes this; a plugin whose settings are nested does it itself.
 pub trait Settings: Sized {
     /// JSON Schema (2020-12) of an object.

@@ -12,6 +12,7 @@
 //! ```
 
 use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -19,6 +20,7 @@ use serde_json::Value as Json;
 
 use crate::bindings::observed::{Executor, SeenError, Status, Trend};
 use crate::bindings::settings::Value;
+use crate::http::{Failure, Request, Response};
 use crate::source::Source;
 use crate::{GraphSpec, Metric, NodeType, Observation};
 
@@ -236,6 +238,69 @@ pub(crate) mod configured {
 
     pub(crate) fn all_offered() -> Vec<NodeType> {
         PIPELINE.with_borrow(|(_, types)| types.clone())
+    }
+}
+
+type Answers = alloc::boxed::Box<dyn FnMut(&Request) -> Result<Response, Failure>>;
+
+std::thread_local! {
+    static WEB: core::cell::RefCell<Option<Answers>> = const { core::cell::RefCell::new(None) };
+    static KEPT: core::cell::RefCell<BTreeMap<String, Vec<u8>>> = const {
+        core::cell::RefCell::new(BTreeMap::new())
+    };
+}
+
+/// Does this with these answers to HTTP requests.
+pub fn with_http<T>(
+    answers: impl FnMut(&Request) -> Result<Response, Failure> + 'static,
+    test: impl FnOnce() -> T,
+) -> T {
+    let before = WEB.replace(Some(alloc::boxed::Box::new(answers)));
+    let done = test();
+    WEB.set(before);
+    done
+}
+
+pub(crate) fn answer(request: &Request) -> Result<Response, Failure> {
+    WEB.with_borrow_mut(|web| match web {
+        Some(answers) => answers(request),
+        None => Err(Failure::Refused("no HTTP is granted; see testing::with_http".to_owned())),
+    })
+}
+
+/// Does this with these values kept, and tells what is kept then.
+pub fn with_state<T>(
+    kept: BTreeMap<String, Vec<u8>>,
+    test: impl FnOnce() -> T,
+) -> (T, BTreeMap<String, Vec<u8>>) {
+    let before = KEPT.replace(kept);
+    let done = test();
+    (done, KEPT.replace(before))
+}
+
+/// What the host would keep, in the test's own.
+pub(crate) mod keeping {
+    use alloc::borrow::ToOwned;
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
+    use super::KEPT;
+
+    pub(crate) fn get(key: &str) -> Option<Vec<u8>> {
+        KEPT.with_borrow(|kept| kept.get(key).cloned())
+    }
+
+    pub(crate) fn set(key: &str, value: &[u8]) -> Result<(), String> {
+        KEPT.with_borrow_mut(|kept| kept.insert(key.to_owned(), value.to_vec()));
+        Ok(())
+    }
+
+    pub(crate) fn delete(key: &str) {
+        KEPT.with_borrow_mut(|kept| kept.remove(key));
+    }
+
+    pub(crate) fn keys() -> Vec<String> {
+        KEPT.with_borrow(|kept| kept.keys().cloned().collect())
     }
 }
 

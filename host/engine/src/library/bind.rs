@@ -92,10 +92,8 @@ impl Binder<'_> {
             return Err((Stage::World, vec![problem]));
         }
         self.watch.at(Stage::Link);
-        let judge = Judge::new(Arc::clone(plugin), used, self.generation).map_err(|error| {
-            let message = format!("\"{name}\" cannot be used here: {error}");
-            (Stage::Link, vec![Problem::new(named.clone(), message)])
-        })?;
+        let judge = Judge::new(Arc::clone(plugin), used, self.generation)
+            .map_err(|error| (Stage::Link, unlinked(at, name, error)))?;
         self.watch.at(Stage::Settings);
         let problems = plugin.check_settings(judge.settings(), used.limits).map_err(|error| {
             let message = format!("\"{name}\" failed at checking its settings: {error}");
@@ -124,6 +122,19 @@ impl Binder<'_> {
                 "put {name}.wasm into the plugin directory, or use one of: {}",
                 known().map(String::as_str).collect::<Vec<_>>().join(", ")
             )),
+        }
+    }
+}
+
+fn unlinked(at: &str, name: &str, error: LoadError) -> Vec<Problem> {
+    match error {
+        LoadError::Grant { problems } => problems
+            .into_iter()
+            .map(|problem| Problem { pointer: format!("{at}/grants/http{}", problem.pointer), ..problem })
+            .collect(),
+        error => {
+            let message = format!("\"{name}\" cannot be used here: {error}");
+            vec![Problem::new(format!("{at}/plugin"), message)]
         }
     }
 }

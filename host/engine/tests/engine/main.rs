@@ -16,3 +16,4 @@ mod loading;
 mod reloading;
 mod sights;
 mod wasi;
+mod web;

@@ -1,7 +1,7 @@
 //! A case file: what a plugin is told, and what it must say. Written in the model's own JSON.
 
 use flyball_model::{
-    Action, Constraints, Executor, Finding, GraphSpec, NodeType, PastAction, Proposal, Status, Trend,
+    Action, Constraints, Executor, Finding, GraphSpec, HttpExchange, NodeType, PastAction, Proposal, Status, Trend,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -39,6 +39,9 @@ pub struct Case {
     pub decided_by: String,
     pub applied: Option<Applied>,
     pub item: Option<Value>,
+    /// What HTTP servers answer, in the order of the requests.
+    #[serde(default)]
+    pub http: Vec<HttpExchange>,
     pub expect: Expected,
 }
 

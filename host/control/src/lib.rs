@@ -43,6 +43,7 @@ pub mod ports;
 mod recording;
 mod review;
 mod rollback;
+mod rules;
 mod sessions;
 mod state;
 

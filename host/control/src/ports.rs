@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use flyball_model::{
     Action, ActionKind, ActionRecord, Cost, Decision, Finding, GraphSpec, History, NodeType, Observation,
-    OnFailure, Outcome, PastAction, PluginId, Proposal, Reversal, Rules, TickRecord, UnixMillis, Verdict,
+    OnFailure, Outcome, PastAction, PluginId, Proposal, Reversal, Rule, Rules, TickRecord, UnixMillis,
+    Verdict,
 };
 
 /// A running pipeline: what the loop watches and changes.
@@ -70,8 +71,8 @@ pub struct Panel {
     pub catalogs: Vec<Arc<dyn Catalog>>,
     /// Asked in order, until one answers.
     pub deciders: Vec<Arc<dyn Decider>>,
-    /// Asked in order; any may deny.
-    pub validators: Vec<Arc<dyn Validator>>,
+    /// Asked in order; all of them must allow.
+    pub validators: Vec<Rule<Arc<dyn Validator>>>,
     /// Asked in order, until one knows the reverse.
     pub reversers: Vec<Arc<dyn Reverser>>,
 }

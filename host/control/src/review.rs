@@ -1,19 +1,23 @@
 use std::sync::Arc;
 
 use flyball_model::{
-    Action, Cost, FailedJudge, OnFailure, PluginId, PluginKind, Proposal, Reason, Verdict, VerdictRecord,
+    Action, Amendment, Cost, FailedJudge, OnFailure, PluginId, PluginKind, Proposal, Reason, Rule, Verdict,
+    VerdictRecord,
 };
+use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use crate::assess::{ask, failed, refused_to};
 use crate::checks::{Ground, check, reason};
 use crate::ports::{Judged, Sight, Situation, Validator};
+use crate::rules::{Ask, Word, word};
 
 /// Amendments of one proposal; validators that never agree must come to an end.
 const MAX_AMENDMENTS: usize = 4;
 
 /// Whoever reviews, and what they look at.
 pub(crate) struct Reviewers<'a> {
-    pub validators: &'a [Arc<dyn Validator>],
+    pub validators: &'a [Rule<Arc<dyn Validator>>],
     pub sight: &'a Sight,
     pub situation: &'a Situation,
     pub ground: Ground<'a>,
@@ -68,52 +72,106 @@ impl Review {
     }
 
     async fn round(&mut self, proposal: &Proposal, reviewers: &Reviewers<'_>) -> Round {
-        let Reviewers { sight, situation, decided_by, .. } = reviewers;
-        for validator in reviewers.validators {
-            let verdict = match ask(validator.review(sight, proposal, decided_by, situation)).await {
-                Ok(Judged { said, cost, refused }) => {
-                    self.failures.extend(refused_to(validator.id(), PluginKind::Validator, refused));
-                    self.costs.push((validator.id().clone(), cost));
-                    said
-                }
-                Err(error) => {
-                    let message = format!("the validator {} did not answer: {error}", validator.id());
-                    self.failures.push(failed(validator.id(), PluginKind::Validator, error));
-                    if validator.on_failure() == OnFailure::Open {
-                        continue;
-                    }
-                    self.host(&proposal.action, Verdict::Deny(reason("validator-failed", message)));
-                    return Round::Rejected;
-                }
-            };
-            self.verdicts.push(VerdictRecord {
-                by: validator.id().clone(),
-                action: proposal.action.clone(),
-                verdict: verdict.clone(),
-            });
-            match verdict {
-                Verdict::Allow => {}
-                Verdict::Deny(_) => return Round::Rejected,
-                Verdict::Amend(amendment) => return Round::Amended(amendment.action),
-                Verdict::Ask(_) => {
-                    let message = "approval is asked for and nobody can give it here yet".to_owned();
-                    self.host(&proposal.action, Verdict::Deny(reason("approval-unavailable", message)));
-                    return Round::Rejected;
-                }
+        let mut asking = Asking { review: self, proposal, reviewers };
+        for rule in reviewers.validators {
+            match word(rule, None, &mut asking).await {
+                Word::Yes | Word::Absent => {}
+                Word::No(_) | Word::Unclear(_) => return Round::Rejected,
+                Word::Amended(action) => return Round::Amended(action),
             }
         }
         Round::Passed
     }
 
     fn host(&mut self, action: &Action, verdict: Verdict) {
-        self.verdicts.push(VerdictRecord { by: PluginId::host(), action: action.clone(), verdict });
+        self.host_within(None, action, verdict);
     }
 
-    /// The first no.
+    fn host_within(&mut self, within: Option<&str>, action: &Action, verdict: Verdict) {
+        let within = within.map(str::to_owned);
+        self.verdicts.push(VerdictRecord { by: PluginId::host(), within, action: action.clone(), verdict });
+    }
+
+    /// The first no that counts by itself.
     pub fn refusal(&self) -> Option<&Reason> {
-        self.verdicts.iter().find_map(|record| match &record.verdict {
+        let counting = self.verdicts.iter().filter(|record| record.within.is_none());
+        counting.into_iter().find_map(|record| match &record.verdict {
             Verdict::Deny(reason) => Some(reason),
             _ => None,
         })
+    }
+}
+
+/// Asks the validators of one round, and keeps what they say.
+struct Asking<'a, 'b> {
+    review: &'a mut Review,
+    proposal: &'a Proposal,
+    reviewers: &'a Reviewers<'b>,
+}
+
+impl Asking<'_, '_> {
+    async fn verdict(&mut self, validator: &Arc<dyn Validator>, within: Option<&str>) -> Word {
+        let Self { review, proposal, reviewers } = self;
+        let Reviewers { sight, situation, decided_by, .. } = reviewers;
+        let action = &proposal.action;
+        let verdict = match ask(validator.review(sight, proposal, decided_by, situation)).await {
+            Ok(Judged { said, cost, refused }) => {
+                review.failures.extend(refused_to(validator.id(), PluginKind::Validator, refused));
+                review.costs.push((validator.id().clone(), cost));
+                said
+            }
+            Err(error) => {
+                let message = format!("the validator {} did not answer: {error}", validator.id());
+                review.failures.push(failed(validator.id(), PluginKind::Validator, error));
+                if validator.on_failure() == OnFailure::Open {
+                    return Word::Absent;
+                }
+                let why = reason("validator-failed", message);
+                review.host_within(within, action, Verdict::Deny(why.clone()));
+                return Word::Unclear(why);
+            }
+        };
+        review.verdicts.push(VerdictRecord {
+            by: validator.id().clone(),
+            within: within.map(str::to_owned),
+            action: action.clone(),
+            verdict: verdict.clone(),
+        });
+        match verdict {
+            Verdict::Allow => Word::Yes,
+            Verdict::Deny(why) => Word::No(why),
+            Verdict::Amend(amendment) => Word::Amended(amendment.action),
+            Verdict::Ask(_) => {
+                let message = "approval is asked for and nobody can give it here yet".to_owned();
+                let why = reason("approval-unavailable", message);
+                review.host_within(within, action, Verdict::Deny(why.clone()));
+                Word::Unclear(why)
+            }
+        }
+    }
+}
+
+impl Ask<Arc<dyn Validator>> for Asking<'_, '_> {
+    fn ask<'a>(
+        &'a mut self,
+        validator: &'a Arc<dyn Validator>,
+        within: Option<&'a str>,
+    ) -> BoxFuture<'a, Word> {
+        self.verdict(validator, within).boxed()
+    }
+
+    /// A group's own word is a verdict of the host's, which made it.
+    fn group(&mut self, name: &str, within: Option<&str>, word: &Word) {
+        let action = &self.proposal.action;
+        let verdict = match word {
+            Word::Absent => return,
+            Word::Yes => Verdict::Allow,
+            Word::No(why) | Word::Unclear(why) => Verdict::Deny(why.clone()),
+            Word::Amended(action) => Verdict::Amend(Amendment {
+                action: action.clone(),
+                reason: reason("amended-in-group", format!("{name}: allowed when changed like this")),
+            }),
+        };
+        self.review.host_within(within, action, verdict);
     }
 }

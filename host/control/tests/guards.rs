@@ -207,7 +207,7 @@ async fn a_validator_that_fails_is_passed_over_where_the_policy_says_so() {
     let rig = Rig::new(|panel| {
         let fails = plain("fails", |_: &Proposal| Err("out of memory".into()));
         panel.validators = vec![
-            Arc::new(support::Plain { on_failure: OnFailure::Open, ..fails }),
+            Rule::One(Arc::new(support::Plain { on_failure: OnFailure::Open, ..fails })),
             validator("next", move |_| {
                 *asks.lock() += 1;
                 Ok(Verdict::Allow)
@@ -218,7 +218,95 @@ async fn a_validator_that_fails_is_passed_over_where_the_policy_says_so() {
     assert_eq!((record.ending, record.failures.len(), *asked.lock()), (Ending::Acted, 1, 1));
 }
 
-fn amends(name: &str, from: Action, to: Action) -> Arc<dyn Validator> {
+#[tokio::test(start_paused = true)]
+async fn a_group_of_validators_has_one_word_and_its_members_are_told_too() {
+    let allows = |name| validator(name, |_| Ok(Verdict::Allow));
+    let denies = |name| validator(name, |_| Ok(Verdict::Deny(because("no"))));
+    let group =
+        |least, members| Rule::Group { name: "two agree".into(), form: GroupForm::AtLeast(least), members };
+    let rig = Rig::new(|panel| {
+        panel.validators = vec![group(2, vec![denies("a"), allows("b"), allows("c"), allows("d")])];
+    });
+    let record = rig.tick().await;
+    assert_eq!(record.ending, Ending::Acted, "{record:#?}");
+    let said: Vec<_> = record
+        .verdicts
+        .iter()
+        .map(|verdict| (verdict.by.to_string(), verdict.within.as_deref(), verdict.verdict == Verdict::Allow))
+        .collect();
+    let within = Some("two agree");
+    let expected = [
+        ("host", None, true),
+        ("a", within, false),
+        ("b", within, true),
+        ("c", within, true),
+        ("host", None, true),
+    ];
+    assert_eq!(said, expected.map(|(by, within, allows)| (by.to_owned(), within, allows)));
+
+    let rig =
+        Rig::new(|panel| panel.validators = vec![group(2, vec![denies("a"), allows("b"), denies("c")])]);
+    let record = rig.tick().await;
+    assert_eq!(record.ending, Ending::Rejected);
+    assert_eq!(refusals(&record).last(), Some(&"too-few-allow"));
+    assert!(rig.applied().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_amendment_in_a_group_is_judged_by_all_again() {
+    let rig = Rig::new(|panel| {
+        panel.deciders = vec![wants(scale("b", 9))];
+        let members = vec![
+            validator("denies", |_| Ok(Verdict::Deny(because("no")))),
+            amends("amends", scale("b", 9), scale("b", 3)),
+        ];
+        let gentler = Rule::Group { name: "gentler".into(), form: GroupForm::AtLeast(1), members };
+        panel.validators = vec![validator("first", |_| Ok(Verdict::Allow)), gentler];
+    });
+    let record = rig.tick().await;
+    assert_eq!(rig.applied(), [scale("b", 3)]);
+    let asked = record.verdicts.iter().filter(|verdict| &*verdict.by.name == "first").count();
+    assert_eq!(asked, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_validator_that_fails_within_not_opens_nothing() {
+    let rig = Rig::new(|panel| {
+        let members = vec![validator("fails", |_| Err("out of memory".into()))];
+        panel.validators = vec![Rule::Group { name: "not".into(), form: GroupForm::Not, members }];
+    });
+    let record = rig.tick().await;
+    assert_eq!(record.ending, Ending::Rejected, "{record:#?}");
+    assert!(rig.applied().is_empty());
+}
+
+/// Answers, and was refused something on the way.
+struct Trespasser(PluginId);
+
+impl Judge for Trespasser {
+    fn id(&self) -> &PluginId {
+        &self.0
+    }
+}
+
+#[async_trait::async_trait]
+impl Heuristic for Trespasser {
+    async fn assess(&self, _: &Sight) -> Result<Judged<Vec<Finding>>, JudgeError> {
+        let refused = vec!["GET was refused: 10.0.0.1 is not public".to_owned()];
+        Ok(Judged { said: vec![], cost: Cost::default(), refused })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_judge_tried_and_may_not_is_journaled_on_a_quiet_tick_too() {
+    let rig = Rig::new(|panel| panel.heuristics = vec![Arc::new(Trespasser(id("trespasser")))]);
+    assert_eq!(rig.tick().await.ending, Ending::Quiet);
+    let journaled = rig.journal.ticks.lock();
+    assert_eq!(journaled[0].failures[0].by, id("trespasser"));
+    assert!(journaled[0].failures[0].error.contains("10.0.0.1 is not public"));
+}
+
+fn amends(name: &str, from: Action, to: Action) -> Rule<Arc<dyn Validator>> {
     validator(name, move |proposal| {
         let amendment = Amendment { action: to.clone(), reason: because("gentler") };
         Ok(if proposal.action == from { Verdict::Amend(amendment) } else { Verdict::Allow })

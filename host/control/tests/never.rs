@@ -149,7 +149,7 @@ fn panel(panel: &mut Panel, step: &Step) {
                 Ruling::Ask => Ok(Verdict::Ask(because("ask"))),
                 Ruling::Fail => Err("fails".into()),
             };
-            Arc::new(Plain { on_failure, ..plain("reviews", review) }) as Arc<dyn Validator>
+            Rule::One(Arc::new(Plain { on_failure, ..plain("reviews", review) }) as Arc<dyn Validator>)
         })
         .collect();
 }

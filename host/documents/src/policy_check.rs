@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use flyball_model::Problem;
+use flyball_model::{DEEPEST_RULE, Problem, ValidatorGroup, ValidatorRule};
 use serde_json::Value;
 
 use crate::wording::quoted;
@@ -15,6 +15,10 @@ pub(crate) fn problems(policy: &Value) -> Vec<Problem> {
     sessions(policy, &mut problems);
     for kind in KINDS {
         plugins(kind, policy, &mut problems);
+    }
+    let validators = policy.pointer("/judges/validators").and_then(Value::as_array);
+    for (index, rule) in validators.into_iter().flatten().enumerate() {
+        groups(&format!("/judges/validators/{index}"), rule, 0, &mut problems);
     }
     problems
 }
@@ -50,10 +54,7 @@ fn plugins(kind: &str, policy: &Value, problems: &mut Vec<Problem>) {
         let Some(plugin) = used.get("plugin").and_then(Value::as_str) else { continue };
         let pointer = format!("/judges/{kind}/{index}/plugin");
         if !is_plugin_name(plugin) {
-            problems.push(
-                Problem::new(pointer, format!("{} is not a plugin's name", quoted(plugin)))
-                    .help("lower case letters, digits and dashes"),
-            );
+            problems.push(not_a_name(pointer, plugin));
         } else if !seen.insert(plugin) {
             problems.push(
                 Problem::new(pointer, format!("{} is named twice among the {kind}", quoted(plugin)))
@@ -61,6 +62,53 @@ fn plugins(kind: &str, policy: &Value, problems: &mut Vec<Problem>) {
             );
         }
     }
+}
+
+/// Groups of validators: that each has one form, that it can allow at all, and the names of the plugins in it.
+fn groups(at: &str, rule: &Value, depth: usize, problems: &mut Vec<Problem>) {
+    if depth > DEEPEST_RULE {
+        let message = format!("groups are nested deeper than {DEEPEST_RULE}");
+        problems.push(Problem::new(at, message).help("make it flatter, or a validator of your own"));
+        return;
+    }
+    if let Some(plugin) = rule.get("plugin") {
+        if depth > 0 && plugin.as_str().is_some_and(|plugin| !is_plugin_name(plugin)) {
+            problems.push(not_a_name(format!("{at}/plugin"), plugin.as_str().unwrap_or_default()));
+        }
+        return;
+    }
+    let Some(group) = rule.as_object() else { return };
+    // What is wrong inside an entry is its own fault; here it counts only which keys the group has.
+    let shape = ValidatorGroup {
+        all_of: group.get("all_of").map(placeholders),
+        any_of: group.get("any_of").map(placeholders),
+        of: group.get("of").map(placeholders),
+        at_least: group
+            .get("at_least")
+            .map(|least| least.as_u64().and_then(|least| usize::try_from(least).ok()).unwrap_or(1)),
+        not: group.get("not").map(|_| Box::default()),
+        name: None,
+    };
+    if let Err(problem) = shape.form() {
+        problems.push(Problem { pointer: format!("{at}{}", problem.pointer), ..problem });
+    }
+    for key in ["all_of", "any_of", "of"] {
+        for (index, member) in group.get(key).and_then(Value::as_array).into_iter().flatten().enumerate() {
+            groups(&format!("{at}/{key}/{index}"), member, depth + 1, problems);
+        }
+    }
+    if let Some(member) = group.get("not") {
+        groups(&format!("{at}/not"), member, depth + 1, problems);
+    }
+}
+
+fn placeholders(members: &Value) -> Vec<ValidatorRule> {
+    vec![ValidatorRule::default(); members.as_array().map_or(1, Vec::len)]
+}
+
+fn not_a_name(pointer: String, plugin: &str) -> Problem {
+    Problem::new(pointer, format!("{} is not a plugin's name", quoted(plugin)))
+        .help("lower case letters, digits and dashes")
 }
 
 /// The name becomes a file's name, so nothing in it may leave the plugin directory.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use flyball_documents::{Source, locate, read_manifest, read_policy};
 use flyball_model::{
-    BreakerPolicy, Constraints, Grants, Judges, Limits, MutationPolicy, OnFailure, PluginUse, Policy, Problem,
+    BreakerPolicy, Constraints, Grants, Judges, Limits, MutationPolicy, OnFailure, PluginUse, Policy,
+    Problem, ValidatorRule,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
@@ -179,7 +180,7 @@ fn policies() -> impl Strategy<Value = Policy> {
                 heuristics: judges.0,
                 catalogs: judges.1,
                 deciders: judges.2,
-                validators: judges.3,
+                validators: judges.3.into_iter().map(ValidatorRule::One).collect(),
                 reversers: judges.4,
             },
         },

@@ -1,8 +1,8 @@
 //! What is right is read, and means what it says.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use flyball_documents::{Source, manifest_schema, policy_schema, read_manifest, read_policy};
-use flyball_model::{Executor, MutationPolicy, Policy};
+use flyball_model::{Executor, GroupForm, MutationPolicy, Policy, ValidatorRule};
 use serde_json::json;
 
 fn policy(text: &str) -> Policy {
@@ -15,7 +15,13 @@ fn the_default_policy_reads() {
     assert_eq!((policy.name.as_str(), policy.sessions.as_slice()), ("default", &["*".to_owned()][..]));
     assert_eq!(policy.mutation_policy, MutationPolicy::Optimize);
     assert_eq!((policy.cooldown_ms, policy.history), (5_000, 30));
-    let validators: Vec<&str> = policy.judges.validators.iter().map(|used| used.plugin.as_str()).collect();
+    let validators: Vec<&str> = policy
+        .judges
+        .validators
+        .iter()
+        .flat_map(ValidatorRule::uses)
+        .map(|used| used.plugin.as_str())
+        .collect();
     assert_eq!(validators, ["mutation-policy", "protected-nodes", "no-oscillation"]);
     assert_eq!(policy.judges.heuristics[0].plugin, "threshold-heuristic");
     assert_eq!(policy.judges.catalogs[0].plugin, "static-catalog");
@@ -88,4 +94,22 @@ fn the_schemas_are_of_2020_12_and_describe_what_is_read() {
         assert_eq!(schema["additionalProperties"], false);
         assert!(jsonschema::draft202012::meta::is_valid(&schema));
     }
+}
+
+#[test]
+fn validators_are_plugins_and_groups_of_them() {
+    let policy = policy(
+        "name: p\njudges:\n  validators:\n    - plugin: a\n    - name: someone agrees\n      any_of:\n        - plugin: b\n        \
+         - not: { plugin: c, on_failure: open }\n        - { at_least: 1, of: [{ plugin: d }, { plugin: e }] }\n",
+    );
+    let names: Vec<&str> = policy.judges.all().map(|used| used.plugin.as_str()).collect();
+    assert_eq!(names, ["a", "b", "c", "d", "e"]);
+    let ValidatorRule::Group(group) = &policy.judges.validators[1] else { panic!("a group") };
+    let (form, members) = group.form().unwrap();
+    assert_eq!(
+        (group.name.as_deref(), form, members.len()),
+        (Some("someone agrees"), GroupForm::AtLeast(1), 3)
+    );
+    let again: Policy = serde_json::from_value(serde_json::to_value(&policy).unwrap()).unwrap();
+    assert_eq!(again, policy);
 }

@@ -46,6 +46,34 @@ judges:
 }
 
 #[test]
+fn every_fault_of_groups_of_validators_is_told_at_its_line() {
+    let faults = policy(
+        r#"name: groups
+judges:
+  validators:
+    - plugin: mutation-policy
+      setings: {}
+    - name: two agree
+      at_least: 3
+      of:
+        - plugin: protected-nodes
+        - plugin: Bad Name
+    - any_off:
+        - plugin: no-oscillation
+    - all_of: []
+    - any_of: [{ plugin: a }]
+      not: { plugin: b }
+    - not:
+        plugin: c
+        limits: { time_ms: 0 }
+    - plugn: d
+    - 7
+"#,
+    );
+    assert_snapshot!(faults);
+}
+
+#[test]
 fn every_fault_of_a_manifest_is_told_at_once() {
     let faults = manifest(
         r"

@@ -14,6 +14,7 @@ mod outcome;
 mod plugin;
 mod policy;
 mod problem;
+mod rule;
 mod tick;
 
 pub use account::Account;
@@ -32,6 +33,7 @@ pub use policy::{
     SecretGrant, SecretSource, StateGrant,
 };
 pub use problem::Problem;
+pub use rule::{DEEPEST_RULE, GroupForm, Rule, ValidatorGroup, ValidatorRule};
 pub use tick::{
     ActionRecord, Attributed, Ending, FailedJudge, GateRefusal, Reversal, TickRecord, VerdictRecord,
 };

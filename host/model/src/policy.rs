@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{MutationPolicy, NodeId};
+use crate::{MutationPolicy, NodeId, ValidatorRule};
 
 /// Binds plugins, settings, limits, grants and constraints to sessions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -65,9 +65,9 @@ pub struct Judges {
     /// Asked in order, until one answers.
     #[serde(default)]
     pub deciders: Vec<PluginUse>,
-    /// Asked in order; any may deny.
+    /// Asked in order; all of them must allow.
     #[serde(default)]
-    pub validators: Vec<PluginUse>,
+    pub validators: Vec<ValidatorRule>,
     /// Asked in order, until one knows the reverse.
     #[serde(default)]
     pub reversers: Vec<PluginUse>,
@@ -77,6 +77,7 @@ impl Judges {
     /// Every use of a plugin, of any kind.
     pub fn all(&self) -> impl Iterator<Item = &PluginUse> {
         let Self { heuristics, catalogs, deciders, validators, reversers } = self;
+        let validators = validators.iter().flat_map(ValidatorRule::uses);
         heuristics.iter().chain(catalogs).chain(deciders).chain(validators).chain(reversers)
     }
 }

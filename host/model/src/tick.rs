@@ -42,6 +42,9 @@ pub struct GateRefusal {
 pub struct VerdictRecord {
     /// Who.
     pub by: PluginId,
+    /// In which group of validators, whose own verdict follows; none: it counts by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
     /// Of which action; an amended one is judged again.
     pub action: Action,
     /// What.

@@ -54,6 +54,11 @@ fn only_a_plugin_that_wants_a_grant_imports_it() {
     for plugin in ALL {
         let (imports, _) = faces(plugin.wasm);
         let granted = imports.iter().filter(|name| name.contains("/http@") || name.contains("/state@"));
-        assert_eq!(granted.count(), usize::from(plugin.name == "http-catalog"), "{}: {imports:?}", plugin.name);
+        assert_eq!(
+            granted.count(),
+            usize::from(plugin.name == "http-catalog"),
+            "{}: {imports:?}",
+            plugin.name
+        );
     }
 }

@@ -15,8 +15,8 @@ mod golden {
 
 use std::path::{Path, PathBuf};
 
-use flyball_plugin::decider::{Allowance, Failure};
 use flyball_model::HttpAnswer;
+use flyball_plugin::decider::{Allowance, Failure};
 use flyball_plugin::http::{self, Request, Response};
 use flyball_plugin::prelude::*;
 use flyball_plugin::settings::check_given;

@@ -34,7 +34,9 @@ impl Catalog for HttpCatalog {
         if answer.status != 200 {
             return Err(failure(format!("the registry answered {}", answer.status), Some(AGAIN)));
         }
-        let body = answer.json().map_err(|why| failure(format!("the registry's answer is not JSON: {why}"), None))?;
+        let body = answer
+            .json()
+            .map_err(|why| failure(format!("the registry's answer is not JSON: {why}"), None))?;
         let list = body.get("types").unwrap_or(&body);
         listed::node_types(list).map_err(|faults| {
             let first = faults.first().map(|fault| format!("{}: {}", fault.path, fault.message));

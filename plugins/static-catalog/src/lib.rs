@@ -51,7 +51,8 @@ impl Settings for StaticCatalog {
 }
 
 fn in_one_line(faults: &[Fault]) -> String {
-    let texts: Vec<String> = faults.iter().map(|fault| format!("{}: {}", fault.path, fault.message)).collect();
+    let texts: Vec<String> =
+        faults.iter().map(|fault| format!("{}: {}", fault.path, fault.message)).collect();
     texts.join("; ")
 }
 

@@ -12,7 +12,7 @@ use flyball_engine::{Engine, EngineOptions, Judge as Sandboxed, Plugin};
 use flyball_model::{
     Action, ActionKind, ActionRecord, Cost, Decision, Evidence, Executor, Finding, GraphMetrics, GraphSpec,
     Limits, Metrics, MutationPolicy, NodeColumns, NodeSpec, NodeType, Observation, OnFailure, Outcome,
-    PluginId, PluginUse, Proposal, Reason, Rules, Severity, Status, TickRecord, Trend, Verdict, metric,
+    PluginId, PluginUse, Proposal, Reason, Rule, Rules, Severity, Status, TickRecord, Trend, Verdict, metric,
 };
 use parking_lot::Mutex;
 use serde_json::json;
@@ -216,7 +216,7 @@ pub fn sandboxed(heuristics: usize) -> Arc<Panel> {
         catalogs: vec![judge(load("static-catalog")) as Arc<dyn Catalog>],
         deciders: vec![judge(load("rule-decider")) as Arc<dyn Decider>],
         validators: ["mutation-policy", "protected-nodes", "no-oscillation"]
-            .map(|name| judge(load(name)) as Arc<dyn Validator>)
+            .map(|name| Rule::One(judge(load(name)) as Arc<dyn Validator>))
             .to_vec(),
         reversers: vec![judge(load("standard-reverser")) as Arc<dyn Reverser>],
     })
@@ -233,7 +233,7 @@ pub fn plain(heuristics: usize) -> Arc<Panel> {
         heuristics: (0..heuristics).map(|_| plain.clone() as Arc<dyn Heuristic>).collect(),
         catalogs: Vec::new(),
         deciders: vec![plain.clone() as Arc<dyn Decider>],
-        validators: (0..3).map(|_| plain.clone() as Arc<dyn Validator>).collect(),
+        validators: (0..3).map(|_| Rule::One(plain.clone() as Arc<dyn Validator>)).collect(),
         reversers: Vec::new(),
     })
 }

@@ -3,6 +3,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use flyball_documents::{Source, read_policy};
 use flyball_engine::{PolicySource, Versions};
+use flyball_model::ValidatorRule;
 
 use crate::args::{CheckOptions, Judging, Places};
 use crate::assembly::{library_of, open_engine, open_library, open_manifest};
@@ -82,7 +83,7 @@ fn policy(file: &Path, text: String, options: &CheckOptions, state: &StateDir) -
         policy.name,
         judges.heuristics.len(),
         judges.deciders.len(),
-        judges.validators.len(),
+        judges.validators.iter().flat_map(ValidatorRule::uses).count(),
         policy.mutation_policy.name()
     ))
 }

@@ -291,8 +291,8 @@ pub fn wants_after(takes: Duration, action: Action) -> Arc<dyn Decider> {
 pub fn validator(
     name: &str,
     says: impl Fn(&Proposal) -> Result<Verdict, String> + Send + Sync + 'static,
-) -> Arc<dyn Validator> {
-    Arc::new(plain(name, says))
+) -> Rule<Arc<dyn Validator>> {
+    Rule::One(Arc::new(plain(name, says)))
 }
 
 pub fn decision(action: Action) -> Decision {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_documents::{Faults, Source, locate};
-use flyball_model::{PluginKind, PluginUse, Policy, Problem};
+use flyball_model::{PluginKind, PluginUse, Policy, Problem, Rule, ValidatorRule};
 
 use super::generation::{Bound, Serving};
 use crate::stage::{Stage, Stopwatch};
@@ -32,7 +32,7 @@ pub(super) fn bind(
         heuristics: binder.all("heuristics", PluginKind::Heuristic, &judges.heuristics),
         catalogs: binder.all("catalogs", PluginKind::Catalog, &judges.catalogs),
         deciders: binder.all("deciders", PluginKind::Decider, &judges.deciders),
-        validators: binder.all("validators", PluginKind::Validator, &judges.validators),
+        validators: binder.rules("/judges/validators", &judges.validators),
         reversers: binder.all("reversers", PluginKind::Reverser, &judges.reversers),
         source: candidate.source.clone(),
         digest: Arc::clone(&candidate.digest),
@@ -76,6 +76,41 @@ impl Binder<'_> {
             }
         }
         judges
+    }
+
+    fn rules(&mut self, at: &str, rules: &[ValidatorRule]) -> Vec<Rule<Arc<Judge>>> {
+        let placed = rules.iter().enumerate().map(|(index, rule)| (format!("{at}/{index}"), rule));
+        placed.filter_map(|(at, rule)| self.rule(&at, rule)).collect()
+    }
+
+    /// None: something in it is wrong, and noted.
+    fn rule(&mut self, at: &str, rule: &ValidatorRule) -> Option<Rule<Arc<Judge>>> {
+        let noted = match rule {
+            ValidatorRule::One(used) => self.one(at, PluginKind::Validator, used),
+            ValidatorRule::Group(group) => match group.form() {
+                Ok((form, members)) => {
+                    let name = group.name.clone().unwrap_or_else(|| form.words(members.len()));
+                    let wanted = members.len();
+                    let members: Vec<_> = members
+                        .into_iter()
+                        .filter_map(|(below, member)| self.rule(&format!("{at}{below}"), member))
+                        .collect();
+                    return (members.len() == wanted).then_some(Rule::Group { name, form, members });
+                }
+                Err(problem) => {
+                    let pointer = format!("{at}{}", problem.pointer);
+                    Err((Stage::Verify, vec![Problem { pointer, ..problem }]))
+                }
+            },
+        };
+        match noted {
+            Ok(judge) => Some(Rule::One(Arc::new(judge))),
+            Err((stage, problems)) => {
+                self.stage.get_or_insert(stage);
+                self.problems.extend(problems);
+                None
+            }
+        }
     }
 
     fn one(&mut self, at: &str, kind: PluginKind, used: &PluginUse) -> Result<Judge, (Stage, Vec<Problem>)> {

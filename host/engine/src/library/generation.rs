@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flyball_documents::{Source, policy_for};
-use flyball_model::Policy;
+use flyball_model::{Policy, Rule};
 
 use crate::{Bill, Judge, Plugin};
 
@@ -44,13 +44,14 @@ pub(super) struct Bound {
     pub(super) heuristics: Vec<Arc<Judge>>,
     pub(super) catalogs: Vec<Arc<Judge>>,
     pub(super) deciders: Vec<Arc<Judge>>,
-    pub(super) validators: Vec<Arc<Judge>>,
+    pub(super) validators: Vec<Rule<Arc<Judge>>>,
     pub(super) reversers: Vec<Arc<Judge>>,
 }
 
 impl Bound {
     pub(super) fn judges(&self) -> impl Iterator<Item = &Arc<Judge>> {
         let Self { heuristics, catalogs, deciders, validators, reversers, .. } = self;
+        let validators = validators.iter().flat_map(Rule::leaves);
         heuristics.iter().chain(catalogs).chain(deciders).chain(validators).chain(reversers)
     }
 

@@ -230,7 +230,7 @@ fn panel(bound: &Bound, controller: &Controller) -> Arc<Panel> {
         heuristics: heuristics.iter().map(|judge| Arc::clone(judge) as _).collect(),
         catalogs: catalogs.iter().map(|judge| Arc::clone(judge) as _).collect(),
         deciders: deciders.iter().map(|judge| Arc::clone(judge) as _).collect(),
-        validators: validators.iter().map(|judge| Arc::clone(judge) as _).collect(),
+        validators: validators.iter().map(|rule| rule.map(&|judge| Arc::clone(judge) as _)).collect(),
         reversers: reversers.iter().map(|judge| Arc::clone(judge) as _).collect(),
     })
 }

@@ -64,6 +64,13 @@ fn wrong_settings_are_told_with_their_line() {
 }
 
 #[test]
+fn wrong_settings_of_a_validator_in_a_group_are_told_with_their_line() {
+    let policy = "name: p\njudges:\n  validators:\n    - any_of:\n        - plugin: mutation-policy\n        - not:\n            plugin: protected-nodes\n            settings:\n              nodes: 7\n";
+    let said = library(policy).unwrap_err().to_string();
+    assert!(said.starts_with("policy.yaml:9:"), "{said}");
+}
+
+#[test]
 fn an_unknown_plugin_is_told_with_its_line_and_the_nearest_name() {
     let policy = "name: p\njudges:\n  heuristics:\n    - plugin: treshold-heuristic\n";
     let said = library(policy).unwrap_err().to_string();

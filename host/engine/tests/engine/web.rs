@@ -24,10 +24,8 @@ async fn serve(address: &str, app: Router) -> SocketAddr {
 }
 
 fn with_first_party(policy: String) -> Arc<Library> {
-    let first_party = flyball_first_party::ALL
-        .iter()
-        .map(|plugin| (plugin.name.to_owned(), plugin.wasm.into()))
-        .collect();
+    let first_party =
+        flyball_first_party::ALL.iter().map(|plugin| (plugin.name.to_owned(), plugin.wasm.into())).collect();
     Library::open(LibraryOptions {
         engine: engine(),
         first_party,
@@ -122,7 +120,8 @@ async fn every_way_of_a_hostile_plugin_to_where_it_may_not_is_refused_and_told()
         format!("http://localhost:{port}/"),
         format!("http://{granted}/"),
     ];
-    let origins = [format!("http://{granted}"), format!("http://127.0.0.1:{port}"), format!("http://localhost:{port}")];
+    let origins =
+        [format!("http://{granted}"), format!("http://127.0.0.1:{port}"), format!("http://localhost:{port}")];
     let judge = bound(&asking(&urls, ""), grant(origins.to_vec(), "127.0.0.2"), 5_000);
     let judged = judge.assess(&sight(3, 1)).await.unwrap();
     let expected = ["not among `grants.http.origins`", "127.0.0.1 is at", "localhost is at", "redirects"];

@@ -1,7 +1,8 @@
 //! A case file: what a plugin is told, and what it must say. Written in the model's own JSON.
 
 use flyball_model::{
-    Action, Constraints, Executor, Finding, GraphSpec, HttpExchange, NodeType, PastAction, Proposal, Status, Trend,
+    Action, Constraints, Executor, Finding, GraphSpec, HttpExchange, NodeType, PastAction, Proposal, Status,
+    Trend,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};

@@ -61,33 +61,48 @@ pub fn bytes(recipe: &str, name: &str, good: impl Fn() -> Vec<u8>) -> Vec<u8> {
             let blocks: String = (0..30).map(|_| format!("(block {table})")).collect();
             fields(&format!("(func (param i32) {blocks})"))
         }
-        "5000 instances" => component(name, "(core module $m)", &"(core instance (instantiate $m))".repeat(5_000)),
-        "500 memories" => component(name, "(core module $m (memory 1))", &"(core instance (instantiate $m))".repeat(500)),
-        "500 tables" => {
-            component(name, "(core module $m (table 10000 funcref))", &"(core instance (instantiate $m))".repeat(500))
-        }
+        "5000 instances" => with_instances(good(), "(module)", 5_000),
+        "500 instances" => with_instances(good(), "(module)", 500),
+        "50 memories" => with_instances(good(), "(module (memory 1))", 50),
+        "100 tables" => with_instances(good(), "(module (table 10000 funcref))", 100),
         other => panic!("there is no recipe {other:?}"),
     }
 }
 
 /// One that nobody reads.
 fn custom_section(bytes: &mut Vec<u8>, size: usize) {
-    bytes.push(0);
-    let mut left = size;
-    while left >= 0x80 {
-        bytes.push((left & 0x7f) as u8 | 0x80);
-        left >>= 7;
-    }
-    bytes.push(left as u8);
-    let end = bytes.len() + size;
-    bytes.push(1);
-    bytes.push(b'x');
-    bytes.resize(end, 0);
+    let mut content = b"\x01x".to_vec();
+    content.resize(size, 0);
+    section(bytes, 0, &content);
 }
 
-/// A component of its own beside what it holds.
-fn component(_: &str, modules: &str, instances: &str) -> Vec<u8> {
-    wat::parse_str(format!("(component {modules} {instances})")).unwrap()
+fn section(bytes: &mut Vec<u8>, id: u8, content: &[u8]) {
+    bytes.push(id);
+    bytes.extend(leb128(content.len()));
+    bytes.extend_from_slice(content);
+}
+
+fn leb128(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number >= 0x80 {
+        bytes.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
+/// The plugin, and so many instances of a module beside its own.
+fn with_instances(mut bytes: Vec<u8>, module: &str, count: usize) -> Vec<u8> {
+    let before = wasmparser::Parser::new(0)
+        .parse_all(&bytes)
+        .filter(|payload| matches!(payload, Ok(wasmparser::Payload::ModuleSection { .. })))
+        .count();
+    section(&mut bytes, 1, &wat::parse_str(module).unwrap());
+    // Each: by instantiating, the module of that number, with nothing.
+    let one = [&[0], leb128(before).as_slice(), &[0]].concat();
+    section(&mut bytes, 2, &[leb128(count), one.repeat(count)].concat());
+    bytes
 }
 
 pub fn schema(recipe: &str) -> String {

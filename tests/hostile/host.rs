@@ -60,6 +60,7 @@ impl Host {
             first_party: Vec::new(),
             plugins_dir: Some(folder.path().join("plugins")),
             policies: PolicySource::Dir(folder.path().join("policies")),
+            versions: None,
         })
         .unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

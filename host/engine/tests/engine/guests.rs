@@ -142,7 +142,8 @@ pub fn guest(name: &str, version: &str, body: &str) -> Vec<u8> {
 
 /// One with imports, or other fields of a module, of its own.
 pub fn guest_importing(name: &str, version: &str, imports: &str, body: &str) -> Vec<u8> {
-    encoded(&core(name, version, imports, body), "heuristic", &contract(None))
+    let parts = Parts { imports, assess: body, ..Parts::good(name, version) };
+    encoded(&parts.core(), "heuristic", &contract(&[]))
 }
 
 /// One that asks WASI for the time and a random number, and gives both as evidence.

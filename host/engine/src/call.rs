@@ -271,19 +271,27 @@ fn explain(error: &wasmtime::Error, call: &mut Call, limits: Limits) -> CallErro
             None => CallError::Trapped { what: trap.to_string().replace("wasm trap: ", "") },
         },
         None => {
-            let why = format!("{:#}", error);
+            // A backtrace is a link of the chain, too; its addresses tell nobody anything.
+            let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+            let causes = causes.iter().filter(|cause| !cause.starts_with("error while executing"));
+            let why = causes.map(String::as_str).collect::<Vec<_>>().join(": ").replace('\n', " ");
             // The type is wasmtime's own.
             if why.contains("fuel allocated for hostcalls") {
                 return CallError::OutputTooLarge { limit_kb: limits.output_kb };
             }
-            // The backtrace is on lines of its own; its addresses tell nobody anything.
-            let first = why.lines().find(|line| !line.trim_start().starts_with("error while executing"));
-            CallError::Failed { why: shortened(first.unwrap_or_default().to_owned(), LONGEST_REASON) }
+            CallError::Failed { why: shortened(why, LONGEST_REASON) }
         }
     }
 }
 
 /// What the plugin said before it stopped: by the SDK's last log line, or on standard error.
 fn last_words(call: &mut Call) -> Option<String> {
-    call.log.last_error().or_else(|| call.wasi.as_ref().and_then(|wasi| wasi.last_words()))
+    let words = call.log.last_error().or_else(|| call.wasi.as_ref().and_then(|wasi| wasi.last_words()))?;
+    // Whoever prints them need not fear what a terminal would obey.
+    Some(
+        words
+            .chars()
+            .map(|letter| if letter.is_control() && letter != '\n' { ' ' } else { letter })
+            .collect(),
+    )
 }

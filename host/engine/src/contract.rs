@@ -4,6 +4,7 @@ use flyball_model::{Grants, PluginKind};
 use wasmtime::component::Component;
 
 use crate::LoadError;
+use crate::logging::shortened;
 
 /// The version that this host serves.
 pub const VERSION: &str = "0.1.0";
@@ -101,11 +102,16 @@ fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
     None
 }
 
+/// A name from the file, as people can read it: some kinds of name may hold anything.
+fn plain(name: &str) -> String {
+    shortened(name.escape_debug().to_string(), 200)
+}
+
 /// Which kind of plugin the component is, by its exports.
 pub(crate) fn kind_of(component: &Component) -> Result<PluginKind, LoadError> {
     let engine = component.engine();
     let exports: Vec<String> =
-        component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect();
+        component.component_type().exports(engine).map(|(name, _)| plain(name)).collect();
     let kinds: Vec<PluginKind> = PluginKind::ALL
         .into_iter()
         .filter(|kind| exports.iter().any(|name| name == interface_of(*kind)))
@@ -179,7 +185,7 @@ pub(crate) fn wants_wasi(component: &Component) -> Result<bool, LoadError> {
         } else if !ours && !STANDARD.contains(&name) {
             return Err(match other_version(name) {
                 Some(found) => LoadError::OtherContract { found },
-                None => LoadError::UnknownImport { import: name.to_owned() },
+                None => LoadError::UnknownImport { import: plain(name) },
             });
         }
     }

@@ -13,9 +13,10 @@ use crate::bindings::{http, log, observed, pipeline, settings, state};
 use crate::cache::Cache;
 use crate::call::{Call, Whole};
 use crate::grants::{Imports, States};
+use crate::logging::shortened;
 use crate::stage::{Stage, Stopwatch};
 use crate::ticker::Ticker;
-use crate::{LoadError, Plugin, standard, wasi};
+use crate::{LoadError, Plugin, census, standard, wasi};
 
 /// How an engine is set up.
 #[derive(Clone)]
@@ -161,8 +162,9 @@ impl Engine {
         if let Some(component) = kept {
             return Ok(component);
         }
+        census::check(bytes)?;
         let component = Component::from_binary(&self.0.wasmtime, bytes)
-            .map_err(|error| LoadError::Invalid { why: format!("{:#}", error).replace('\n', " ") })?;
+            .map_err(|error| LoadError::Invalid { why: told(&error) })?;
         if let Some(cache) = &self.0.cache {
             cache.keep(digest, &component);
         }
@@ -170,10 +172,18 @@ impl Engine {
     }
 }
 
+/// One line of bounded length: it may quote names from the file.
+fn told(error: &wasmtime::Error) -> String {
+    shortened(format!("{error:#}").replace('\n', " ").escape_debug().to_string(), 500)
+}
+
 /// SHA-256 in hexadecimal.
 pub(crate) fn digest_of(bytes: &[u8]) -> Arc<str> {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
 }
+
+/// A component that is linked from libraries has an instance for each.
+const MOST_INSTANCES: u32 = 64;
 
 fn config(max_calls: u32) -> Config {
     let mut pool = PoolingAllocationConfig::new();
@@ -183,6 +193,10 @@ fn config(max_calls: u32) -> Config {
         .total_memories(max_calls.saturating_mul(2))
         .total_tables(max_calls.saturating_mul(2))
         .total_stacks(max_calls)
+        // One call must not take the room of hundreds.
+        .max_core_instances_per_component(MOST_INSTANCES)
+        .max_memories_per_component(4)
+        .max_tables_per_component(MOST_INSTANCES)
         .max_unused_warm_slots(64)
         .linear_memory_keep_resident(256 << 10)
         .table_keep_resident(16 << 10);

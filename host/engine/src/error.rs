@@ -46,6 +46,17 @@ pub enum LoadError {
         /// What the compiler says.
         why: String,
     },
+    /// Valid, and too much for the compiler.
+    #[error(
+        "the component would keep the compiler busy for too long: {what} takes more than {limit} steps; build it \
+         optimised, and without what it does not use"
+    )]
+    TooComplex {
+        /// The part that is too much.
+        what: String,
+        /// The most.
+        limit: u64,
+    },
     /// A component, but no plugin.
     #[error(
         "the component exports {}, so it is no plugin of this host; a plugin exports \
@@ -287,7 +298,13 @@ pub enum CallError {
 }
 
 fn listed(exports: &[String]) -> String {
-    if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") }
+    const MOST: usize = 10;
+    let first: Vec<&str> = exports.iter().take(MOST).map(String::as_str).collect();
+    match exports.len().checked_sub(MOST) {
+        _ if exports.is_empty() => "nothing".to_owned(),
+        None | Some(0) => first.join(", "),
+        Some(more) => format!("{} and {more} more", first.join(", ")),
+    }
 }
 
 fn interfaces() -> String {

@@ -12,9 +12,13 @@ use crate::contract::{self, LIFECYCLE, function_of, interface_of};
 use crate::engine::digest_of;
 use crate::error::{CallError, LoadError};
 use crate::grants::Imports;
+use crate::logging::shortened;
 use crate::settings::Settings;
 use crate::stage::{Stage, Stopwatch};
 use crate::stats::CallStats;
+
+/// Whoever mends settings need not be told more at once.
+const MOST_FAULTS: usize = 20;
 
 /// What a plugin says of itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,8 +82,8 @@ impl Plugin {
         let said = unbound.call::<(), (lifecycle::Description,)>(&describe, (), given).said;
         let (said,) = said.map_err(LoadError::Describing)?;
         let description = description(said)?;
-        let schema = jsonschema::validator_for(&description.settings_schema)
-            .map_err(|error| invalid(format!("settings-schema is not a JSON Schema: {error}")))?;
+        let schema = crate::schema::compiled(&description.settings_schema)
+            .map_err(|why| invalid(format!("settings-schema {}", shortened(why, 500))))?;
         let id = PluginId {
             name: description.name.as_str().into(),
             version: description.version.as_str().into(),
@@ -172,8 +176,8 @@ impl Plugin {
         let by_schema: Vec<Problem> = self
             .schema
             .iter_errors(settings.value())
-            .take(20)
-            .map(|error| Problem::new(error.instance_path().to_string(), error.to_string()))
+            .take(MOST_FAULTS)
+            .map(|error| Problem::new(error.instance_path().to_string(), shortened(error.to_string(), 500)))
             .collect();
         if !by_schema.is_empty() {
             return Ok(by_schema);
@@ -193,7 +197,8 @@ impl Plugin {
             .call::<(), (Result<(), Vec<lifecycle::Fault>>,)>(&self.check_settings, (), given)
             .said;
         let faults = said?.0.err().unwrap_or_default();
-        Ok(faults.into_iter().map(|fault| Problem::new(pointer(&fault.path), fault.message)).collect())
+        let told = faults.into_iter().take(MOST_FAULTS);
+        Ok(told.map(|fault| Problem::new(pointer(&fault.path), shortened(fault.message, 500))).collect())
     }
 }
 
@@ -227,13 +232,13 @@ fn description(said: lifecycle::Description) -> Result<Description, LoadError> {
     if said.name.is_empty() || said.name.len() > 64 || !letters(&said.name) {
         return Err(invalid(format!(
             "the name {:?} is not of lower case letters, digits and dashes",
-            said.name
+            shortened(said.name, 64)
         )));
     }
-    if semver::Version::parse(&said.version).is_err() {
+    if said.version.len() > 64 || semver::Version::parse(&said.version).is_err() {
         return Err(invalid(format!(
             "the version {:?} is not a semantic version such as 1.2.0",
-            said.version
+            shortened(said.version, 64)
         )));
     }
     let settings_schema = serde_json::from_str(&said.settings_schema)
@@ -241,8 +246,13 @@ fn description(said: lifecycle::Description) -> Result<Description, LoadError> {
     Ok(Description {
         name: said.name,
         version: said.version,
-        summary: crate::logging::shortened(said.summary.escape_debug().to_string(), 200),
+        summary: line(&said.summary),
         settings_schema,
-        wants: said.wants.into_iter().map(|want| (want.grant, want.why)).collect(),
+        wants: said.wants.into_iter().take(16).map(|want| (line(&want.grant), line(&want.why))).collect(),
     })
+}
+
+/// One line for people, whatever it holds.
+fn line(text: &str) -> String {
+    shortened(text.escape_debug().to_string(), 200)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use flyball_documents::{Faults, Source, read_policy};
 use flyball_model::Policy;
@@ -10,8 +11,12 @@ use super::folder::Found;
 use crate::stage::{Stage, Stopwatch};
 use crate::{CallError, Engine, LoadError, Plugin};
 
+/// A plugin that took too long to say what it is has burnt its time: it is not asked again at every look.
+const AGAIN: Duration = Duration::from_secs(30);
+
 #[derive(Default)]
 pub(super) struct Shelf {
+    busy: HashMap<Arc<str>, (Instant, LoadError)>,
     plugins: HashMap<Arc<str>, Result<Arc<Plugin>, LoadError>>,
     policies: HashMap<(String, Arc<str>), Result<Policy, Faults>>,
 }
@@ -27,17 +32,21 @@ impl Shelf {
         if let Some(known) = self.plugins.get(digest) {
             return known.clone();
         }
+        if let Some((at, error)) = self.busy.get(digest)
+            && at.elapsed() < AGAIN
+        {
+            return Err(error.clone());
+        }
         let loaded = Plugin::load(engine, bytes, watch).map(Arc::new).and_then(|plugin| {
             watch.at(Stage::Cases);
             plugin.check_cases().map(|()| plugin)
         });
         // A machine that was too busy for it now may have time for it later.
-        let busy = matches!(
-            &loaded,
-            Err(LoadError::Describing(CallError::TimedOut { .. } | CallError::Busy { .. }))
-        );
-        if !busy {
-            self.plugins.insert(Arc::clone(digest), loaded.clone());
+        match &loaded {
+            Err(error @ LoadError::Describing(CallError::TimedOut { .. } | CallError::Busy { .. })) => {
+                self.busy.insert(Arc::clone(digest), (Instant::now(), error.clone()));
+            }
+            _ => drop(self.plugins.insert(Arc::clone(digest), loaded.clone())),
         }
         loaded
     }
@@ -50,6 +59,7 @@ impl Shelf {
     /// Forgets what is neither wanted nor serves, so that memory does not grow with each reload.
     pub(super) fn keep(&mut self, wanted: impl Fn(&str) -> bool) {
         self.plugins.retain(|digest, _| wanted(digest));
+        self.busy.retain(|digest, _| wanted(digest));
         self.policies.retain(|(_, digest), _| wanted(digest));
     }
 }

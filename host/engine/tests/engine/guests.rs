@@ -34,16 +34,18 @@ pub fn engine() -> Engine {
     ENGINE.get_or_init(|| Engine::new(EngineOptions::default()).unwrap()).clone()
 }
 
-fn contract(text: Option<&str>) -> Resolve {
+/// The contract, and what else a guest imports.
+pub fn contract(more: &[&str]) -> Resolve {
     let mut resolve = Resolve::default();
     resolve.push_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit")).unwrap();
-    for text in text.into_iter().flat_map(|_| [WASI, WASI_RANDOM, WORLD]) {
+    for text in more {
         resolve.push_str("guest.wit", text).unwrap();
     }
     resolve
 }
 
-fn encoded(core: &str, world: &str, resolve: &Resolve) -> Vec<u8> {
+/// A core module as a component of this world.
+pub fn encoded(core: &str, world: &str, resolve: &Resolve) -> Vec<u8> {
     let mut module = wat::parse_str(core).unwrap();
     let world =
         *resolve.worlds.iter().find(|(_, found)| found.name == world).map(|(id, _)| id).as_ref().unwrap();
@@ -51,52 +53,98 @@ fn encoded(core: &str, world: &str, resolve: &Resolve) -> Vec<u8> {
     ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
 }
 
-/// The core module of a heuristic of this name and version whose `assess` is `body`.
-fn core(name: &str, version: &str, imports: &str, body: &str) -> String {
-    format!(
-        r#"(module
+/// It never frees.
+const GOOD_REALLOC: &str = "
+    (global.set $next (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
+    (global.get $next)
+    (global.set $next (i32.add (global.get $next) (local.get 3)))";
+
+/// What a heuristic is made of: each part stands where a good one has its own.
+pub struct Parts<'a> {
+    pub name: &'a str,
+    pub version: &'a str,
+    pub imports: &'a str,
+    pub memory: &'a str,
+    pub realloc: &'a str,
+    /// Further functions, data, a start.
+    pub fields: &'a str,
+    pub describe: &'a str,
+    pub check_settings: &'a str,
+    pub assess: &'a str,
+    /// What `assess` does last: it gives back what it was lent, and its answer.
+    pub answer: &'a str,
+    pub schema: &'a str,
+}
+
+impl Parts<'_> {
+    pub const fn good<'a>(name: &'a str, version: &'a str) -> Parts<'a> {
+        Parts {
+            name,
+            version,
+            imports: "",
+            memory: "(memory (export \"memory\") 2)",
+            realloc: GOOD_REALLOC,
+            fields: "",
+            describe: "(i32.const 1024)",
+            check_settings: "(i32.const 1100)",
+            assess: "",
+            answer: "(call $drop-now (local.get $now)) (call $drop-past (local.get $past)) (i32.const 1200)",
+            schema: "{}",
+        }
+    }
+
+    /// The core module. Texts of the description lie from 2048 and from 8192 on, its record at 1024, the list that
+    /// `assess` answers with at 1200; the heap begins at 65536.
+    pub fn core(&self) -> String {
+        let Self { name, version, imports, memory, fields, describe, check_settings, assess, answer, .. } =
+            self;
+        let realloc = self.realloc;
+        let schema: String = self.schema.bytes().map(|byte| format!("\\{byte:02x}")).collect();
+        format!(
+            r#"(module
   (import "flyball:plugin/log@0.1.0" "log" (func $log (param i32 i32 i32)))
   (import "flyball:plugin/observed@0.1.0" "[resource-drop]observation" (func $drop-now (param i32)))
   (import "flyball:plugin/observed@0.1.0" "[resource-drop]window" (func $drop-past (param i32)))
   {imports}
-  (memory (export "memory") 2)
+  {memory}
   (table $table 1 funcref)
   (global $next (mut i32) (i32.const 65536))
   (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
-    (global.set $next (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
-    (global.get $next)
-    (global.set $next (i32.add (global.get $next) (local.get 3))))
+    {realloc})
   (data (i32.const 2048) "{name}")
   (data (i32.const 2148) "{version}")
   (data (i32.const 2248) "a test")
-  (data (i32.const 2348) "{{}}")
+  (data (i32.const 8192) "{schema}")
   (data (i32.const 2448) "the sky fell")
+  {fields}
   (func (export "flyball:plugin/lifecycle@0.1.0#describe") (result i32)
     (i32.store (i32.const 1024) (i32.const 2048)) (i32.store (i32.const 1028) (i32.const {}))
     (i32.store (i32.const 1032) (i32.const 2148)) (i32.store (i32.const 1036) (i32.const {}))
     (i32.store (i32.const 1040) (i32.const 2248)) (i32.store (i32.const 1044) (i32.const 6))
-    (i32.store (i32.const 1048) (i32.const 2348)) (i32.store (i32.const 1052) (i32.const 2))
-    (i32.const 1024))
-  (func (export "flyball:plugin/lifecycle@0.1.0#check-settings") (result i32) (i32.const 1100))
+    (i32.store (i32.const 1048) (i32.const 8192)) (i32.store (i32.const 1052) (i32.const {}))
+    {describe})
+  (func (export "flyball:plugin/lifecycle@0.1.0#check-settings") (result i32) {check_settings})
   (func $deep (param i32) (result i32)
     (i32.add (i32.const 1) (call $deep (i32.add (local.get 0) (i32.const 1)))))
   (func (export "flyball:plugin/assessing@0.1.0#assess") (param $now i32) (param $past i32) (result i32)
-    {body}
-    (call $drop-now (local.get $now)) (call $drop-past (local.get $past))
-    (i32.const 1200)))"#,
-        name.len(),
-        version.len(),
-    )
+    {assess}
+    {answer}))"#,
+            name.len(),
+            version.len(),
+            self.schema.len(),
+        )
+    }
 }
 
 /// A component whose `assess` is `body` and then "all is well".
 pub fn guest(name: &str, version: &str, body: &str) -> Vec<u8> {
-    encoded(&core(name, version, "", body), "heuristic", &contract(None))
+    encoded(&Parts { assess: body, ..Parts::good(name, version) }.core(), "heuristic", &contract(&[]))
 }
 
 /// One with imports, or other fields of a module, of its own.
 pub fn guest_importing(name: &str, version: &str, imports: &str, body: &str) -> Vec<u8> {
-    encoded(&core(name, version, imports, body), "heuristic", &contract(None))
+    let parts = Parts { imports, assess: body, ..Parts::good(name, version) };
+    encoded(&parts.core(), "heuristic", &contract(&[]))
 }
 
 /// One that asks WASI for the time and a random number, and gives both as evidence.
@@ -112,7 +160,8 @@ pub fn wasi_guest() -> Vec<u8> {
     (f64.store (i32.const 3152) (f64.convert_i64_u (call $random)))
     (i32.store (i32.const 3332) (i32.const 3104)) (i32.store (i32.const 3336) (i32.const 1))
     (i32.store (i32.const 1200) (i32.const 3300)) (i32.store (i32.const 1204) (i32.const 1))";
-    encoded(&core("with-wasi", "1.0.0", imports, body), "with-wasi", &contract(Some("")))
+    let parts = Parts { imports, assess: body, ..Parts::good("with-wasi", "1.0.0") };
+    encoded(&parts.core(), "with-wasi", &contract(&[WASI, WASI_RANDOM, WORLD]))
 }
 
 /// A judge of it within these limits.

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::http::HeaderMap;
 use axum::response::Redirect;
 use axum::routing::get;
-use flyball_control::ports::{Catalog, Heuristic, Judges};
+use flyball_control::ports::{Heuristic, Judges};
 use flyball_documents::Source;
 use flyball_engine::{Judge, Library, LibraryOptions, PolicySource};
 use flyball_model::{Grants, HttpGrant, Limits, PluginUse};

@@ -1,0 +1,1 @@
+(global $calls (mut i32) (i32.const 0))

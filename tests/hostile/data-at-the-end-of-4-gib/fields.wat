@@ -1,0 +1,1 @@
+(data (i32.const 0xfffffff0) "the end")

@@ -1,0 +1,1 @@
+(drop (call $deep (i32.const 0)))

@@ -1,0 +1,1 @@
+(call $exit (i32.const 0))

@@ -1,0 +1,1 @@
+(func (export "backdoor") (loop $again (br $again)))

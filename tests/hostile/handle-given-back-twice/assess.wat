@@ -1,0 +1,1 @@
+(call $drop-now (local.get $now))

@@ -1,0 +1,1 @@
+(drop (call $len (local.get $past)))

@@ -1,0 +1,1 @@
+(loop $again (drop (call $len (local.get $now))) (br $again))

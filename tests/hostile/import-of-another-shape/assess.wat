@@ -1,0 +1,1 @@
+(call $random (i32.const 0) (i32.const 0) (i32.const 3000))

@@ -1,0 +1,1 @@
+(call $keys (i32.const 3000))

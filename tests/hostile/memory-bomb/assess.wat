@@ -1,0 +1,1 @@
+(loop $again (drop (memory.grow (i32.const 16))) (br $again))

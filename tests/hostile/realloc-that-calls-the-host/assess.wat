@@ -1,0 +1,1 @@
+(call $session (local.get $now) (i32.const 3000))

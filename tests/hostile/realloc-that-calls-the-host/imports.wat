@@ -1,0 +1,2 @@
+(import "flyball:plugin/observed@0.1.0" "[method]observation.session" (func $session (param i32 i32)))
+(import "flyball:plugin/observed@0.1.0" "[method]observation.len" (func $len (param i32) (result i32)))

@@ -1,0 +1,1 @@
+(global $sleep-of-now (mut i32) (i32.const 0))

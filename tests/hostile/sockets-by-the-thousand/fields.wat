@@ -1,0 +1,1 @@
+(global $left (mut i32) (i32.const 900))

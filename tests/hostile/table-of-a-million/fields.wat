@@ -1,0 +1,1 @@
+(table $large 1000000 funcref)

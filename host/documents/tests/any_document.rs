@@ -176,6 +176,7 @@ fn policies() -> impl Strategy<Value = Policy> {
             constraints: Constraints { max_latency_ms: constraints.0, min_throughput: constraints.1 },
             protected_nodes,
             history: numbers.3,
+            signers: Vec::new(),
             judges: Judges {
                 heuristics: judges.0,
                 catalogs: judges.1,

@@ -24,7 +24,9 @@ mod plugin;
 mod pulled;
 mod schema;
 mod settings;
+mod shape;
 mod sight;
+mod signature;
 mod stage;
 mod standard;
 mod stats;
@@ -45,5 +47,6 @@ pub use library::{
 };
 pub use plugin::{Description, Plugin};
 pub use settings::Settings;
+pub use signature::{SignatureError, Signer, signature_beside, signature_path, signed_by, verify};
 pub use stage::Stage;
 pub use stats::{CallStats, Figures};

@@ -36,6 +36,10 @@ pub struct Policy {
     #[serde(default = "default_history")]
     #[schemars(range(min = 1, max = 3600))]
     pub history: u32,
+    /// Public keys, each as the line that `flyball keygen` prints. If there are any, each judge from the plugin directory
+    /// must be signed with one of them; those that came with the host are trusted as the host is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signers: Vec<String>,
     /// Which plugins judge, in which order.
     pub judges: Judges,
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use flyball_documents::{Faults, Source, locate};
 use flyball_model::{PluginKind, PluginUse, Policy, Problem, Rule, ValidatorRule};
 
-use super::generation::{Bound, Serving};
+use super::generation::{Bound, Seal, Serving};
+use crate::signature::{Signer, verify};
 use crate::stage::{Stage, Stopwatch};
 use crate::{Judge, LoadError};
 
@@ -26,7 +27,10 @@ pub(super) fn bind(
     generation: u64,
     watch: &mut Stopwatch,
 ) -> Result<Bound, Unbound> {
-    let mut binder = Binder { plugins, unloadable, generation, watch, stage: None, problems: Vec::new() };
+    watch.at(Stage::Verify);
+    let (signers, problems) = signers(&candidate.policy.signers);
+    let stage = (!problems.is_empty()).then_some(Stage::Verify);
+    let mut binder = Binder { plugins, unloadable, signers, generation, watch, stage, problems };
     let judges = &candidate.policy.judges;
     let bound = Bound {
         heuristics: binder.all("heuristics", PluginKind::Heuristic, &judges.heuristics),
@@ -53,9 +57,23 @@ pub(super) struct Unbound {
     pub(super) faults: Faults,
 }
 
+/// The keys that a policy names, and which of them are none.
+fn signers(texts: &[String]) -> (Option<Vec<Signer>>, Vec<Problem>) {
+    let (mut signers, mut problems) = (Vec::new(), Vec::new());
+    for (index, text) in texts.iter().enumerate() {
+        match Signer::read(text) {
+            Ok(signer) => signers.push(signer),
+            Err(error) => problems.push(Problem::new(format!("/signers/{index}"), error.to_string())),
+        }
+    }
+    ((!texts.is_empty()).then_some(signers), problems)
+}
+
 struct Binder<'a> {
     plugins: &'a BTreeMap<String, Serving>,
     unloadable: &'a BTreeMap<String, LoadError>,
+    /// None: this policy asks for no signature.
+    signers: Option<Vec<Signer>>,
     generation: u64,
     watch: &'a mut Stopwatch,
     stage: Option<Stage>,
@@ -126,6 +144,8 @@ impl Binder<'_> {
                 Problem::new(named, message).help(format!("name it under `judges.{}s`", plugin.kind()));
             return Err((Stage::World, vec![problem]));
         }
+        self.watch.at(Stage::Verify);
+        self.check_signature(&named, serving).map_err(|problem| (Stage::Verify, vec![problem]))?;
         self.watch.at(Stage::Link);
         let judge = Judge::new(Arc::clone(plugin), used, self.generation)
             .map_err(|error| (Stage::Link, unlinked(at, name, error)))?;
@@ -141,6 +161,22 @@ impl Binder<'_> {
         let below =
             |problem: Problem| Problem { pointer: format!("{settings}{}", problem.pointer), ..problem };
         Err((Stage::Settings, problems.into_iter().map(below).collect()))
+    }
+
+    /// What came with the host is trusted as the host is; all else must be signed, if the policy asks for it.
+    fn check_signature(&self, at: &str, serving: &Serving) -> Result<(), Problem> {
+        let Some(signers) = &self.signers else { return Ok(()) };
+        let signature = match &serving.seal {
+            Seal::Host => return Ok(()),
+            Seal::Signature(text) => Some(&**text),
+            Seal::None => None,
+        };
+        let Err(error) = verify(&serving.bytes, signature, signers) else { return Ok(()) };
+        let name = &serving.plugin.id().name;
+        let file = serving.path.as_deref().map_or_else(|| name.to_string(), |path| path.display().to_string());
+        let problem =
+            Problem::new(at, format!("\"{name}\" may not serve in this policy, which asks for signers: {error}"));
+        Err(problem.help(format!("sign it with a signer's key: `flyball sign {file} --key KEY`")))
     }
 
     fn missing(&self, at: String, kind: PluginKind, name: &str) -> Problem {

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::contract::LARGEST;
 use crate::engine::digest_of;
+use crate::signature::signature_beside;
 
 /// A file that was changed a shorter time ago than this is read anyway: times are too coarse to tell two changes apart.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -20,6 +21,8 @@ pub(super) struct Found {
     pub(super) path: PathBuf,
     pub(super) digest: Arc<str>,
     pub(super) bytes: Arc<[u8]>,
+    /// What lies beside a component as its signature. It is looked at each time: it may come later than the file.
+    pub(super) signature: Option<Arc<str>>,
 }
 
 /// A directory that is looked at again and again.
@@ -60,7 +63,10 @@ impl Folder {
             }
             let name = name.to_owned();
             match self.look(&path) {
-                Ok(Some(file)) => {
+                Ok(Some(mut file)) => {
+                    if extension == "wasm" {
+                        file.signature = signature(&path);
+                    }
                     found.insert(name, file);
                 }
                 Ok(None) => {}
@@ -92,10 +98,17 @@ impl Folder {
         let mut bytes = Vec::new();
         file.take(u64::try_from(LARGEST).unwrap_or(u64::MAX).saturating_add(1)).read_to_end(&mut bytes)?;
         let digest = digest_of(&bytes);
-        let found = Found { path: path.to_owned(), digest, bytes: bytes.into() };
+        let found = Found { path: path.to_owned(), digest, bytes: bytes.into(), signature: None };
         self.known.insert(path.to_owned(), (print, found.clone()));
         Ok(Some(found))
     }
+}
+
+fn signature(path: &Path) -> Option<Arc<str>> {
+    let found = signature_beside(path);
+    let found = found
+        .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "cannot read its signature"));
+    found.ok()?.map(Arc::from)
 }
 
 #[cfg(unix)]

@@ -25,6 +25,18 @@ pub(super) struct Serving {
     /// None: it came with the host.
     pub(super) path: Option<PathBuf>,
     pub(super) bytes: Arc<[u8]>,
+    pub(super) seal: Seal,
+}
+
+/// By what one knows where a component comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Seal {
+    /// It came inside the host, and is trusted as the host is.
+    Host,
+    /// This lay beside it as its signature; it is checked by each policy that asks for a signer.
+    Signature(Arc<str>),
+    /// Nothing.
+    None,
 }
 
 impl Serving {

@@ -11,7 +11,7 @@ use flyball_model::{Problem, UnixMillis};
 
 use super::bind::Candidate;
 use super::folder::{Folder, Found};
-use super::generation::{Generation, Serving};
+use super::generation::{Generation, Seal, Serving};
 use super::report::{Change, PluginState, PluginStatus, Reload, Subject, Trouble};
 use super::resolve::{Wanted, note, resolve};
 use super::shelf::{self, Shelf};
@@ -44,6 +44,7 @@ struct Offered {
     digest: Arc<str>,
     bytes: Arc<[u8]>,
     path: Option<PathBuf>,
+    seal: Seal,
 }
 
 struct Read {
@@ -158,14 +159,16 @@ impl Reloader {
             .first_party
             .iter()
             .map(|(name, (digest, bytes))| {
-                (name.clone(), Offered { digest: Arc::clone(digest), bytes: Arc::clone(bytes), path: None })
+                let (digest, bytes) = (Arc::clone(digest), Arc::clone(bytes));
+                (name.clone(), Offered { digest, bytes, path: None, seal: Seal::Host })
             })
             .collect();
         let found = self.plugins.as_mut().map(Folder::scan);
         let missing_plugins = matches!(found, Some(Err(_)));
-        for (file, Found { path, digest, bytes }) in found.and_then(Result::ok).into_iter().flatten() {
+        for (file, Found { path, digest, bytes, signature }) in found.and_then(Result::ok).into_iter().flatten() {
             let name = file.strip_suffix(".wasm").unwrap_or(&file).to_owned();
-            plugins.insert(name, Offered { digest, bytes, path: Some(path) });
+            let seal = signature.map_or(Seal::None, Seal::Signature);
+            plugins.insert(name, Offered { digest, bytes, path: Some(path), seal });
         }
         self.passed_over.clear();
         for (name, offered) in &mut plugins {
@@ -201,6 +204,10 @@ impl Reloader {
                 self.passed_over.insert(name.to_owned(), back.over);
                 offered.digest = back.to;
                 offered.bytes = bytes.into();
+                offered.seal = match self.first_party.get(name) {
+                    Some((digest, _)) if *digest == offered.digest => Seal::Host,
+                    _ => versions.signature(&offered.digest).map_or(Seal::None, Seal::Signature),
+                };
             }
             None => {
                 tracing::warn!(plugin = name, version = %back.to, "the version that was gone back to is not kept")
@@ -214,7 +221,7 @@ impl Reloader {
         for (name, serving) in &generation.plugins {
             let running = serving.digest();
             let offered = self.passed_over.get(name).or(self.desired.get(name).map(|(digest, _)| digest));
-            if let Err(error) = versions.serves(name, offered.unwrap_or(running), running, &serving.bytes) {
+            if let Err(error) = versions.serves(name, offered.unwrap_or(running), running, serving) {
                 tracing::warn!(plugin = name, %error, "the version that serves is not kept");
             }
         }
@@ -243,7 +250,8 @@ impl Reloader {
             match loaded.and_then(|plugin| modest(name, plugin, before, &policies)) {
                 Ok(plugin) => {
                     let (path, bytes) = (offered.path.clone(), Arc::clone(&offered.bytes));
-                    plugins.insert(name.clone(), Serving { plugin, path, bytes });
+                    let seal = offered.seal.clone();
+                    plugins.insert(name.clone(), Serving { plugin, path, bytes, seal });
                 }
                 Err(error) => {
                     let subject = Subject::Plugin(name.clone());

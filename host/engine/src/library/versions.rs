@@ -8,7 +8,9 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::generation::{Seal, Serving};
 use crate::engine::digest_of;
+use crate::signature::{signature_beside, signature_path};
 
 /// As many versions of a plugin are kept.
 const MOST: usize = 10;
@@ -109,6 +111,11 @@ impl Versions {
         (*digest_of(&bytes) == *digest).then_some(bytes)
     }
 
+    /// The signature that the component of this digest had when it served.
+    pub(super) fn signature(&self, digest: &str) -> Option<Arc<str>> {
+        signature_beside(&self.dir.join(format!("{digest}.wasm"))).ok()?.map(Arc::from)
+    }
+
     /// What is known of a plugin.
     pub fn of(&self, name: &str) -> Option<Served> {
         self.read(&self.record(name))
@@ -160,7 +167,7 @@ impl Versions {
         name: &str,
         offered: &Arc<str>,
         running: &Arc<str>,
-        bytes: &[u8],
+        serving: &Serving,
     ) -> Result<(), VersionsError> {
         if self.only_looks {
             return Ok(());
@@ -169,8 +176,14 @@ impl Versions {
         let mut after =
             Served { offered: Arc::clone(offered), running: Arc::clone(running), ..before.clone() };
         if !after.versions.contains(running) {
-            self.put(&self.dir.join(format!("{running}.wasm")), bytes)?;
+            let path = self.dir.join(format!("{running}.wasm"));
+            self.put(&path, &serving.bytes)?;
             after.versions.insert(0, Arc::clone(running));
+        }
+        if let Seal::Signature(text) = &serving.seal
+            && self.signature(running).as_ref() != Some(text)
+        {
+            self.put(&signature_path(&self.dir.join(format!("{running}.wasm"))), text.as_bytes())?;
         }
         after.versions.truncate(MOST);
         if after == before {
@@ -199,6 +212,7 @@ impl Versions {
             if !named.contains(digest) {
                 // What another process removed already is gone as well.
                 let _ = std::fs::remove_file(path);
+                let _ = std::fs::remove_file(signature_path(path));
             }
         }
     }

@@ -1,0 +1,164 @@
+//! How a component's interfaces differ from the contract's, said in the contract's own words. The linker knows only that
+//! something does not fit; this reads both worlds and compares them. It is asked only when something does not fit, so
+//! that a good plugin does not pay for it.
+
+mod compare;
+mod written;
+
+use std::collections::BTreeSet;
+
+use wit_parser::decoding::{DecodedWasm, decode};
+use wit_parser::{InterfaceId, Resolve, SourceMap, WorldId, WorldItem};
+
+use crate::contract::VERSION;
+
+/// Every version of the contract that this host knows, the oldest first, each with its files.
+const KNOWN: [(&str, &[&str]); 1] = [(VERSION, &V0_1_0)];
+
+const V0_1_0: [&str; 14] = [
+    include_str!("../../../../wit/actions.wit"),
+    include_str!("../../../../wit/assessing.wit"),
+    include_str!("../../../../wit/deciding.wit"),
+    include_str!("../../../../wit/http.wit"),
+    include_str!("../../../../wit/judgement.wit"),
+    include_str!("../../../../wit/lifecycle.wit"),
+    include_str!("../../../../wit/listing.wit"),
+    include_str!("../../../../wit/observed.wit"),
+    include_str!("../../../../wit/pipeline.wit"),
+    include_str!("../../../../wit/processing.wit"),
+    include_str!("../../../../wit/reversing.wit"),
+    include_str!("../../../../wit/reviewing.wit"),
+    include_str!("../../../../wit/state.wit"),
+    include_str!("../../../../wit/worlds.wit"),
+];
+
+/// More differences than this are counted only.
+const MOST: usize = 6;
+
+/// Reading a component descends into its types; a thread of its own has room for the deepest that validate.
+const STACK: usize = 16 << 20;
+
+/// What differs, one sentence each; none if nothing does, or if the component cannot be read so.
+pub(crate) fn differences(bytes: &[u8]) -> Vec<String> {
+    let bytes = bytes.to_vec();
+    // The component is hostile and its reader was written for tools: should it panic, the thread ends and nothing else.
+    let reading = std::thread::Builder::new()
+        .name("flyball-shape".to_owned())
+        .stack_size(STACK)
+        .spawn(move || found_in(&bytes).unwrap_or_default());
+    reading.ok().and_then(|thread| thread.join().ok()).unwrap_or_default()
+}
+
+fn found_in(bytes: &[u8]) -> Option<Vec<String>> {
+    let DecodedWasm::Component(theirs, world) = decode(bytes).ok()? else { return None };
+    let contracts: Vec<Contract> = KNOWN.iter().filter_map(|known| Contract::parse(known)).collect();
+    let mut found = BTreeSet::new();
+    for (exported, interface) in interfaces(&theirs, world) {
+        look_at(&theirs, interface, exported, &contracts, &mut found);
+    }
+    let more = found.len().saturating_sub(MOST);
+    let mut told: Vec<String> = found.into_iter().take(MOST).collect();
+    if more > 0 {
+        told.push(format!("and {more} more"));
+    }
+    Some(told)
+}
+
+fn look_at(
+    theirs: &Resolve,
+    interface: InterfaceId,
+    exported: bool,
+    contracts: &[Contract],
+    found: &mut BTreeSet<String>,
+) -> Option<()> {
+    let here = theirs.interfaces.get(interface)?;
+    let package = &theirs.packages.get(here.package?)?.name;
+    if package.namespace != "flyball" || package.name != "plugin" {
+        return None;
+    }
+    let name = here.name.as_deref()?;
+    let version = package.version.as_ref().map(ToString::to_string).unwrap_or_default();
+    let shown = format!("flyball:plugin/{name}@{}", written::tame(&version));
+    let serving = contracts.last()?;
+    let Some(ours) = serving.interface(name) else {
+        let last = contracts.iter().rfind(|contract| contract.interface(name).is_some());
+        found.insert(match last {
+            Some(last) => format!("{shown}: this host serves {VERSION}, {} was the last to have it", last.version),
+            None => format!("{shown}: no version of the contract that this host knows has such an interface"),
+        });
+        return None;
+    };
+    if version != VERSION {
+        found.insert(format!("{shown}: this host serves {VERSION}"));
+    }
+    let since = |function: &str| {
+        let first = contracts.iter().find(|contract| contract.has(name, function));
+        first.map_or(VERSION, |contract| contract.version)
+    };
+    let pair = compare::Pair { theirs, ours: &serving.resolve, interface: name };
+    pair.compare(interface, ours, exported, since, found)
+}
+
+fn interfaces(resolve: &Resolve, world: WorldId) -> Vec<(bool, InterfaceId)> {
+    let Some(world) = resolve.worlds.get(world) else { return Vec::new() };
+    let items = |exported, items: Vec<&WorldItem>| -> Vec<(bool, InterfaceId)> {
+        let interface = |item: &WorldItem| match item {
+            WorldItem::Interface { id, .. } => Some((exported, *id)),
+            _ => None,
+        };
+        items.into_iter().filter_map(interface).collect()
+    };
+    let mut all = items(false, world.imports.values().collect());
+    all.extend(items(true, world.exports.values().collect()));
+    all
+}
+
+/// One version of the contract, read.
+struct Contract {
+    version: &'static str,
+    resolve: Resolve,
+}
+
+impl Contract {
+    fn parse((version, files): &(&'static str, &'static [&'static str])) -> Option<Self> {
+        let mut sources = SourceMap::default();
+        for (number, text) in files.iter().enumerate() {
+            sources.push_str(&format!("{number}.wit"), *text);
+        }
+        let mut resolve = Resolve::default();
+        resolve.push_group(sources.parse().ok()?).ok()?;
+        Some(Self { version, resolve })
+    }
+
+    fn interface(&self, name: &str) -> Option<InterfaceId> {
+        self.resolve.interfaces.iter().find(|(_, one)| one.name.as_deref() == Some(name)).map(|(id, _)| id)
+    }
+
+    fn has(&self, interface: &str, function: &str) -> bool {
+        let found = self.interface(interface).and_then(|id| self.resolve.interfaces.get(id));
+        found.is_some_and(|found| found.functions.contains_key(function))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_contract_is_among_those_that_the_host_compares_with() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
+        let files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())
+            .collect();
+        assert_eq!(files.len(), V0_1_0.len());
+        assert!(files.iter().all(|text| V0_1_0.contains(&text.as_str())));
+        let contract = Contract::parse(&KNOWN[0]).unwrap();
+        assert!(contract.has("assessing", "assess"));
+        for kind in flyball_model::PluginKind::ALL {
+            let interface = crate::interface_of(kind).trim_start_matches("flyball:plugin/");
+            let name = interface.split('@').next().unwrap();
+            assert!(contract.has(name, crate::contract::function_of(kind)), "{interface}");
+        }
+    }
+}

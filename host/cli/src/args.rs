@@ -53,6 +53,14 @@ pub(crate) enum Command {
     Check(CheckOptions),
     /// List the plugins of the running host, or those that a run would use
     Plugins(PluginsOptions),
+    /// Show what a plugin is, what it asks for and who signed it
+    Inspect(InspectOptions),
+    /// Make a pair of keys to sign plugins with
+    Keygen(KeygenOptions),
+    /// Sign a plugin: writes FILE.minisig, which minisign reads too
+    Sign(SignOptions),
+    /// Check a plugin's signature
+    Verify(VerifyOptions),
     /// Read what was done, also while a host runs
     Journal(JournalOptions),
     /// Undo the last actions of a running session
@@ -159,6 +167,47 @@ pub(crate) enum PluginsCommand {
         #[arg(long)]
         undo: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectOptions {
+    /// A plugin
+    pub(crate) file: PathBuf,
+
+    /// Check its signature against this public key (its text or its file); may be given several times
+    #[arg(long = "key", value_name = "PUB")]
+    pub(crate) keys: Vec<String>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeygenOptions {
+    /// Where the keys go: NAME.key, which signs and stays secret, and NAME.pub, which policies name
+    #[arg(long, value_name = "NAME", default_value = "flyball")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SignOptions {
+    /// A plugin
+    pub(crate) file: PathBuf,
+
+    /// The secret key
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyOptions {
+    /// A plugin
+    pub(crate) file: PathBuf,
+
+    /// A public key (its text or its file); may be given several times
+    #[arg(long = "key", value_name = "PUB", required = true)]
+    pub(crate) keys: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -3,8 +3,8 @@
 use flyball_model::{Grants, PluginKind};
 use wasmtime::component::Component;
 
-use crate::LoadError;
 use crate::logging::shortened;
+use crate::{CallError, LoadError};
 
 /// The version that this host serves.
 pub const VERSION: &str = "0.1.0";
@@ -107,6 +107,31 @@ fn plain(name: &str) -> String {
     shortened(name.escape_debug().to_string(), 200)
 }
 
+/// Says how a component that does not fit differs from the contract, where that can be said.
+pub(crate) fn explained(error: LoadError, bytes: &[u8]) -> LoadError {
+    let ours = |name: &String| name.starts_with(PACKAGE);
+    match error {
+        LoadError::OtherContract { found, .. } => {
+            // That all of it is of one other version is said once.
+            let known = format!("@{found}: this host serves {VERSION}");
+            let mut differences = crate::shape::differences(bytes);
+            differences.retain(|difference| !difference.ends_with(&known));
+            LoadError::OtherContract { found: crate::shape::tame(&found), differences }
+        }
+        LoadError::WrongShape { .. } | LoadError::Describing(CallError::Failed { .. }) => {
+            differs(error, bytes)
+        }
+        LoadError::UnknownImport { ref import } if ours(import) => differs(error, bytes),
+        LoadError::NoPlugin { ref exports } if exports.iter().any(ours) => differs(error, bytes),
+        other => other,
+    }
+}
+
+fn differs(error: LoadError, bytes: &[u8]) -> LoadError {
+    let differences = crate::shape::differences(bytes);
+    if differences.is_empty() { error } else { LoadError::Differs { differences } }
+}
+
 /// Which kind of plugin the component is, by its exports.
 pub(crate) fn kind_of(component: &Component) -> Result<PluginKind, LoadError> {
     let engine = component.engine();
@@ -120,7 +145,7 @@ pub(crate) fn kind_of(component: &Component) -> Result<PluginKind, LoadError> {
         [kind] if exports.iter().any(|name| name == LIFECYCLE) => Ok(*kind),
         [kind] => Err(LoadError::NoLifecycle { kind: *kind }),
         [] => Err(match exports.iter().find_map(|name| other_version(name)) {
-            Some(found) => LoadError::OtherContract { found },
+            Some(found) => LoadError::OtherContract { found, differences: Vec::new() },
             None => LoadError::NoPlugin { exports },
         }),
         _ => Err(LoadError::SeveralKinds { kinds }),
@@ -184,7 +209,7 @@ pub(crate) fn wants_wasi(component: &Component) -> Result<bool, LoadError> {
             wasi = true;
         } else if !ours && !STANDARD.contains(&name) {
             return Err(match other_version(name) {
-                Some(found) => LoadError::OtherContract { found },
+                Some(found) => LoadError::OtherContract { found, differences: Vec::new() },
                 None => LoadError::UnknownImport { import: plain(name) },
             });
         }

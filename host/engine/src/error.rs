@@ -69,10 +69,21 @@ pub enum LoadError {
         exports: Vec<String>,
     },
     /// A plugin for another version of the contract.
-    #[error("the plugin was built for flyball:plugin@{found}; this host serves flyball:plugin@{VERSION}")]
+    #[error(
+        "the plugin was built for flyball:plugin@{found}; this host serves flyball:plugin@{VERSION}{}",
+        also(differences)
+    )]
     OtherContract {
         /// Which.
         found: String,
+        /// How the two differ in what the plugin uses.
+        differences: Vec<String>,
+    },
+    /// Its interfaces are not those of the contract.
+    #[error("the plugin does not fit flyball:plugin@{VERSION}: {}; build it against that contract", differences.join("; "))]
+    Differs {
+        /// How, one sentence each.
+        differences: Vec<String>,
     },
     /// More than one kind in one component.
     #[error("the component is {} at once; a plugin is of one kind", kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(" and "))]
@@ -295,6 +306,10 @@ pub enum CallError {
         /// How.
         why: String,
     },
+}
+
+fn also(differences: &[String]) -> String {
+    if differences.is_empty() { String::new() } else { format!(": {}", differences.join("; ")) }
 }
 
 fn listed(exports: &[String]) -> String {

@@ -47,6 +47,6 @@ pub use library::{
 };
 pub use plugin::{Description, Plugin};
 pub use settings::Settings;
-pub use signature::{SignatureError, Signer, signature_beside, signature_path, signed_by, verify};
+pub use signature::{SignatureError, Signer, signature_beside, signature_path, signed_by, verify_signature};
 pub use stage::Stage;
 pub use stats::{CallStats, Figures};

@@ -60,6 +60,10 @@ impl std::fmt::Debug for Plugin {
 
 impl Plugin {
     pub(crate) fn load(engine: &Engine, bytes: &[u8], watch: &mut Stopwatch) -> Result<Self, LoadError> {
+        Self::loaded(engine, bytes, watch).map_err(|error| contract::explained(error, bytes))
+    }
+
+    fn loaded(engine: &Engine, bytes: &[u8], watch: &mut Stopwatch) -> Result<Self, LoadError> {
         watch.at(Stage::Verify);
         contract::check_shape(bytes)?;
         let digest = digest_of(bytes);
@@ -106,6 +110,23 @@ impl Plugin {
         };
         crate::judge::check_types(&plugin)?;
         Ok(plugin)
+    }
+
+    /// The names of what it imports.
+    pub fn imports(&self) -> Vec<String> {
+        let ty = self.component.component_type();
+        ty.imports(self.component.engine()).map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// The names of what it exports.
+    pub fn exports(&self) -> Vec<String> {
+        let ty = self.component.component_type();
+        ty.exports(self.component.engine()).map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// The size of its compiled form in bytes, as the cache keeps it.
+    pub fn compiled_size(&self) -> Option<usize> {
+        self.component.serialize().ok().map(|compiled| compiled.len())
     }
 
     /// How many golden cases it brings.

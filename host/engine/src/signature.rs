@@ -77,7 +77,7 @@ impl Signer {
 /// # Errors
 ///
 /// None did.
-pub fn verify<'a>(
+pub fn verify_signature<'a>(
     bytes: &[u8],
     signature: Option<&str>,
     signers: &'a [Signer],

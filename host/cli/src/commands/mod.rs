@@ -3,9 +3,13 @@
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod inspect;
 pub(crate) mod journal;
+pub(crate) mod keygen;
 pub(crate) mod node;
 pub(crate) mod plugins;
 pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod schema;
+pub(crate) mod sign;
+pub(crate) mod verify;

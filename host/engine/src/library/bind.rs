@@ -7,7 +7,7 @@ use flyball_documents::{Faults, Source, locate};
 use flyball_model::{PluginKind, PluginUse, Policy, Problem, Rule, ValidatorRule};
 
 use super::generation::{Bound, Seal, Serving};
-use crate::signature::{Signer, verify};
+use crate::signature::{Signer, verify_signature};
 use crate::stage::{Stage, Stopwatch};
 use crate::{Judge, LoadError};
 
@@ -171,11 +171,14 @@ impl Binder<'_> {
             Seal::Signature(text) => Some(&**text),
             Seal::None => None,
         };
-        let Err(error) = verify(&serving.bytes, signature, signers) else { return Ok(()) };
+        let Err(error) = verify_signature(&serving.bytes, signature, signers) else { return Ok(()) };
         let name = &serving.plugin.id().name;
-        let file = serving.path.as_deref().map_or_else(|| name.to_string(), |path| path.display().to_string());
-        let problem =
-            Problem::new(at, format!("\"{name}\" may not serve in this policy, which asks for signers: {error}"));
+        let file =
+            serving.path.as_deref().map_or_else(|| name.to_string(), |path| path.display().to_string());
+        let problem = Problem::new(
+            at,
+            format!("\"{name}\" may not serve in this policy, which asks for signers: {error}"),
+        );
         Err(problem.help(format!("sign it with a signer's key: `flyball sign {file} --key KEY`")))
     }
 

@@ -165,7 +165,9 @@ impl Reloader {
             .collect();
         let found = self.plugins.as_mut().map(Folder::scan);
         let missing_plugins = matches!(found, Some(Err(_)));
-        for (file, Found { path, digest, bytes, signature }) in found.and_then(Result::ok).into_iter().flatten() {
+        for (file, Found { path, digest, bytes, signature }) in
+            found.and_then(Result::ok).into_iter().flatten()
+        {
             let name = file.strip_suffix(".wasm").unwrap_or(&file).to_owned();
             let seal = signature.map_or(Seal::None, Seal::Signature);
             plugins.insert(name, Offered { digest, bytes, path: Some(path), seal });

@@ -48,8 +48,10 @@ impl Pair<'_> {
             self.function(name, given, wanted, &mut named, found);
         }
         if !exported {
-            for name in theirs.functions.keys().filter(|name| !ours.functions.contains_key(*name)) {
-                let text = format!("{}.{} is imported; {VERSION} has no such function", self.interface, tame(name));
+            let own = theirs.functions.keys().filter(|name| !ours.functions.contains_key(*name));
+            for name in own.take(super::MOST) {
+                let text =
+                    format!("{}.{} is imported; {VERSION} has no such function", self.interface, tame(name));
                 found.insert(text);
             }
         }
@@ -132,7 +134,10 @@ impl Pair<'_> {
         let (_, wanted) = parts(&wanted.kind);
         for (part, ours) in &wanted {
             let Some((_, theirs)) = given.iter().find(|(name, _)| name == part) else {
-                found.insert(format!("{what} `{part}` of `{name}` is missing; {VERSION} has it{}", self.of(*ours)));
+                found.insert(format!(
+                    "{what} `{part}` of `{name}` is missing; {VERSION} has it{}",
+                    self.of(*ours)
+                ));
                 continue;
             };
             let texts = (self.text(self.theirs, *theirs), self.text(self.ours, *ours));
@@ -146,10 +151,12 @@ impl Pair<'_> {
                 self.walk(theirs, ours, named);
             }
         }
-        for (part, _) in given.iter().filter(|(part, _)| !wanted.iter().any(|(name, _)| name == part)) {
+        let own = given.iter().filter(|(part, _)| !wanted.iter().any(|(name, _)| name == part));
+        for (part, _) in own.take(super::MOST) {
             found.insert(format!("`{name}` has a {what} `{}`; in {VERSION} it has none such", tame(part)));
         }
-        let order = |parts: &[(&str, Option<&Type>)]| parts.iter().map(|(name, _)| (*name).to_owned()).collect();
+        let order =
+            |parts: &[(&str, Option<&Type>)]| parts.iter().map(|(name, _)| (*name).to_owned()).collect();
         let (given, wanted): (Vec<String>, Vec<String>) = (order(&given), order(&wanted));
         if given != wanted && given.len() == wanted.len() && given.iter().all(|part| wanted.contains(part)) {
             found.insert(format!("`{name}` has its {what}s in another order than in {VERSION}"));

@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 use wit_parser::decoding::{DecodedWasm, decode};
 use wit_parser::{InterfaceId, Resolve, SourceMap, WorldId, WorldItem};
 
+pub(crate) use written::tame;
+
 use crate::contract::VERSION;
 
 /// Every version of the contract that this host knows, the oldest first, each with its files.
@@ -83,7 +85,9 @@ fn look_at(
     let Some(ours) = serving.interface(name) else {
         let last = contracts.iter().rfind(|contract| contract.interface(name).is_some());
         found.insert(match last {
-            Some(last) => format!("{shown}: this host serves {VERSION}, {} was the last to have it", last.version),
+            Some(last) => {
+                format!("{shown}: this host serves {VERSION}, {} was the last to have it", last.version)
+            }
             None => format!("{shown}: no version of the contract that this host knows has such an interface"),
         });
         return None;

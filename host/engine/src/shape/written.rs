@@ -6,7 +6,7 @@ use wit_parser::{Function, Handle, Resolve, Type, TypeDef, TypeDefKind, TypeId};
 const DEEPEST: usize = 12;
 
 /// A text from a component, fit to be shown.
-pub(super) fn tame(text: &str) -> String {
+pub(crate) fn tame(text: &str) -> String {
     crate::logging::shortened(text.escape_debug().to_string(), 120)
 }
 

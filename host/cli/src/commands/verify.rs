@@ -1,0 +1,32 @@
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use flyball_engine::{Signer, signature_beside, verify_signature};
+
+use crate::args::VerifyOptions;
+use crate::exit::Failure;
+
+pub(crate) fn run(options: &VerifyOptions) -> Result<(), Failure> {
+    let file = &options.file;
+    let signers = signers(&options.keys)?;
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let signature =
+        signature_beside(file).with_context(|| format!("cannot read the signature of {}", file.display()))?;
+    let signer = verify_signature(&bytes, signature.as_deref(), &signers)
+        .map_err(|error| anyhow!("{}: {error}", file.display()))?;
+    println!("{}: signed with the key {}, and as it was then", file.display(), signer.id());
+    Ok(())
+}
+
+/// Public keys, each given as text or as a file.
+pub(crate) fn signers(keys: &[String]) -> Result<Vec<Signer>> {
+    keys.iter()
+        .map(|key| {
+            if !Path::new(key).is_file() {
+                return Ok(Signer::read(key)?);
+            }
+            let text = std::fs::read_to_string(key).with_context(|| format!("cannot read {key}"))?;
+            Signer::read(&text).with_context(|| key.clone())
+        })
+        .collect()
+}

@@ -14,6 +14,8 @@ mod guests;
 mod hostile;
 mod loading;
 mod reloading;
+mod shapes;
 mod sights;
+mod signing;
 mod wasi;
 mod web;

@@ -345,3 +345,106 @@ judges:
   validators: [{ plugin: mutation-policy }, { plugin: protected-nodes }]
   reversers: [{ plugin: standard-reverser }]
 "#;
+
+/// What differs from build to build is masked.
+fn masked(text: &str) -> String {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    for line in &mut lines {
+        for name in ["size", "compiled", "sha256"] {
+            if line.starts_with(name) && !line.ends_with(" -") {
+                *line = format!("{name:<11}…");
+            }
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+#[test]
+fn a_plugin_is_shown_with_all_that_it_is_and_asks_for() {
+    let dir = scratch();
+    let plugin = flyball_first_party::find("protected-nodes").unwrap();
+    fs::write(dir.path().join("protected-nodes.wasm"), plugin.wasm).unwrap();
+    let output = run(dir.path(), &["inspect", "protected-nodes.wasm"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let expected = fs::read_to_string(support::root().join("tests/inspect/protected-nodes.txt")).unwrap();
+    assert_eq!(masked(&String::from_utf8(output.stdout).unwrap()), expected);
+    let output = run(dir.path(), &["inspect", "protected-nodes.wasm", "--json"]);
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(shown["kind"], "validator");
+    assert_eq!(shown["bytes"], plugin.wasm.len());
+    assert!(shown["compiled_bytes"].as_u64().unwrap() > 0);
+    assert_eq!(shown["signature"]["state"], "none");
+    assert_eq!(shown["settings_schema"]["type"], "object");
+}
+
+#[test]
+fn a_file_that_is_no_plugin_is_not_shown_but_refused() {
+    let dir = scratch();
+    fs::write(dir.path().join("poem.wasm"), "Shall I compare thee").unwrap();
+    let output = run(dir.path(), &["inspect", "poem.wasm"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "flyball: poem.wasm: the file is text, not WebAssembly; a plugin is a WebAssembly component\n"
+    );
+}
+
+#[test]
+fn a_plugin_is_signed_and_what_is_altered_afterwards_is_seen() {
+    let dir = scratch();
+    let plugin = flyball_first_party::find("protected-nodes").unwrap();
+    let file = dir.path().join("p.wasm");
+    fs::write(&file, plugin.wasm).unwrap();
+    let output = run(dir.path(), &["keygen", "--out", "release"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let mode = fs::metadata(dir.path().join("release.key")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let secret = fs::read(dir.path().join("release.key")).unwrap();
+    let again = run(dir.path(), &["keygen", "--out", "release"]);
+    assert_eq!(again.status.code(), Some(1), "{}", said(&again));
+    assert_eq!(fs::read(dir.path().join("release.key")).unwrap(), secret);
+
+    let unsigned = run(dir.path(), &["verify", "p.wasm", "--key", "release.pub"]);
+    assert_eq!(unsigned.status.code(), Some(1));
+    assert!(said(&unsigned).contains("it is not signed"), "{}", said(&unsigned));
+    let signed = run(dir.path(), &["sign", "p.wasm", "--key", "release.key"]);
+    assert!(signed.status.success(), "{}", said(&signed));
+    let good = run(dir.path(), &["verify", "p.wasm", "--key", "release.pub"]);
+    assert!(good.status.success(), "{}", said(&good));
+    let shown = run(dir.path(), &["inspect", "p.wasm", "--key", "release.pub"]);
+    assert!(said(&shown).contains("signature  good, by the key "), "{}", said(&shown));
+    let unchecked = run(dir.path(), &["inspect", "p.wasm"]);
+    assert!(said(&unchecked).contains("not checked"), "{}", said(&unchecked));
+
+    let mut altered = plugin.wasm.to_vec();
+    *altered.last_mut().unwrap() ^= 1;
+    fs::write(&file, altered).unwrap();
+    let bad = run(dir.path(), &["verify", "p.wasm", "--key", "release.pub"]);
+    assert_eq!(bad.status.code(), Some(1));
+    assert!(said(&bad).contains("not as it was when it was signed"), "{}", said(&bad));
+}
+
+#[test]
+fn a_policy_with_signers_is_good_only_with_a_signed_plugin() {
+    let dir = scratch();
+    fs::create_dir(dir.path().join("plugins")).unwrap();
+    let mut component = flyball_first_party::find("protected-nodes").unwrap().wasm.to_vec();
+    // Another component than the host's own of this name: a custom section more.
+    component.extend_from_slice(&[0, 2, 1, b'x']);
+    fs::write(dir.path().join("plugins/protected-nodes.wasm"), component).unwrap();
+    run(dir.path(), &["keygen"]);
+    let public = fs::read_to_string(dir.path().join("flyball.pub")).unwrap();
+    let policy = format!(
+        "name: p\nsigners:\n  - {}\njudges:\n  validators:\n    - plugin: protected-nodes\n",
+        public.lines().nth(1).unwrap()
+    );
+    fs::write(dir.path().join("policy.yaml"), policy).unwrap();
+    let unsigned = run(dir.path(), &["check", "policy.yaml", "--plugins", "plugins"]);
+    assert_eq!(unsigned.status.code(), Some(1));
+    let text = said(&unsigned);
+    assert!(text.contains("policy.yaml:6") && text.contains("it is not signed"), "{text}");
+    assert!(text.contains("flyball sign plugins/protected-nodes.wasm --key KEY"), "{text}");
+    run(dir.path(), &["sign", "plugins/protected-nodes.wasm", "--key", "flyball.key"]);
+    let signed = run(dir.path(), &["check", "policy.yaml", "--plugins", "plugins"]);
+    assert!(signed.status.success(), "{}", said(&signed));
+}

@@ -145,7 +145,9 @@ fn named(number: u64) -> String {
 }
 
 fn policy(number: u64) -> String {
-    format!("name: main\nsessions: [moving]\ncooldown_ms: {number}\njudges:\n  heuristics: [{{ plugin: probe }}]\n")
+    format!(
+        "name: main\nsessions: [moving]\ncooldown_ms: {number}\njudges:\n  heuristics: [{{ plugin: probe }}]\n"
+    )
 }
 
 /// A session that ticks without pause until it is stopped, and what of it failed.
@@ -158,7 +160,8 @@ struct Load {
 impl Load {
     fn start(library: &Arc<Library>, session: &'static str) -> Self {
         library.register(session, Default::default());
-        let (library, stop, ticks) = (Arc::clone(library), Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let (library, stop, ticks) =
+            (Arc::clone(library), Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let (stopped, ticked) = (Arc::clone(&stop), Arc::clone(&ticks));
         let task = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -259,4 +262,3 @@ fn a_watched_directory_is_followed_through_good_bad_and_half_written_files() {
     let ticks: u64 = loads.into_iter().map(Load::end).sum();
     assert!(ticks > 0);
 }
-

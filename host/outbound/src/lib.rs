@@ -3,8 +3,9 @@
 //!
 //! What holds, whatever plugin and server do: only granted origins and methods; no address that is not public unless the
 //! grant names it, checked on the very addresses that are connected to; redirects are checked like first requests; a
-//! secret goes to the origins that are named for it, comes back to the plugin from none, and stands in no error; bytes
-//! and time are bounded.
+//! secret goes to the origins that are named for it, comes back to the plugin as its placeholder where a server says it
+//! again, and stands in no error; bytes and time are bounded. What is not held: a server that says a secret in another
+//! spelling (as base64, say) gives it away, so a secret is to be granted only towards servers that do not.
 
 mod address;
 mod permit;

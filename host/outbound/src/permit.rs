@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use flyball_model::{HttpGrant, Problem};
@@ -52,12 +52,17 @@ impl Permit {
                     .help("a secret can go only where requests can go"))
             });
             match Secret::read(secret, towards) {
+                Ok(secret) if secrets.iter().any(|known: &Secret| known.name() == secret.name()) => {
+                    let message = format!("the secret \"{}\" is granted twice", secret.name());
+                    problems.push(Problem::new(format!("{at}/name"), message));
+                }
                 Ok(secret) => secrets.push(secret),
                 Err(problem) => {
                     problems.push(Problem { pointer: format!("{at}{}", problem.pointer), ..problem });
                 }
             }
         }
+        Secret::sort(&mut secrets);
         let reach = Reach { private: private.into(), names: names.into() };
         let client = Client::builder()
             .redirect(Policy::none())
@@ -88,6 +93,9 @@ impl Permit {
     /// It is not allowed, or no whole answer came in time.
     pub fn send(&self, request: Request, time_left: Duration) -> Result<Response, Failure> {
         let time = self.time.min(time_left);
+        if time.is_zero() {
+            return Err(Failure::Failed("no time is left for a request".to_owned()));
+        }
         let rules = Arc::clone(&self.rules);
         let (tell, told) = mpsc::sync_channel(1);
         let Some(runtime) = self.outbound.runtime() else {
@@ -97,9 +105,12 @@ impl Permit {
             // Whoever asked may have stopped waiting.
             let _ = tell.send(send(&rules, request).await);
         });
-        told.recv_timeout(time).unwrap_or_else(|_| {
+        told.recv_timeout(time).unwrap_or_else(|error| {
             sending.abort();
-            Err(Failure::Failed(format!("no whole answer came within {} ms", time.as_millis())))
+            Err(Failure::Failed(match error {
+                RecvTimeoutError::Timeout => format!("no whole answer came within {} ms", time.as_millis()),
+                RecvTimeoutError::Disconnected => "the host gave the request up".to_owned(),
+            }))
         })
     }
 }

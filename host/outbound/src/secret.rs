@@ -28,6 +28,19 @@ impl fmt::Debug for Secret {
 }
 
 impl Secret {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn may_go_to(&self, origin: &str) -> bool {
+        self.origins.iter().any(|granted| granted == origin)
+    }
+
+    /// Longest first: one that begins another must not be masked within it.
+    pub(crate) fn sort(secrets: &mut [Self]) {
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.value.len()));
+    }
+
     /// Reads it. `origins` are those of the secret, as origins are compared.
     pub(crate) fn read(grant: &SecretGrant, origins: Vec<String>) -> Result<Self, Problem> {
         let name = &grant.name;
@@ -54,6 +67,16 @@ impl Secret {
     }
 }
 
+/// Whether a header's value has a place for a secret.
+pub(crate) fn is_placed(value: &str) -> bool {
+    value.contains(OPENING)
+}
+
+/// The secrets that stand in a text.
+pub(crate) fn held<'a>(secrets: &'a [Secret], text: &'a str) -> impl Iterator<Item = &'a Secret> {
+    secrets.iter().filter(move |secret| text.contains(secret.value.as_str()))
+}
+
 /// Puts secrets into a header's value, towards this origin.
 pub(crate) fn fill(secrets: &[Secret], value: &str, origin: &str) -> Result<Zeroizing<String>, String> {
     let mut filled = Zeroizing::new(String::new());
@@ -65,7 +88,7 @@ pub(crate) fn fill(secrets: &[Secret], value: &str, origin: &str) -> Result<Zero
         let Some(secret) = secrets.iter().find(|secret| secret.name == name) else {
             return Err(format!("no secret \"{name}\" is granted"));
         };
-        if !secret.origins.iter().any(|granted| granted == origin) {
+        if !secret.may_go_to(origin) {
             return Err(format!("the secret \"{name}\" may not be sent to {origin}"));
         }
         filled.push_str(before);

@@ -1,10 +1,21 @@
 //! Requests to HTTP servers, by the grant `http`: the policy names the origins, the methods and the bounds, and the host
 //! sends. Importing this module's functions makes the plugin one that serves only where it is granted.
 //!
-//! ```no_run
-//! let answer = flyball_plugin::http::get("https://registry.example.com/types")
-//!     .header("authorization", "Bearer {{secret:registry}}")
-//!     .send();
+//! ```
+//! use flyball_plugin::http::{self, Failure, Response};
+//! use flyball_plugin::testing::with_http;
+//!
+//! fn ask() -> Result<Response, Failure> {
+//!     http::get("https://registry.example.com/types").header("authorization", "Bearer {{secret:registry}}").send()
+//! }
+//!
+//! // In a test, the test answers.
+//! let answers = |request: &http::Request| {
+//!     assert_eq!(request.headers[0].1, "Bearer {{secret:registry}}");
+//!     Ok(Response { status: 200, headers: Vec::new(), body: b"[]".to_vec() })
+//! };
+//! assert_eq!(with_http(answers, ask).unwrap().json().unwrap(), flyball_plugin::json::json!([]));
+//! assert!(matches!(ask(), Err(Failure::Refused(_))), "nothing is granted by default");
 //! ```
 
 use alloc::borrow::ToOwned;

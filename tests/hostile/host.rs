@@ -51,7 +51,7 @@ impl Host {
         }
         fs::write(folder.path().join("plugins/good.wasm"), guest("good", "1.0.0", "")).unwrap();
         fs::write(folder.path().join("plugins/alarm.wasm"), guest("alarm", "1.0.0", ALARM)).unwrap();
-        let policy = "name: beside\nsessions: [beside]\njudges:\n  heuristics:\n    - plugin: good\n";
+        let policy = "name: beside\nsessions: [beside]\njudges:\n  heuristics:\n    - { plugin: good, limits: { time_ms: 10000 } }\n";
         fs::write(folder.path().join("policies/beside.yaml"), policy).unwrap();
         let library = Library::open(LibraryOptions {
             engine: engine(),

@@ -216,10 +216,14 @@ fn verdict_lines(verdicts: &[VerdictRecord]) -> Vec<String> {
     let mut allowing = Vec::new();
     let mut lines = Vec::new();
     for record in verdicts {
+        let who = match &record.within {
+            Some(group) => format!("{} in {}", record.by.name, tame(group)),
+            None => record.by.name.to_string(),
+        };
         let (mark, reason) = match &record.verdict {
             Verdict::Allow => {
-                if !allowing.contains(&record.by.name.as_ref()) {
-                    allowing.push(record.by.name.as_ref());
+                if !allowing.contains(&who) {
+                    allowing.push(who);
                 }
                 continue;
             }
@@ -229,7 +233,7 @@ fn verdict_lines(verdicts: &[VerdictRecord]) -> Vec<String> {
         };
         lines.push(format!(
             "  {WARN}✗ {} {mark}:{WARN:#} {} {DIM}{}{DIM:#}",
-            record.by.name,
+            who,
             tame(&reason.message),
             tame(&reason.code)
         ));

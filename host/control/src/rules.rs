@@ -4,8 +4,10 @@
 //! yes, and `not` does not make it one: the logic is Kleene's (S. C. Kleene, Introduction to Metamathematics, 1952,
 //! § 64), in which a group says no only where it would whatever the unclear ones had said. At the top, unclear is a no.
 //!
-//! An amendment is a no to the action as it stands and a yes to another one. A group that would say no takes the first
-//! amendment of its members instead; then everything is asked again, of the amended action. In `not` it is unclear.
+//! A validator that fails and may, by its policy, never stands in the way: where a group's word depends on it, the word is
+//! `Absent`, which passes, below a `not` too. An amendment is a no to the action as it stands and a yes to another one: a
+//! group that would say no takes the first amendment of its members where that could help; then everything is asked
+//! again, of the amended action. In `not` it is unclear.
 
 use flyball_model::{Action, GroupForm, Reason, Rule};
 use futures::FutureExt;
@@ -62,15 +64,15 @@ struct Tally<'a> {
     asked: usize,
     yes: usize,
     absent: usize,
+    amended: Vec<Action>,
     unclear: Vec<Reason>,
     no: Vec<Reason>,
-    amended: Option<Action>,
 }
 
 impl<'a> Tally<'a> {
     fn new(name: &'a str, form: GroupForm, members: usize) -> Self {
-        let (unclear, no) = (Vec::new(), Vec::new());
-        Self { name, form, members, asked: 0, yes: 0, absent: 0, unclear, no, amended: None }
+        let (amended, unclear, no) = (Vec::new(), Vec::new(), Vec::new());
+        Self { name, form, members, asked: 0, yes: 0, absent: 0, amended, unclear, no }
     }
 
     /// Whether the rest need not be asked.
@@ -81,34 +83,37 @@ impl<'a> Tally<'a> {
             Word::Absent => self.absent += 1,
             Word::No(why) => self.no.push(why),
             Word::Unclear(why) => self.unclear.push(why),
-            Word::Amended(action) => drop(self.amended.get_or_insert(action)),
+            Word::Amended(action) => self.amended.push(action),
         }
         match self.form {
-            GroupForm::All => !self.no.is_empty() || !self.unclear.is_empty() || self.amended.is_some(),
-            // Not being able to reach it any more ends it only where nobody can amend it into reach.
-            GroupForm::AtLeast(least) => self.yes >= least,
+            GroupForm::All => self.yes + self.absent < self.asked,
+            GroupForm::AtLeast(least) => self.yes >= least || self.could_be() < least,
             GroupForm::Not => true,
         }
     }
 
-    fn word(self) -> Word {
-        if self.absent == self.asked {
-            return Word::Absent;
-        }
+    /// How many may still allow, this action or an amended one.
+    fn could_be(&self) -> usize {
+        let left = self.members.saturating_sub(self.asked);
+        self.yes + self.absent + self.amended.len() + left
+    }
+
+    fn word(mut self) -> Word {
         match self.form {
             GroupForm::All => {
-                match (self.amended, self.no.into_iter().next(), self.unclear.into_iter().next()) {
-                    (Some(action), ..) => Word::Amended(action),
-                    (None, Some(why), _) => Word::No(why),
-                    (None, None, Some(why)) => Word::Unclear(why),
-                    (None, None, None) => Word::Yes,
-                }
+                let amended = self.amended.pop().map(Word::Amended);
+                let no = self.no.pop().map(Word::No);
+                let unclear = self.unclear.pop().map(Word::Unclear);
+                let passes = if self.absent == 0 { Word::Yes } else { Word::Absent };
+                amended.or(no).or(unclear).unwrap_or(passes)
             }
             GroupForm::AtLeast(least) if self.yes >= least => Word::Yes,
-            GroupForm::AtLeast(least) => match &self.amended {
-                Some(action) => Word::Amended(action.clone()),
-                None => self.too_few(least),
-            },
+            GroupForm::AtLeast(least) if self.yes + self.absent >= least => Word::Absent,
+            GroupForm::AtLeast(least) if self.could_be() >= least => {
+                let first = self.amended.into_iter().next();
+                first.map_or(Word::Absent, Word::Amended)
+            }
+            GroupForm::AtLeast(least) => self.too_few(least),
             GroupForm::Not => self.turned(),
         }
     }
@@ -124,7 +129,7 @@ impl<'a> Tally<'a> {
             reasons.join("; ")
         );
         let why = reason("too-few-allow", message);
-        if self.yes + self.unclear.len() >= least { Word::Unclear(why) } else { Word::No(why) }
+        if self.could_be() + self.unclear.len() >= least { Word::Unclear(why) } else { Word::No(why) }
     }
 
     fn turned(self) -> Word {
@@ -132,7 +137,10 @@ impl<'a> Tally<'a> {
             let message = format!("{}: what must be denied here is allowed", self.name);
             return Word::No(reason("must-be-denied", message));
         }
-        if self.amended.is_some() {
+        if self.absent > 0 {
+            return Word::Absent;
+        }
+        if !self.amended.is_empty() {
             let message =
                 format!("{}: what must be denied here would be allowed if it were changed", self.name);
             return Word::Unclear(reason("denied-in-part", message));
@@ -215,17 +223,20 @@ mod tests {
         assert_eq!(all(&[Yes, Yes]), ("yes", 2));
         assert_eq!(all(&[Yes, No, Yes]), ("no", 2));
         assert_eq!(all(&[Fails, No]), ("unclear", 1));
-        assert_eq!(all(&[MayFail, Yes]), ("yes", 2));
+        assert_eq!(all(&[MayFail, Yes]), ("absent", 2));
         assert_eq!(all(&[MayFail]), ("absent", 1));
         assert_eq!(all(&[Yes, Amends, No]), ("amended", 2));
         let two = |members: &[Says]| short(GroupForm::AtLeast(2), members);
         assert_eq!(two(&[Yes, No, Yes, No]), ("yes", 3));
         assert_eq!(two(&[Yes, No, No]), ("no", 3));
         assert_eq!(two(&[Yes, No, Fails]), ("unclear", 3));
-        assert_eq!(two(&[No, No, Fails]), ("no", 3));
+        assert_eq!(two(&[No, No, Fails]), ("no", 2));
+        assert_eq!(two(&[Fails, No, Yes]), ("unclear", 2));
+        assert_eq!(two(&[Amends, No, No]), ("no", 3));
         assert_eq!(two(&[Yes, No, Amends]), ("amended", 3));
         assert_eq!(two(&[Yes, Amends, Yes]), ("yes", 3));
-        assert_eq!(two(&[Yes, MayFail]), ("no", 2));
+        assert_eq!(two(&[Yes, MayFail]), ("absent", 2));
+        assert_eq!(two(&[MayFail, No]), ("no", 2));
         let not = |says| short(GroupForm::Not, &[says]).0;
         assert_eq!([Yes, No, Fails, MayFail, Amends].map(not), ["no", "yes", "unclear", "absent", "unclear"]);
     }
@@ -270,6 +281,18 @@ mod tests {
         #[test]
         fn where_nobody_fails_it_is_plain_logic(rule in rules().prop_filter("sure", |rule| !holds(rule, Says::Fails))) {
             prop_assert_eq!(say(&rule).0 == Word::Yes, plainly(&rule, false));
+        }
+
+        #[test]
+        fn what_only_fails_allows_nothing(rule in rules()) {
+            let only_fails = rule.map(&|_| Says::Fails);
+            prop_assert!(matches!(say(&only_fails).0, Word::Unclear(_)));
+        }
+
+        #[test]
+        fn what_only_fails_and_may_is_never_in_the_way(rule in rules()) {
+            let may_fail = rule.map(&|_| Says::MayFail);
+            prop_assert_eq!(say(&may_fail).0, Word::Absent);
         }
 
         #[test]

@@ -105,7 +105,7 @@ pub(crate) fn open_to_read(directory: &Path) -> Result<Connection, StoreError> {
 }
 
 /// SQLite gives its other files the mode of this one, so it is made before SQLite makes it.
-fn make_private(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn make_private(path: &Path) -> Result<(), StoreError> {
     let unopenable = |error: std::io::Error| StoreError::unopenable(path, &error);
     let made = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path);
     match made {

@@ -28,6 +28,8 @@ fn main() -> ExitCode {
         Command::Check(options) => commands::check::run(&arguments.places, &options),
         Command::Plugins(options) => commands::plugins::run(&arguments.places, &options),
         Command::Journal(options) => commands::journal::run(&arguments.places, &options),
+        Command::Recordings(options) => commands::recordings::run(&arguments.places, &options),
+        Command::Replay(options) => commands::replay::run(&arguments.places, &options),
         Command::Rollback(options) => commands::rollback::run(&arguments.places, &options),
         Command::Schema(options) => commands::schema::run(&options),
         Command::Completions(options) => commands::completions::run(&options),

@@ -145,7 +145,8 @@ impl Writer {
                     }
                     most = 1;
                 }
-                Err(Unwritable::Database(error)) => {
+                // What holds it may let go at once.
+                Err(Unwritable::Database(error)) if !is_busy(&error) => {
                     self.counts.dropped(calls.len());
                     return self.give_up(self.explained(&error).to_string());
                 }

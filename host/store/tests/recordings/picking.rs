@@ -52,6 +52,6 @@ fn calls_are_listed_by_session_plugin_and_time() {
     assert_eq!(listed(CallFilter::default()), [7, 1]);
     assert_eq!(listed(CallFilter { session: Some("orders".to_owned()), ..CallFilter::default() }), [1]);
     assert_eq!(listed(CallFilter { plugin: Some("other".to_owned()), ..CallFilter::default() }), [7]);
-    assert_eq!(listed(CallFilter { since: Some(u64::MAX), ..CallFilter::default() }), []);
+    assert!(listed(CallFilter { since: Some(u64::MAX), ..CallFilter::default() }).is_empty());
     assert_eq!(listed(CallFilter { limit: Some(1), ..CallFilter::default() }), [7]);
 }

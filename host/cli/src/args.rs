@@ -11,6 +11,7 @@ Exit codes:
   2  the command line is wrong
   3  no host is running that could be asked
   4  the run ended and its item account does not balance
+  5  a recorded call, made again, does not say or cost what it did
 
 Environment:
   FLYBALL_STATE  the state directory, as --state
@@ -63,6 +64,10 @@ pub(crate) enum Command {
     Verify(VerifyOptions),
     /// Read what was done, also while a host runs
     Journal(JournalOptions),
+    /// List the calls of judges that were recorded, also while a host runs
+    Recordings(RecordingsOptions),
+    /// Make recorded calls again, and compare what they say and cost, exactly
+    Replay(ReplayOptions),
     /// Undo the last actions of a running session
     Rollback(RollbackOptions),
     /// Print a JSON Schema
@@ -103,6 +108,46 @@ pub(crate) struct RunOptions {
     /// How long the items on their way may take to arrive when the run is stopped
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
     pub(crate) drain: Duration,
+
+    #[command(flatten)]
+    pub(crate) recording: Recording,
+}
+
+/// Which calls of judges are recorded, for `replay`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Recording {
+    /// Which calls of judges to record for `flyball replay`
+    #[arg(long, value_name = "WHICH", default_value = "found")]
+    pub(crate) record: Record,
+
+    /// The most that recordings take of the disk, in MiB; the oldest go
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    pub(crate) record_max_mb: u64,
+
+    /// For how many days recordings are kept
+    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) record_days: u32,
+
+    /// Fields whose values are masked in recordings, beside password, token, api_key and the like
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    pub(crate) record_mask: Vec<String>,
+}
+
+impl Default for Recording {
+    fn default() -> Self {
+        Self { record: Record::Found, record_max_mb: 256, record_days: 7, record_mask: Vec::new() }
+    }
+}
+
+/// Which calls are recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Record {
+    /// All calls of a tick on which a judge said something or failed
+    Found,
+    /// All calls
+    All,
+    /// None
+    Off,
 }
 
 /// Who judges.
@@ -229,6 +274,58 @@ pub(crate) struct JournalOptions {
     pub(crate) limit: usize,
 
     /// Print JSON lines, whole
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecordingsOptions {
+    #[command(flatten)]
+    pub(crate) of: Recorded,
+
+    /// At most this many, the newest
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+
+    /// Print JSON lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which recorded calls.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Recorded {
+    /// Only this session's
+    #[arg(long, value_name = "NAME")]
+    pub(crate) session: Option<String>,
+
+    /// Only this plugin's
+    #[arg(long, value_name = "NAME")]
+    pub(crate) plugin: Option<String>,
+
+    /// Only what was recorded in this last time: 10m, 1h
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) since: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayOptions {
+    /// Calls, by their numbers in `flyball recordings`
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) ids: Vec<u64>,
+
+    /// Everything that is recorded
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    #[command(flatten)]
+    pub(crate) of: Recorded,
+
+    /// Ask this component instead of the one that was asked then
+    #[arg(long, value_name = "FILE")]
+    pub(crate) with: Option<PathBuf>,
+
+    /// Print JSON lines
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use async_trait::async_trait;
-use flyball_control::ports::{Clock, Judges, Listener, SystemClock};
+use flyball_control::ports::{self, Clock, Judges, Keeper, Listener, SystemClock};
 use flyball_control::{Controller, Options, Undo};
 use flyball_documents::{Source, locate, read_manifest};
 use flyball_engine::{
@@ -15,16 +15,16 @@ use flyball_engine::{
 };
 use flyball_model::{Manifest, UnixMillis};
 use flyball_pipeline::{BuiltinChild, Parts, Pipeline};
-use flyball_store::Store;
+use flyball_store::{PluginStates, Recordings, RecordingsOptions, Store, Which};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::args::Judging;
+use crate::args::{Judging, Record, Recording};
 use crate::control_socket::{Answers, ControlSocket, Request};
 use crate::exit::Failure;
 use crate::narrator::{Both, Narrator};
-use crate::report::{LimitReport, PluginReport, Recorder, ReloadReport, Report};
+use crate::report::{LimitReport, PluginReport, Recorder, RecordingsReport, ReloadReport, Report};
 use crate::state_dir::StateDir;
 use crate::wasm_nodes::LibraryNodes;
 
@@ -39,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) dead_letters: PathBuf,
     /// How long what is on its way may take to arrive at the end.
     pub(crate) drain: Duration,
+    /// Which calls of judges are recorded.
+    pub(crate) recording: Recording,
     pub(crate) narrator: Arc<Narrator>,
 }
 
@@ -47,6 +49,7 @@ pub(crate) struct Host {
     pub(crate) sessions: Vec<Session>,
     pub(crate) library: Arc<Library>,
     pub(crate) recorder: Arc<Recorder>,
+    recordings: Option<Arc<Recordings>>,
     store: Arc<Store>,
     run: u64,
     started: UnixMillis,
@@ -67,14 +70,41 @@ pub(crate) struct Session {
 
 /// The WebAssembly engine, with its cache of compiled plugins in the state directory.
 pub(crate) fn open_engine(state: &StateDir) -> Result<Engine> {
-    Engine::new(EngineOptions { cache_dir: Some(state.compiled()), ..EngineOptions::default() })
-        .context("cannot start the WebAssembly engine")
+    open_engine_with(state, None, None)
+}
+
+/// One that records its calls and keeps what plugins keep, as a run's does.
+fn open_engine_with(
+    state: &StateDir,
+    keeper: Option<Arc<dyn Keeper>>,
+    recordings: Option<&Arc<Recordings>>,
+) -> Result<Engine> {
+    let recorder = recordings.map(|recordings| recordings.clone() as Arc<dyn ports::Recorder>);
+    let options =
+        EngineOptions { cache_dir: Some(state.compiled()), keeper, recorder, ..EngineOptions::default() };
+    Engine::new(options).context("cannot start the WebAssembly engine")
+}
+
+fn open_recordings(state: &StateDir, recording: &Recording) -> Result<Option<Arc<Recordings>>> {
+    let which = match recording.record {
+        Record::Found => Which::Found,
+        Record::All => Which::All,
+        Record::Off => return Ok(None),
+    };
+    let options = RecordingsOptions {
+        which,
+        most_bytes: recording.record_max_mb << 20,
+        days: recording.record_days,
+        mask: recording.record_mask.clone(),
+    };
+    let recordings = Recordings::start(state.path(), options).context("cannot start recording")?;
+    Ok(Some(Arc::new(recordings)))
 }
 
 /// The plugins and policies that a run with these arguments judges by.
 pub(crate) fn open_library(judging: &Judging, state: &StateDir) -> Result<Arc<Library>, Failure> {
     let policies = policies(judging);
-    library_of(policies, judging.plugins.clone(), state, Versions::look_at(&state.versions()))
+    library_of(policies, judging.plugins.clone(), open_engine(state)?, Versions::look_at(&state.versions()))
 }
 
 fn policies(judging: &Judging) -> PolicySource {
@@ -88,12 +118,11 @@ fn policies(judging: &Judging) -> PolicySource {
 pub(crate) fn library_of(
     policies: PolicySource,
     plugins_dir: Option<PathBuf>,
-    state: &StateDir,
+    engine: Engine,
     versions: Versions,
 ) -> Result<Arc<Library>, Failure> {
     let first_party =
         flyball_first_party::ALL.iter().map(|plugin| (plugin.name.to_owned(), plugin.wasm.into())).collect();
-    let engine = open_engine(state)?;
     let options = LibraryOptions { engine, first_party, plugins_dir, policies, versions: Some(versions) };
     Library::open(options).map_err(|fault| match fault {
         OpenError::Documents(faults) => Failure::Documents(faults),
@@ -116,7 +145,10 @@ impl Host {
         plan.state.make()?;
         let versions = Versions::open(&plan.state.versions()).context("cannot keep versions of plugins")?;
         let policies = policies(&plan.judging);
-        let library = library_of(policies, plan.judging.plugins.clone(), &plan.state, versions)?;
+        let recordings = open_recordings(&plan.state, &plan.recording)?;
+        let states = PluginStates::open(plan.state.path()).context("cannot keep what plugins keep")?;
+        let engine = open_engine_with(&plan.state, Some(Arc::new(states)), recordings.as_ref())?;
+        let library = library_of(policies, plan.judging.plugins.clone(), engine, versions)?;
         let mut manifests = Vec::new();
         for file in &plan.manifests {
             let manifest = open_manifest(file, &library)?;
@@ -148,6 +180,7 @@ impl Host {
         }
         let answers = Arc::new(Operator {
             library: library.clone(),
+            recordings: recordings.clone(),
             controllers: sessions.iter().map(|one| (one.name.clone(), one.controller.clone())).collect(),
         });
         let socket = ControlSocket::open(plan.state.socket(), answers)?;
@@ -157,6 +190,7 @@ impl Host {
             sessions,
             library,
             recorder,
+            recordings,
             store,
             run,
             started: SystemClock.now(),
@@ -198,6 +232,10 @@ impl Host {
         if let Err(fault) = self.store.end_run(self.run).await {
             tracing::error!(%fault, "the journal does not know that the run ended");
         }
+        let recordings = match self.recordings {
+            Some(recordings) => settled(recordings).await,
+            None => None,
+        };
         Report {
             version: 1,
             program: concat!("flyball ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -206,8 +244,26 @@ impl Host {
             sessions: reports,
             plugins: plugin_reports(&self.library),
             reloads: self.library.reloads().iter().map(reload_report).collect(),
+            recordings,
         }
     }
+}
+
+/// When all that was recorded is written; a disk that is too slow for that is waited for no longer than this.
+async fn settled(recordings: Arc<Recordings>) -> Option<RecordingsReport> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let settling = tokio::task::spawn_blocking(move || {
+        if !recordings.settle(PATIENCE) {
+            tracing::warn!("not every recorded call is written yet");
+        }
+        recordings_report(&recordings)
+    });
+    settling.await.ok()
+}
+
+fn recordings_report(recordings: &Recordings) -> RecordingsReport {
+    let status = recordings.status();
+    RecordingsReport { written: status.written, dropped: status.dropped, trouble: status.trouble }
 }
 
 /// What every session of a host is given.
@@ -351,6 +407,7 @@ fn undo_answer(undo: &Undo) -> Value {
 /// Answers whoever asks over the control socket.
 struct Operator {
     library: Arc<Library>,
+    recordings: Option<Arc<Recordings>>,
     controllers: Vec<(String, Arc<Controller>)>,
 }
 
@@ -376,6 +433,8 @@ impl Answers for Operator {
             Request::Plugins => {
                 serde_json::to_value(plugin_reports(&self.library)).map_err(|fault| fault.to_string())
             }
+            Request::Recordings => serde_json::to_value(self.recordings.as_deref().map(recordings_report))
+                .map_err(|fault| fault.to_string()),
             Request::Rollback { session, count } => {
                 let controller = self.controller(session.as_deref())?;
                 let count = usize::try_from(count).unwrap_or(usize::MAX);

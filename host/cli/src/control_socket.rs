@@ -38,6 +38,8 @@ const LONGEST_ANSWER: u64 = 64 * 1024 * 1024;
 pub(crate) enum Request {
     /// The plugins, and what their calls cost.
     Plugins,
+    /// What became of the calls that were to be recorded.
+    Recordings,
     /// Undo the newest `count` actions.
     Rollback {
         /// Of this session; none: of the only one.

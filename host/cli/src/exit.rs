@@ -19,6 +19,9 @@ pub(crate) enum Failure {
     /// An item disappeared.
     #[error("{0}")]
     Unbalanced(String),
+    /// A recorded call is another now.
+    #[error("{0}")]
+    Differs(String),
 }
 
 impl Failure {
@@ -50,6 +53,7 @@ pub(crate) fn code_of(done: Result<(), Failure>) -> ExitCode {
     ExitCode::from(match failure {
         Failure::NoHost(_) => 3,
         Failure::Unbalanced(_) => 4,
+        Failure::Differs(_) => 5,
         Failure::Documents(_) | Failure::Failed(_) | Failure::Said => 1,
     })
 }

@@ -32,6 +32,8 @@ fn main() -> ExitCode {
         Command::Sign(options) => commands::sign::run(&options),
         Command::Verify(options) => commands::verify::run(&options),
         Command::Journal(options) => commands::journal::run(&arguments.places, &options),
+        Command::Recordings(options) => commands::recordings::run(&arguments.places, &options),
+        Command::Replay(options) => commands::replay::run(&arguments.places, &options),
         Command::Rollback(options) => commands::rollback::run(&arguments.places, &options),
         Command::Schema(options) => commands::schema::run(&options),
         Command::Completions(options) => commands::completions::run(&options),

@@ -30,6 +30,21 @@ pub(crate) struct Report {
     pub(crate) plugins: Vec<PluginReport>,
     /// Every change of a policy or plugin that was seen, taken or refused.
     pub(crate) reloads: Vec<ReloadReport>,
+    /// What became of the calls that were to be recorded; none: none were to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) recordings: Option<RecordingsReport>,
+}
+
+/// What became of the calls that were to be recorded.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct RecordingsReport {
+    /// Calls that `flyball replay` can make again.
+    pub(crate) written: u64,
+    /// Calls that are lost, because the disk could not keep up or failed.
+    pub(crate) dropped: u64,
+    /// What was the matter last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trouble: Option<String>,
 }
 
 /// What happened to one pipeline.

@@ -6,7 +6,7 @@ use flyball_model::{ActionRecord, Outcome};
 
 use crate::exit::Failure;
 use crate::narrator::tame;
-use crate::report::{Report, SessionReport};
+use crate::report::{RecordingsReport, Report, SessionReport};
 
 /// A screen at most.
 pub(crate) fn of_run(report: &Report) -> String {
@@ -29,7 +29,23 @@ pub(crate) fn of_run(report: &Report) -> String {
     if taken + refused > 0 {
         let _ = writeln!(text, "reloads: {taken} taken, {refused} refused");
     }
+    if let Some(recordings) = &report.recordings {
+        let _ = writeln!(text, "recordings: {}", recordings_line(recordings));
+    }
     text.trim_end().to_owned()
+}
+
+/// `120 calls`, and what was lost and why.
+pub(crate) fn recordings_line(recordings: &RecordingsReport) -> String {
+    let RecordingsReport { written, dropped, trouble } = recordings;
+    let mut line = format!("{written} calls");
+    if *dropped > 0 {
+        line.push_str(&format!(", {dropped} dropped"));
+    }
+    if let Some(trouble) = trouble {
+        line.push_str(&format!(" ({})", tame(trouble)));
+    }
+    line
 }
 
 /// `412 accepted = 400 delivered + 12 filtered + 0 dead-lettered + 0 in flight`

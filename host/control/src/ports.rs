@@ -9,6 +9,7 @@ use flyball_model::{
     OnFailure, Outcome, PastAction, PluginId, Proposal, Reversal, Rule, Rules, TickRecord, UnixMillis,
     Verdict,
 };
+use serde::{Deserialize, Serialize};
 
 /// A running pipeline: what the loop watches and changes.
 #[async_trait]
@@ -153,7 +154,7 @@ pub struct Situation {
 }
 
 /// What a decider says.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(
     clippy::large_enum_variant,
     reason = "one for each decision; boxing it would only burden whoever decides"

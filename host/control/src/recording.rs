@@ -1,5 +1,6 @@
 //! What is kept of a call, so that it can be made again and must say the same.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use flyball_model::{
     Action, Cost, Finding, GraphSpec, HttpExchange, NodeType, PluginId, PluginKind, PluginUse, Proposal,
     Reversal, UnixMillis, Verdict,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::ports::{Decided, Sight, Situation};
 
@@ -43,7 +45,7 @@ pub struct CallRecord {
     /// Of which kind it is.
     pub kind: PluginKind,
     /// Version of the contract.
-    pub contract: &'static str,
+    pub contract: Cow<'static, str>,
     /// The generation in which the judge was bound to its policy.
     pub generation: u64,
     /// For which session; empty: for none (a catalog, a reverser).
@@ -116,7 +118,7 @@ impl Asked {
 }
 
 /// What a judge says.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Said {
     /// A heuristic.
     Findings(Vec<Finding>),

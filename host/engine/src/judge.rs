@@ -208,7 +208,7 @@ impl Judge {
             recorder.record(CallRecord {
                 by: id.clone(),
                 kind: self.plugin.kind(),
-                contract: crate::CONTRACT_VERSION,
+                contract: crate::CONTRACT_VERSION.into(),
                 generation: self.generation,
                 session,
                 tick: asked.sight().map_or(0, |sight| sight.now.tick),

@@ -152,6 +152,6 @@ pub struct NodeType {
     /// Where it can be done.
     pub offers: Vec<NodeOffer>,
     /// JSON Schema of its configuration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::action::given")]
     pub config_schema: Option<serde_json::Value>,
 }

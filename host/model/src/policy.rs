@@ -293,7 +293,7 @@ pub struct Constraints {
 }
 
 /// What a session must keep to: its policy's, narrowed by its manifest's.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Rules {
     /// Whether to act at all.
     pub enabled: bool,

@@ -1,6 +1,7 @@
 //! The file, its permissions and its tables.
 
 use std::fs::{self, OpenOptions, Permissions};
+use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -72,7 +73,10 @@ pub(crate) fn path(directory: &Path) -> PathBuf {
 pub(crate) fn open_to_write(directory: &Path) -> Result<Connection, StoreError> {
     let path = path(directory);
     fs::create_dir_all(directory).map_err(|error| StoreError::unopenable(&path, &error))?;
-    make_private(&path)?;
+    make_private(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly(path.clone()),
+        _ => StoreError::unopenable(&path, &error),
+    })?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let failed = |error: rusqlite::Error| StoreError::of(&path, &error);
     let mut connection = Connection::open_with_flags(&path, flags).map_err(failed)?;
@@ -104,23 +108,21 @@ pub(crate) fn open_to_read(directory: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// SQLite gives its other files the mode of this one, so it is made before SQLite makes it.
-fn make_private(path: &Path) -> Result<(), StoreError> {
-    let unopenable = |error: std::io::Error| StoreError::unopenable(path, &error);
-    let made = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path);
-    match made {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-            let permissions = fs::metadata(path).map_err(unopenable)?.permissions();
+/// SQLite gives its other files the mode of this one, so it is made before SQLite makes it. One that may not be written
+/// is told apart, as SQLite would read it until the first write.
+pub(crate) fn make_private(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(MODE).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let permissions = fs::metadata(path)?.permissions();
             if permissions.readonly() {
-                return Err(StoreError::ReadOnly(path.to_owned()));
+                return Err(io::Error::new(io::ErrorKind::ReadOnlyFilesystem, "it is read-only"));
             }
             if permissions.mode() & 0o777 == MODE {
                 return Ok(());
             }
-            fs::set_permissions(path, Permissions::from_mode(MODE)).map_err(unopenable)
+            fs::set_permissions(path, Permissions::from_mode(MODE))
         }
-        Err(error) => Err(unopenable(error)),
+        made => made.map(drop),
     }
 }
 

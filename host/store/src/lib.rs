@@ -6,7 +6,9 @@
 mod error;
 mod file;
 mod filter;
+mod keeping;
 mod reader;
+mod recordings;
 mod request;
 mod rows;
 mod store;
@@ -14,5 +16,10 @@ mod writer;
 
 pub use error::StoreError;
 pub use filter::{ActionFilter, Run, TickFilter};
+pub use keeping::PluginStates;
 pub use reader::Reader;
+pub use recordings::{
+    CallFilter, Listed, MASKED, RecordedCall, Recordings, RecordingsError, RecordingsOptions,
+    RecordingsReader, RecordingsStatus, SECRET_FIELDS, Which, same,
+};
 pub use store::{Store, TICKS_KEPT};

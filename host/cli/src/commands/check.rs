@@ -74,7 +74,7 @@ fn policy(file: &Path, text: String, options: &CheckOptions, state: &StateDir) -
     library_of(
         PolicySource::Text(vec![source]),
         options.plugins.clone(),
-        state,
+        open_engine(state)?,
         Versions::look_at(&state.versions()),
     )?;
     let judges = &policy.judges;

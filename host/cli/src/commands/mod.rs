@@ -8,6 +8,8 @@ pub(crate) mod journal;
 pub(crate) mod keygen;
 pub(crate) mod node;
 pub(crate) mod plugins;
+pub(crate) mod recordings;
+pub(crate) mod replay;
 pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod schema;

@@ -24,6 +24,7 @@ pub(crate) fn run(places: &Places, options: &RunOptions) -> Result<(), Failure> 
         dead_letters: options.dead_letters.clone().unwrap_or_else(|| state.dead_letters()),
         state,
         drain: options.drain,
+        recording: options.recording.clone(),
         narrator: narrator.clone(),
     };
     let report = runtime.block_on(async {

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, anyhow};
 use flyball_model::{ActionKind, ActionRecord, Outcome};
 use indicatif::MultiProgress;
 
-use crate::args::{DemoOptions, Judging};
+use crate::args::{DemoOptions, Judging, Recording};
 use crate::assembly::{Host, Plan, Session, plugin_reports};
 use crate::demo::faults::{Throttle, kill};
 use crate::demo::load::Load;
@@ -51,6 +51,7 @@ pub(crate) async fn run(options: &DemoOptions) -> Result<(), Failure> {
         state: StateDir::at(place.state()),
         dead_letters: place.dead_letters(),
         drain: Duration::from_secs(15),
+        recording: Recording::default(),
         narrator: narrator.clone(),
     })
     .await?;

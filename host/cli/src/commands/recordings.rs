@@ -1,0 +1,97 @@
+use std::time::Duration;
+
+use anyhow::Context;
+use flyball_control::ports::{Clock, Decided, Said, SystemClock};
+use flyball_model::{Reversal, Verdict};
+use flyball_store::{CallFilter, Listed, RecordingsReader};
+
+use crate::args::{Places, Recorded, RecordingsOptions};
+use crate::control_socket::{Request, ask};
+use crate::exit::Failure;
+use crate::narrator::{clock, tame};
+use crate::report::RecordingsReport;
+use crate::state_dir::StateDir;
+use crate::summary::recordings_line;
+
+pub(crate) fn run(places: &Places, options: &RecordingsOptions) -> Result<(), Failure> {
+    let state = StateDir::of(places)?;
+    let reader = RecordingsReader::open(state.path()).map_err(anyhow::Error::from)?;
+    let filter = CallFilter { limit: Some(options.limit), ..filter(&options.of) };
+    let calls = reader.list(&filter).map_err(anyhow::Error::from)?;
+    for call in calls.iter().rev() {
+        if options.json {
+            println!("{}", serde_json::to_string(call).context("cannot write the call")?);
+        } else {
+            println!("{}", line(call));
+        }
+    }
+    if options.json {
+        return Ok(());
+    }
+    if calls.is_empty() {
+        println!("nothing of that is recorded");
+    }
+    // A host that does not answer has nothing to add.
+    if let Ok(Some(answer)) = ask(&state.socket(), &Request::Recordings) {
+        match serde_json::from_value::<Option<RecordingsReport>>(answer) {
+            Ok(Some(report)) => println!("recorded by the host that runs: {}", recordings_line(&report)),
+            Ok(None) => println!("the host that runs records nothing (`--record off`)"),
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// What the arguments pick.
+pub(crate) fn filter(of: &Recorded) -> CallFilter {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    CallFilter {
+        session: of.session.clone(),
+        plugin: of.plugin.clone(),
+        since: of.since.map(|since| SystemClock.now().saturating_sub(millis(since))),
+        limit: None,
+    }
+}
+
+fn line(call: &Listed) -> String {
+    let place = if call.tick == 0 {
+        "no tick".to_owned()
+    } else {
+        format!("{} tick {}", tame(&call.session), call.tick)
+    };
+    let said = call.said.as_ref().map_or_else(|| "cannot be read".to_owned(), summary);
+    let masked = if call.masked > 0 { format!("  {} masked", call.masked) } else { String::new() };
+    format!(
+        "{:>7}  {}  {place}  {} {}  {}  {} fuel{masked}",
+        call.id,
+        clock(call.written),
+        tame(&call.by.name),
+        call.by.digest.get(..12).unwrap_or(&call.by.digest),
+        tame(&said),
+        call.fuel
+    )
+}
+
+/// An answer in a few words.
+pub(crate) fn summary(said: &Result<Said, String>) -> String {
+    match said {
+        Err(why) => format!("failed: {why}"),
+        Ok(Said::Findings(findings)) if findings.is_empty() => "all is well".to_owned(),
+        Ok(Said::Findings(findings)) => {
+            let codes: Vec<_> = findings.iter().map(|finding| finding.code.as_str()).collect();
+            codes.join(", ")
+        }
+        Ok(Said::NodeTypes(types)) => format!("{} node types", types.len()),
+        Ok(Said::Decided(Decided::For(decision))) => decision.proposal.action.to_string(),
+        Ok(Said::Decided(Decided::Abstains(why))) => format!("abstains: {why}"),
+        Ok(Said::Verdict(Verdict::Allow)) => "allows".to_owned(),
+        Ok(Said::Verdict(Verdict::Deny(reason))) => format!("denies: {}", reason.code),
+        Ok(Said::Verdict(Verdict::Amend(amended))) => format!("amends: {}", amended.action),
+        Ok(Said::Verdict(Verdict::Ask(reason))) => format!("asks: {}", reason.code),
+        Ok(Said::Reversal(Reversal::Reversible { actions })) => {
+            let actions: Vec<_> = actions.iter().map(ToString::to_string).collect();
+            format!("undo: {}", actions.join(", "))
+        }
+        Ok(Said::Reversal(Reversal::Irreversible { why })) => format!("irreversible: {why}"),
+    }
+}

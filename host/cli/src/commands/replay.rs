@@ -1,0 +1,299 @@
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use flyball_control::ports::{CallRecord, Said};
+use flyball_engine::{CONTRACT_VERSION, CallError, Engine, Judge, Plugin, Versions};
+use flyball_model::{Limits, PluginUse};
+use flyball_store::{RecordedCall, RecordingsReader, same};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::args::{Places, ReplayOptions};
+use crate::assembly::open_engine;
+use crate::commands::recordings::{filter, summary};
+use crate::exit::Failure;
+use crate::narrator::tame;
+use crate::state_dir::StateDir;
+
+/// A machine that is slower than the one that recorded must not say something else: time is no part of an answer.
+const LEAST_TIME_MS: u64 = 60_000;
+
+pub(crate) fn run(places: &Places, options: &ReplayOptions) -> Result<(), Failure> {
+    let state = StateDir::of(places)?;
+    let reader = RecordingsReader::open(state.path()).map_err(anyhow::Error::from)?;
+    let ids = if options.all {
+        reader.ids(&filter(&options.of)).map_err(anyhow::Error::from)?
+    } else {
+        options.ids.clone()
+    };
+    let mut components = Components::open(&state, options.with.as_deref())?;
+    let mut count = Count::default();
+    for id in ids {
+        let replayed = match reader.call(id) {
+            Ok(recorded) => replay(&recorded, &mut components),
+            Err(error) => Replayed { ending: Ending::NotReplayed(error.to_string()), ..Replayed::default() },
+        };
+        count.add(&replayed.ending);
+        if options.json {
+            println!("{}", replayed.json(id));
+        } else if !options.all || !matches!(replayed.ending, Ending::Same) {
+            println!("{}", replayed.text(id));
+        }
+    }
+    if !options.json {
+        println!("{}", count.text());
+    }
+    count.failure()
+}
+
+/// A call made again.
+#[derive(Debug, Default)]
+struct Replayed {
+    call: Option<CallRecord>,
+    now: Option<(Result<Said, String>, u64)>,
+    /// The recording is not as it was written.
+    altered: bool,
+    ending: Ending,
+}
+
+#[derive(Debug, Default)]
+enum Ending {
+    /// It says and costs what it did.
+    #[default]
+    Same,
+    /// It does not.
+    Different,
+    /// It does not, and was given something else: part of its input was masked.
+    Masked,
+    /// It cannot be told: it ran out of time then.
+    NotRepeatable(String),
+    /// It was not made again.
+    NotReplayed(String),
+}
+
+fn replay(recorded: &RecordedCall, components: &mut Components) -> Replayed {
+    let call = recorded.call.clone();
+    let altered = recorded.altered;
+    match again(&call, components) {
+        Err(why) => {
+            Replayed { call: Some(call), now: None, altered, ending: Ending::NotReplayed(format!("{why:#}")) }
+        }
+        Ok((said, fuel)) => {
+            let timed_out = CallError::TimedOut { limit_ms: call.used.limits.time_ms }.to_string();
+            let unchanged = same(&call.said, &said) && call.cost.fuel == fuel;
+            let ending = match () {
+                () if altered => Ending::Different,
+                () if unchanged => Ending::Same,
+                () if call.said == Err(timed_out) => Ending::NotRepeatable("it ran out of time then".into()),
+                () if recorded.masked > 0 => Ending::Masked,
+                () => Ending::Different,
+            };
+            Replayed { call: Some(call), now: Some((said, fuel)), altered, ending }
+        }
+    }
+}
+
+fn again(call: &CallRecord, components: &mut Components) -> Result<(Result<Said, String>, u64)> {
+    if call.contract != CONTRACT_VERSION {
+        return Err(anyhow!(
+            "it was recorded under contract {}, and this Flyball has {CONTRACT_VERSION}; use the Flyball that \
+             recorded it",
+            tame(&call.contract)
+        ));
+    }
+    let plugin = components.find(call)?;
+    if plugin.kind() != call.kind {
+        return Err(anyhow!("a {} was asked, and this is a {}", call.kind, plugin.kind()));
+    }
+    let limits = Limits { time_ms: call.used.limits.time_ms.max(LEAST_TIME_MS), ..call.used.limits };
+    let mut used = PluginUse { limits, ..(*call.used).clone() };
+    // Nothing is sent, so no secret is needed, and none needs to be here.
+    if let Some(http) = &mut used.grants.http {
+        http.secrets.clear();
+    }
+    let judge = Judge::new(plugin, &used, call.generation).map_err(|error| anyhow!("{error}"))?;
+    let (said, cost) = judge.again(&call.asked, call.kept.clone(), &call.http);
+    Ok((said, cost.fuel))
+}
+
+/// The components that were asked, by digest.
+struct Components {
+    engine: Engine,
+    versions: Versions,
+    first_party: HashMap<String, &'static [u8]>,
+    loaded: HashMap<Arc<str>, Arc<Plugin>>,
+    /// Asked instead of any of them.
+    instead: Option<Arc<Plugin>>,
+}
+
+impl Components {
+    fn open(state: &StateDir, instead: Option<&Path>) -> Result<Self> {
+        let engine = open_engine(state)?;
+        let instead = match instead {
+            None => None,
+            Some(file) => {
+                let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+                let plugin = engine.load(&bytes).map_err(|fault| anyhow!("{}: {fault}", file.display()))?;
+                Some(Arc::new(plugin))
+            }
+        };
+        let first_party = flyball_first_party::ALL.iter().map(|plugin| (digest(plugin.wasm), plugin.wasm));
+        Ok(Self {
+            engine,
+            versions: Versions::look_at(&state.versions()),
+            first_party: first_party.collect(),
+            loaded: HashMap::new(),
+            instead,
+        })
+    }
+
+    fn find(&mut self, call: &CallRecord) -> Result<Arc<Plugin>> {
+        if let Some(plugin) = self.instead.as_ref().or_else(|| self.loaded.get(&call.by.digest)) {
+            return Ok(plugin.clone());
+        }
+        let wanted = call.by.digest.as_ref();
+        let bytes = match self.first_party.get(wanted) {
+            Some(bytes) => Some(bytes.to_vec()),
+            // It becomes part of a path.
+            None if wanted.chars().all(|char| char.is_ascii_hexdigit()) => self.versions.component(wanted),
+            None => None,
+        };
+        let Some(bytes) = bytes else {
+            return Err(anyhow!(
+                "the component {} {} with digest {} is not kept any more; put its file here with --with FILE",
+                tame(&call.by.name),
+                tame(&call.by.version),
+                tame(wanted)
+            ));
+        };
+        let plugin = Arc::new(self.engine.load(&bytes).map_err(|fault| anyhow!("{fault}"))?);
+        self.loaded.insert(call.by.digest.clone(), plugin.clone());
+        Ok(plugin)
+    }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Replayed {
+    fn text(&self, id: u64) -> String {
+        let mut text = format!("call {id}");
+        if let Some(call) = &self.call {
+            text.push_str(&format!(": {}", tame(&call.by.name)));
+            if call.tick > 0 {
+                text.push_str(&format!(" on {} tick {}", tame(&call.session), call.tick));
+            }
+        }
+        text.push_str(": ");
+        text.push_str(&match &self.ending {
+            Ending::Same => "the same".to_owned(),
+            Ending::Different => "DIFFERENT".to_owned(),
+            Ending::Masked => "different, as part of its input was masked in the recording".to_owned(),
+            Ending::NotRepeatable(why) => format!("not comparable: {why}"),
+            Ending::NotReplayed(why) => format!("not replayed: {why}"),
+        });
+        if self.altered {
+            text.push_str("\n  the recording was changed after it was written");
+        }
+        let (Some(call), Some((now, fuel))) = (&self.call, &self.now) else { return text };
+        if matches!(self.ending, Ending::Same) {
+            text.push_str(&format!(": {}, {fuel} fuel", tame(&summary(now))));
+            return text;
+        }
+        if !same(&call.said, now) {
+            text.push_str(&difference(&format!("{:#?}", call.said), &format!("{now:#?}")));
+        }
+        if call.cost.fuel != *fuel {
+            text.push_str(&format!("\n  - {} fuel\n  + {fuel} fuel", call.cost.fuel));
+        }
+        text
+    }
+
+    fn json(&self, id: u64) -> serde_json::Value {
+        let (result, why) = match &self.ending {
+            Ending::Same => ("same", None),
+            Ending::Different => ("different", None),
+            Ending::Masked => ("masked", None),
+            Ending::NotRepeatable(why) => ("not-comparable", Some(why)),
+            Ending::NotReplayed(why) => ("not-replayed", Some(why)),
+        };
+        let call = self.call.as_ref();
+        json!({
+            "id": id,
+            "result": result,
+            "why": why,
+            "altered": self.altered,
+            "plugin": call.map(|call| &call.by),
+            "session": call.map(|call| &call.session),
+            "tick": call.map(|call| call.tick),
+            "recorded": call.map(|call| json!({ "said": call.said, "fuel": call.cost.fuel })),
+            "now": self.now.as_ref().map(|(said, fuel)| json!({ "said": said, "fuel": fuel })),
+        })
+    }
+}
+
+/// The lines that differ, between those that do not.
+fn difference(recorded: &str, now: &str) -> String {
+    const MOST: usize = 60;
+    let (before, after): (Vec<_>, Vec<_>) = (recorded.lines().collect(), now.lines().collect());
+    let alike = before.iter().zip(&after).take_while(|(one, other)| one == other).count();
+    let shorter = before.len().min(after.len()) - alike;
+    let ends = before.iter().rev().zip(after.iter().rev());
+    let alike_at_end = ends.take(shorter).take_while(|(one, other)| one == other).count();
+    let mut text = String::new();
+    for (sign, lines) in [('-', before), ('+', after)] {
+        let differing = lines.len() - alike - alike_at_end;
+        for line in lines.iter().skip(alike).take(differing.min(MOST)) {
+            text.push_str(&format!("\n  {sign} {}", tame(line)));
+        }
+        if differing > MOST {
+            text.push_str(&format!("\n  {sign} … {} lines more", differing - MOST));
+        }
+    }
+    text
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    same: u64,
+    different: u64,
+    masked: u64,
+    not_repeatable: u64,
+    not_replayed: u64,
+}
+
+impl Count {
+    fn add(&mut self, ending: &Ending) {
+        *match ending {
+            Ending::Same => &mut self.same,
+            Ending::Different => &mut self.different,
+            Ending::Masked => &mut self.masked,
+            Ending::NotRepeatable(_) => &mut self.not_repeatable,
+            Ending::NotReplayed(_) => &mut self.not_replayed,
+        } += 1;
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{} the same, {} different", self.same, self.different);
+        for (count, what) in [
+            (self.masked, "different for masked input"),
+            (self.not_repeatable, "not comparable"),
+            (self.not_replayed, "not replayed"),
+        ] {
+            if count > 0 {
+                text.push_str(&format!(", {count} {what}"));
+            }
+        }
+        text
+    }
+
+    fn failure(&self) -> Result<(), Failure> {
+        if self.different > 0 {
+            return Err(Failure::Differs(format!("{} calls are not what they were", self.different)));
+        }
+        if self.not_replayed > 0 { Err(Failure::Said) } else { Ok(()) }
+    }
+}

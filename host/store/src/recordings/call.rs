@@ -1,0 +1,234 @@
+//! One call as a row, and back.
+
+use std::sync::Arc;
+
+use flyball_control::ports::{Asked, CallRecord, Situation};
+use flyball_model::{Action, ActionKind, Finding, PastAction, Proposal, Rules};
+use rusqlite::{Connection, Row, named_params};
+use serde::{Deserialize, Serialize};
+
+use super::packed::{Digest, digest, hex, packed, squeezed};
+use super::parts::{Batch, Part, Parts, Unwritable};
+use crate::rows::{int, uint, word};
+
+/// What a judge was asked, without what calls share.
+#[derive(Debug, Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant, reason = "one at a time, on its way to or from a row")]
+pub(crate) enum Question {
+    Assess,
+    List,
+    Decide(Told),
+    Review { proposal: Proposal, decided_by: String, told: Told },
+    Reverse(Action),
+}
+
+/// A situation, without what calls share.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Told {
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) allowed: Vec<ActionKind>,
+    pub(crate) past: Vec<PastAction>,
+    pub(crate) rules: Rules,
+}
+
+/// One call; the shared parts of it are numbers of other rows.
+#[derive(Debug, Serialize)]
+pub(crate) struct CallRow {
+    pub(crate) written: u64,
+    pub(crate) session: String,
+    pub(crate) tick: u64,
+    pub(crate) at: u64,
+    pub(crate) generation: u64,
+    pub(crate) plugin: String,
+    pub(crate) version: String,
+    pub(crate) component: String,
+    pub(crate) kind: String,
+    pub(crate) contract: String,
+    pub(crate) settings: String,
+    pub(crate) parts: [Option<i64>; PARTS.len()],
+    pub(crate) asked: Vec<u8>,
+    pub(crate) http: Vec<u8>,
+    pub(crate) said: Vec<u8>,
+    pub(crate) fuel: u64,
+    pub(crate) cost: Vec<u8>,
+    pub(crate) masked: u32,
+}
+
+/// The columns that are numbers of parts.
+pub(crate) const PARTS: [&str; 7] = ["used", "now", "past", "graph", "after", "types", "kept"];
+
+/// The columns that [`CallRow::read`] reads.
+pub(crate) const COLUMNS: &str = "id, written, session, tick, at, generation, plugin, version, component, kind, contract, \
+     settings, used, now, past, graph, after, types, kept, asked, http, said, fuel, cost, masked, seal";
+
+impl CallRow {
+    /// Masked, with its shared parts written.
+    pub(crate) fn of(
+        parts: &mut Parts,
+        batch: &Batch<'_>,
+        written: u64,
+        call: CallRecord,
+    ) -> Result<(Self, Digest), Unwritable> {
+        let CallRecord {
+            by,
+            kind,
+            contract,
+            generation,
+            session,
+            tick,
+            at,
+            used,
+            asked,
+            kept,
+            http,
+            said,
+            cost,
+        } = call;
+        let sight = asked.sight();
+        let now = sight.map(|sight| parts.observation(batch, &sight.now)).transpose()?;
+        let past = sight.map(|sight| parts.window(batch, &sight.past)).transpose()?;
+        let types =
+            asked.situation().map(|situation| parts.types(batch, &situation.node_types)).transpose()?;
+        let (graph, after) = match &asked {
+            Asked::Reverse { before, after, .. } => (
+                Some(parts.graph(batch, &Arc::new(before.clone()))?),
+                Some(parts.graph(batch, &Arc::new(after.clone()))?),
+            ),
+            other => {
+                (other.situation().map(|situation| parts.graph(batch, &situation.graph)).transpose()?, None)
+            }
+        };
+        let kept = kept.map(|kept| parts.kept(batch, &kept)).transpose()?;
+        let mask = parts.mask.clone();
+        let mut settings = used.settings.clone();
+        mask.settings(&mut settings);
+        let used = Some(parts.used(batch, &used)?);
+        let all = [used, now, past, graph, after, types, kept];
+        let mut masked = all.iter().flatten().map(|part| part.masked).sum();
+        let mut http = http;
+        masked += http.iter_mut().map(|exchange| mask.exchange(exchange)).sum::<u32>();
+        let mut said = said;
+        masked += said.as_mut().map_or(0, |said| mask.said(said));
+        let mut hide = |action: &mut Action| masked += mask.action(action);
+        let asked = question(asked, &mut hide);
+        let row = Self {
+            written,
+            session: session.to_string(),
+            tick,
+            at,
+            generation,
+            plugin: by.name.to_string(),
+            version: by.version.to_string(),
+            component: by.digest.to_string(),
+            kind: kind.name().to_owned(),
+            contract: contract.into_owned(),
+            settings: hex(&digest(&packed(&settings)?)),
+            parts: all.map(|part| part.map(|part| part.id)),
+            asked: squeezed(&packed(&asked)?)?,
+            http: squeezed(&packed(&http)?)?,
+            said: squeezed(&packed(&said)?)?,
+            fuel: cost.fuel,
+            cost: packed(&cost)?,
+            masked,
+        };
+        let seal = row.seal(&all.map(|part: Option<Part>| part.map(|part| part.digest)))?;
+        Ok((row, seal))
+    }
+
+    /// Over everything in it and in its parts: whether it was changed since can be seen.
+    pub(crate) fn seal(&self, parts: &[Option<Digest>]) -> Result<Digest, rmp_serde::encode::Error> {
+        Ok(digest(&packed(&(self, parts))?))
+    }
+
+    pub(crate) fn insert(&self, batch: &Batch<'_>, seal: Digest) -> rusqlite::Result<()> {
+        let [used, now, past, graph, after, types, kept] = self.parts;
+        batch.added.set(batch.added.get() + self.asked.len() + self.http.len() + self.said.len());
+        insert_into(batch.db)?.execute(named_params! {
+            ":batch": batch.number,
+            ":written": int(self.written),
+            ":session": self.session,
+            ":tick": int(self.tick),
+            ":at": int(self.at),
+            ":generation": int(self.generation),
+            ":plugin": self.plugin,
+            ":version": self.version,
+            ":component": self.component,
+            ":kind": self.kind,
+            ":contract": self.contract,
+            ":settings": self.settings,
+            ":used": used, ":now": now, ":past": past, ":graph": graph, ":after": after, ":types": types, ":kept": kept,
+            ":asked": self.asked,
+            ":http": self.http,
+            ":said": self.said,
+            ":fuel": int(self.fuel),
+            ":cost": self.cost,
+            ":masked": self.masked,
+            ":seal": seal,
+        })?;
+        Ok(())
+    }
+
+    pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let mut parts = [None; PARTS.len()];
+        for (part, column) in parts.iter_mut().zip(PARTS) {
+            *part = row.get(column)?;
+        }
+        Ok(Self {
+            written: uint(row, "written")?,
+            session: row.get("session")?,
+            tick: uint(row, "tick")?,
+            at: uint(row, "at")?,
+            generation: uint(row, "generation")?,
+            plugin: row.get("plugin")?,
+            version: row.get("version")?,
+            component: row.get("component")?,
+            kind: row.get("kind")?,
+            contract: row.get("contract")?,
+            settings: row.get("settings")?,
+            parts,
+            asked: row.get("asked")?,
+            http: row.get("http")?,
+            said: row.get("said")?,
+            fuel: uint(row, "fuel")?,
+            cost: row.get("cost")?,
+            masked: row.get("masked")?,
+        })
+    }
+}
+
+fn insert_into(db: &Connection) -> rusqlite::Result<rusqlite::CachedStatement<'_>> {
+    db.prepare_cached(
+        "INSERT INTO calls (batch, written, session, tick, at, generation, plugin, version, component, kind, contract,
+            settings, used, now, past, graph, after, types, kept, asked, http, said, fuel, cost, masked, seal)
+         VALUES (:batch, :written, :session, :tick, :at, :generation, :plugin, :version, :component, :kind, :contract,
+            :settings, :used, :now, :past, :graph, :after, :types, :kept, :asked, :http, :said, :fuel, :cost, :masked,
+            :seal)",
+    )
+}
+
+fn question(asked: Asked, hide: &mut impl FnMut(&mut Action)) -> Question {
+    match asked {
+        Asked::Assess(_) => Question::Assess,
+        Asked::List => Question::List,
+        Asked::Decide(_, situation) => Question::Decide(told(situation, hide)),
+        Asked::Review { mut proposal, decided_by, situation, .. } => {
+            hide(&mut proposal.action);
+            Question::Review { proposal, decided_by, told: told(situation, hide) }
+        }
+        Asked::Reverse { mut action, .. } => {
+            hide(&mut action);
+            Question::Reverse(action)
+        }
+    }
+}
+
+fn told(situation: Situation, hide: &mut impl FnMut(&mut Action)) -> Told {
+    let Situation { findings, allowed, mut past, rules, .. } = situation;
+    past.iter_mut().for_each(|past| hide(&mut past.proposal.action));
+    Told { findings, allowed, past, rules }
+}
+
+/// A kind by its name.
+pub(crate) fn kind_named(name: &str) -> Option<flyball_model::PluginKind> {
+    flyball_model::PluginKind::ALL.into_iter().find(|kind| word(kind) == name)
+}

@@ -33,7 +33,7 @@ pub use policy::{
     SecretGrant, SecretSource, StateGrant,
 };
 pub use problem::Problem;
-pub use rule::{DEEPEST_RULE, GroupForm, Rule, ValidatorGroup, ValidatorRule};
+pub use rule::{DEEPEST_RULE, GroupForm, Members, Rule, ValidatorGroup, ValidatorRule};
 pub use tick::{
     ActionRecord, Attributed, Ending, FailedJudge, GateRefusal, Reversal, TickRecord, VerdictRecord,
 };

@@ -42,6 +42,9 @@ pub struct ValidatorGroup {
     pub not: Option<Box<ValidatorRule>>,
 }
 
+/// The members of a group, each with its place in it.
+pub type Members<'a> = Vec<(String, &'a ValidatorRule)>;
+
 /// How the verdicts of a group make one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupForm {
@@ -109,7 +112,7 @@ impl ValidatorGroup {
     /// # Errors
     ///
     /// It has not exactly one form, or one that can never be.
-    pub fn form(&self) -> Result<(GroupForm, Vec<(String, &ValidatorRule)>), Problem> {
+    pub fn form(&self) -> Result<(GroupForm, Members<'_>), Problem> {
         let listed = |key: &str, members: &'_ [ValidatorRule]| -> Vec<String> {
             (0..members.len()).map(|index| format!("/{key}/{index}")).collect()
         };

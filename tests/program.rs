@@ -346,19 +346,6 @@ judges:
   reversers: [{ plugin: standard-reverser }]
 "#;
 
-/// What differs from build to build is masked.
-fn masked(text: &str) -> String {
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    for line in &mut lines {
-        for name in ["size", "compiled", "sha256"] {
-            if line.starts_with(name) && !line.ends_with(" -") {
-                *line = format!("{name:<11}…");
-            }
-        }
-    }
-    lines.join("\n") + "\n"
-}
-
 #[test]
 fn a_plugin_is_shown_with_all_that_it_is_and_asks_for() {
     let dir = scratch();
@@ -366,8 +353,42 @@ fn a_plugin_is_shown_with_all_that_it_is_and_asks_for() {
     fs::write(dir.path().join("protected-nodes.wasm"), plugin.wasm).unwrap();
     let output = run(dir.path(), &["inspect", "protected-nodes.wasm"]);
     assert!(output.status.success(), "{}", said(&output));
-    let expected = fs::read_to_string(support::root().join("tests/inspect/protected-nodes.txt")).unwrap();
-    assert_eq!(masked(&String::from_utf8(output.stdout).unwrap()), expected);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let rows: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with(' '))
+        .map(|line| line.split_whitespace().next().unwrap_or_default())
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            "name",
+            "kind",
+            "version",
+            "summary",
+            "contract",
+            "exports",
+            "imports",
+            "wants",
+            "cases",
+            "size",
+            "compiled",
+            "sha256",
+            "signature",
+            "settings"
+        ]
+    );
+    for row in [
+        "name       protected-nodes\n",
+        "kind       validator\n",
+        "contract   flyball:plugin@0.1.0\n",
+        "flyball:plugin/reviewing@0.1.0\n",
+        "flyball:plugin/settings@0.1.0\n",
+        "signature  none\n",
+        "settings   {\n",
+    ] {
+        assert!(text.contains(row), "{row:?} is missing in:\n{text}");
+    }
     let output = run(dir.path(), &["inspect", "protected-nodes.wasm", "--json"]);
     let shown: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(shown["kind"], "validator");

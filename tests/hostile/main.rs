@@ -11,6 +11,8 @@
 //! | `kind.txt` | where the policy names it, when it is not under `heuristics` |
 //! | `use.yaml` | how the policy uses it: limits, grants, settings |
 //! | `expect.txt` | where it is told (`load`, `policy`, `call` or `answer`), then what, line by line |
+//!
+//! `$PORT` in them is the port of a server that takes what comes and never answers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -42,13 +44,13 @@ const MOST_GROWTH_MB: u64 = 300;
 
 #[test]
 fn each_hostile_component_is_told_in_its_sentence_and_the_session_beside_it_misses_no_tick() {
-    let scenarios = Scenario::all();
+    let mut scenarios = Scenario::all();
     assert!(scenarios.len() >= 25, "{}", scenarios.len());
     let host = Host::start();
     let before = resident_mb();
     let mut wrong = Vec::new();
     let only = std::env::var("FLYBALL_HOSTILE").unwrap_or_default();
-    for scenario in scenarios.iter().filter(|scenario| scenario.name.contains(&only)) {
+    for scenario in scenarios.iter_mut().filter(|scenario| scenario.name.contains(&only)) {
         let begun = Instant::now();
         let told = host.face(scenario);
         let (took, holds) = (begun.elapsed(), resident_mb());

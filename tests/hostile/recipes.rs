@@ -26,15 +26,10 @@ pub fn bytes(recipe: &str, name: &str, good: impl Fn() -> Vec<u8>) -> Vec<u8> {
             good[4] = 0x0e;
             good
         }
-        "60 MB of a plugin" => {
-            let mut bytes = good();
-            custom_section(&mut bytes, 60 << 20);
-            bytes
-        }
-        "65 MiB of a plugin" => {
-            let mut bytes = good();
-            custom_section(&mut bytes, 65 << 20);
-            bytes
+        "60 MB of a plugin" => with_custom_section(good(), "x", &vec![0; 60 << 20]),
+        "65 MiB of a plugin" => with_custom_section(good(), "x", &vec![0; 65 << 20]),
+        "a golden case with escapes" => {
+            with_custom_section(good(), "flyball:cases", "{\"\u{7f}\u{9b}2J\": 1}".as_bytes())
         }
         "200000 functions" => fields(&"(func)\n".repeat(200_000)),
         "a function of 50000 locals" => {
@@ -72,11 +67,9 @@ pub fn bytes(recipe: &str, name: &str, good: impl Fn() -> Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// One that nobody reads.
-fn custom_section(bytes: &mut Vec<u8>, size: usize) {
-    let mut content = b"\x01x".to_vec();
-    content.resize(size, 0);
-    section(bytes, 0, &content);
+fn with_custom_section(mut bytes: Vec<u8>, name: &str, content: &[u8]) -> Vec<u8> {
+    section(&mut bytes, 0, &[leb128(name.len()).as_slice(), name.as_bytes(), content].concat());
+    bytes
 }
 
 fn section(bytes: &mut Vec<u8>, id: u8, content: &[u8]) {

@@ -25,7 +25,11 @@ pub struct Scenario {
     /// How the policy uses it, as YAML of one line.
     pub used: String,
     folder: PathBuf,
+    port: String,
 }
+
+/// Stands for the port of a server that never answers; of five letters, as its number has five digits.
+const PORT: &str = "$PORT";
 
 impl Scenario {
     pub fn all() -> Vec<Self> {
@@ -46,7 +50,7 @@ impl Scenario {
         let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
         let used = fs::read_to_string(folder.join("use.yaml")).unwrap_or_default().trim().to_owned();
         let kind = fs::read_to_string(folder.join("kind.txt")).unwrap_or_else(|_| "heuristics".to_owned());
-        Self { name, expected, kind: kind.trim().to_owned(), used, folder }
+        Self { name, expected, kind: kind.trim().to_owned(), used, folder, port: String::new() }
     }
 
     /// Every line that is expected is in what was told, at the place where it is expected.
@@ -63,11 +67,13 @@ impl Scenario {
     }
 
     fn part(&self, file: &str) -> Option<String> {
-        fs::read_to_string(self.folder.join(file)).ok()
+        Some(fs::read_to_string(self.folder.join(file)).ok()?.replace(PORT, &self.port))
     }
 
-    /// The file that a hostile author ships.
-    pub fn bytes(&self) -> Vec<u8> {
+    /// The file that a hostile author ships. `port` is that of a server that never answers.
+    pub fn bytes(&mut self, port: u16) -> Vec<u8> {
+        self.port = port.to_string();
+        self.used = self.used.replace(PORT, &self.port);
         let good = || encoded(&Parts::good(&self.name, "1.0.0").core(), "heuristic", &contract(&[]));
         if let Some(recipe) = self.part("bytes.txt") {
             return recipes::bytes(recipe.trim(), &self.name, good);

@@ -85,3 +85,8 @@ pub(crate) fn shortened(mut text: String, limit: usize) -> String {
     }
     text
 }
+
+/// The same without control characters: it quotes what a plugin's author wrote, and a terminal may show it.
+pub(crate) fn plain(text: &str, limit: usize) -> String {
+    shortened(text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect(), limit)
+}

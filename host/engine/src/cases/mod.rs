@@ -43,5 +43,5 @@ pub(crate) fn found_in(component: &[u8]) -> Result<Vec<Case>, LoadError> {
 }
 
 fn wrong(why: String) -> LoadError {
-    LoadError::Cases { why }
+    LoadError::Cases { why: crate::logging::plain(&why, 500) }
 }

@@ -38,7 +38,7 @@ pub(crate) fn run(plugin: &Arc<Plugin>, cases: &[Case]) -> Result<(), LoadError>
         let said = answer(plugin, case)?;
         if said != case.expect {
             return Err(LoadError::Case {
-                about: case.about.clone(),
+                about: crate::logging::plain(&case.about, 200),
                 expected: wording(&case.expect),
                 said: wording(&said),
             });
@@ -158,5 +158,5 @@ fn part(said: String, expected: Option<&String>) -> String {
 
 fn wording(expected: &Expected) -> String {
     let text = serde_json::to_string(expected).unwrap_or_else(|error| error.to_string());
-    crate::logging::shortened(text, 400)
+    crate::logging::plain(&text, 400)
 }

@@ -13,8 +13,8 @@ use crate::{Bill, CallStats, Figures, Stage};
 /// As many reloads are remembered.
 const MOST_RELOADS: usize = 1_000;
 
-/// As many components' figures are remembered.
-const MOST_COMPONENTS: usize = 512;
+/// As many components' figures are remembered. Each is a histogram of some 20 KB.
+const MOST_COMPONENTS: usize = 128;
 
 /// A plugin or a policy.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,0 +1,140 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a bench"
+)]
+#![allow(dead_code, unused_imports, reason = "most of the support is for other benches and tests")]
+//! What a session whose plugin runs into its time limit at every tick does to the ticks of the sessions beside it: their
+//! time from observation to record, with the neighbour and without, in turns.
+//! `cargo bench -p flyball-engine --bench neighbours [-- SESSIONS ROUNDS]`
+
+#[path = "../tests/engine/guests.rs"]
+mod guests;
+#[path = "../../cli/benches/support/mod.rs"]
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flyball_control::ports::{
+    Heuristic, Judge as Port, JudgeError, Judged, Judges, Listener, Panel, Sight, SystemClock,
+};
+use flyball_control::{Controller, Options, Sessions};
+use async_trait::async_trait;
+use flyball_engine::{Judge, Plugin};
+use flyball_model::{ActionRecord, Finding, Limits, Outcome, PluginId, PluginUse, TickRecord};
+use parking_lot::Mutex;
+use support::{Always, NoJournal, Synthetic, sandboxed};
+
+const NODES: usize = 50;
+const ROUND: Duration = Duration::from_secs(3);
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long each tick took, in milliseconds.
+#[derive(Default)]
+struct Took(Mutex<Vec<f64>>);
+
+impl Listener for Took {
+    fn tick(&self, record: &TickRecord) {
+        if record.tick > 1 && &*record.session != "hostile" {
+            self.0.lock().push(record.took_ns as f64 / 1e6);
+        }
+    }
+
+    fn concluded(&self, _: &ActionRecord, _: Outcome) {}
+}
+
+fn main() {
+    let arguments: Vec<usize> =
+        std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
+    let sessions = arguments.first().copied().unwrap_or(50);
+    let rounds = arguments.get(1).copied().unwrap_or(4);
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        alone.extend(round(sessions, false));
+        beside.extend(round(sessions, true));
+    }
+    let (alone, beside) = (p99(alone), p99(beside));
+    println!("{sessions} sessions of {NODES} nodes every {INTERVAL:?}, {rounds} rounds of {ROUND:?} each");
+    println!("p99 of a tick alone                        {alone:>8.3} ms");
+    println!("p99 of a tick beside one at its time limit {beside:>8.3} ms");
+    let ratio = beside / alone;
+    println!("ratio {ratio:.2}   aim at most 2: {}", if ratio <= 2.0 { "met" } else { "missed" });
+}
+
+fn p99(mut took: Vec<f64>) -> f64 {
+    took.sort_by(f64::total_cmp);
+    took[took.len() * 99 / 100]
+}
+
+fn round(count: usize, with_neighbour: bool) -> Vec<f64> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let took = Arc::new(Took::default());
+    let panel: Arc<dyn Judges> = Arc::new(Always(sandboxed(1)));
+    let sessions = Sessions::new();
+    runtime.block_on(async {
+        let start = |name: String, judges: Arc<dyn Judges>| {
+            let controller = Controller::new(
+                Arc::new(Synthetic::new(name, NODES, u64::MAX)),
+                judges,
+                Arc::new(NoJournal),
+                Arc::new(SystemClock),
+                took.clone(),
+                Options { interval: INTERVAL, ..Options::default() },
+            );
+            sessions.start(Arc::new(controller)).unwrap();
+        };
+        for number in 0..count {
+            start(format!("session-{number}"), panel.clone());
+        }
+        if with_neighbour {
+            start("hostile".to_owned(), Arc::new(Always(hostile())));
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        took.0.lock().clear();
+        tokio::time::sleep(ROUND).await;
+        sessions.stop_all().await;
+    });
+    let took = std::mem::take(&mut *took.0.lock());
+    took
+}
+
+/// Loops until it is stopped, at each tick: bound anew every time, it is never quarantined.
+struct Endless {
+    plugin: Arc<Plugin>,
+    used: PluginUse,
+}
+
+impl Port for Endless {
+    fn id(&self) -> &PluginId {
+        self.plugin.id()
+    }
+}
+
+#[async_trait]
+impl Heuristic for Endless {
+    async fn assess(&self, sight: &Sight) -> Result<Judged<Vec<Finding>>, JudgeError> {
+        Judge::new(Arc::clone(&self.plugin), &self.used, 1).expect("it may").assess(sight).await
+    }
+}
+
+fn hostile() -> Arc<Panel> {
+    let component = guests::guest("endless", "1.0.0", "(loop $again (br $again))");
+    let plugin = Arc::new(guests::engine().load(&component).expect("it loads"));
+    let limits = Limits { time_ms: 15, ..Limits::default() };
+    let endless: Arc<dyn Heuristic> = Arc::new(Endless { plugin, used: guests::used("endless", limits) });
+    let usual = sandboxed(1);
+    Arc::new(Panel {
+        generation: 1,
+        policy: Arc::clone(&usual.policy),
+        rules: usual.rules.clone(),
+        heuristics: vec![endless],
+        catalogs: Vec::new(),
+        deciders: Vec::new(),
+        validators: Vec::new(),
+        reversers: Vec::new(),
+    })
+}

@@ -53,7 +53,7 @@ pub(crate) fn differences(bytes: &[u8]) -> Vec<String> {
 
 fn found_in(bytes: &[u8]) -> Option<Vec<String>> {
     let DecodedWasm::Component(theirs, world) = decode(bytes).ok()? else { return None };
-    let contracts: Vec<Contract> = KNOWN.iter().filter_map(|known| Contract::parse(known)).collect();
+    let contracts: Vec<Contract> = KNOWN.iter().filter_map(Contract::parse).collect();
     let mut found = BTreeSet::new();
     for (exported, interface) in interfaces(&theirs, world) {
         look_at(&theirs, interface, exported, &contracts, &mut found);

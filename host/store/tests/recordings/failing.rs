@@ -1,5 +1,6 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use flyball_control::ports::Recorder;
@@ -7,9 +8,11 @@ use flyball_store::{RecordingsError, RecordingsReader};
 
 use crate::calls::{SOON, all, assessed, recorded, start};
 
+type Damage = fn(&Path);
+
 #[test]
 fn calls_that_a_damaged_read_only_or_newer_file_does_not_take_are_dropped_and_counted() {
-    let damage: [(&str, fn(&std::path::Path)); 3] = [
+    let damage: [(&str, Damage); 3] = [
         ("not a database", |path| fs::write(path, "this is no database".repeat(500)).unwrap()),
         ("read-only", |path| fs::set_permissions(path, Permissions::from_mode(0o400)).unwrap()),
         ("version 99", |path| {

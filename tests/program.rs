@@ -469,3 +469,45 @@ fn a_policy_with_signers_is_good_only_with_a_signed_plugin() {
     let signed = run(dir.path(), &["check", "policy.yaml", "--plugins", "plugins"]);
     assert!(signed.status.success(), "{}", said(&signed));
 }
+
+#[test]
+fn a_plugin_is_rolled_back_while_the_host_runs_and_forward_again() {
+    let dir = scratch();
+    fs::write(dir.path().join("endless.yaml"), ENDLESS).unwrap();
+    fs::create_dir(dir.path().join("plugins")).unwrap();
+    let first = flyball_first_party::find("protected-nodes").unwrap().wasm.to_vec();
+    let _host = Running::start(flyball().current_dir(dir.path()).args([
+        "run",
+        "endless.yaml",
+        "--plugins",
+        "plugins",
+        "--state",
+        "state",
+    ]));
+    let serving = || {
+        let output = run(dir.path(), &["plugins", "--json"]);
+        let plugins: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let all = plugins.as_array().cloned().unwrap_or_default();
+        all.into_iter().find(|plugin| plugin["name"] == "protected-nodes").unwrap_or_default()
+    };
+    until("the host answers", SOON, || dir.path().join("state/control.sock").exists());
+    until("the first serves", SOON, || !serving()["running"].is_null());
+    let before = serving()["running"].clone();
+    // An empty custom section: another digest, the same plugin.
+    let newer = [first.as_slice(), b"\0\x02\x01x"].concat();
+    fs::write(dir.path().join("plugins/protected-nodes.wasm"), newer).unwrap();
+    until("the newer serves", SOON, || serving()["running"] != before);
+
+    let back = run(dir.path(), &["plugins", "rollback", "protected-nodes"]);
+    assert!(back.status.success() && said(&back).contains("is passed over"), "{}", said(&back));
+    until("the first serves again", SOON, || serving()["running"] == before);
+    assert!(said(&run(dir.path(), &["plugins"])).contains("rolled back"));
+    let further = run(dir.path(), &["plugins", "rollback", "protected-nodes"]);
+    assert_eq!(further.status.code(), Some(1));
+    assert!(said(&further).contains("no version of \"protected-nodes\" before"), "{}", said(&further));
+
+    assert!(run(dir.path(), &["plugins", "rollback", "protected-nodes", "--undo"]).status.success());
+    until("the newer serves again", SOON, || serving()["running"] != before);
+    let unknown = run(dir.path(), &["plugins", "rollback", "protectednodes"]);
+    assert!(said(&unknown).contains("no version of \"protectednodes\" served here"), "{}", said(&unknown));
+}

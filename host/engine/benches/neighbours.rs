@@ -19,11 +19,11 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use flyball_control::ports::{
     Heuristic, Judge as Port, JudgeError, Judged, Judges, Listener, Panel, Sight, SystemClock,
 };
 use flyball_control::{Controller, Options, Sessions};
-use async_trait::async_trait;
 use flyball_engine::{Judge, Plugin};
 use flyball_model::{ActionRecord, Finding, Limits, Outcome, PluginId, PluginUse, TickRecord};
 use parking_lot::Mutex;

@@ -1,5 +1,6 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use flyball_control::ports::Recorder;
@@ -7,7 +8,7 @@ use flyball_store::{RecordingsError, RecordingsReader};
 
 use crate::calls::{SOON, all, assessed, recorded, start};
 
-type Damage = fn(&std::path::Path);
+type Damage = fn(&Path);
 
 #[test]
 fn calls_that_a_damaged_read_only_or_newer_file_does_not_take_are_dropped_and_counted() {

@@ -50,6 +50,7 @@ pub(crate) struct Host {
     pub(crate) library: Arc<Library>,
     pub(crate) recorder: Arc<Recorder>,
     recordings: Option<Arc<Recordings>>,
+    states: Arc<PluginStates>,
     store: Arc<Store>,
     run: u64,
     started: UnixMillis,
@@ -147,7 +148,8 @@ impl Host {
         let policies = policies(&plan.judging);
         let recordings = open_recordings(&plan.state, &plan.recording)?;
         let states = PluginStates::open(plan.state.path()).context("cannot keep what plugins keep")?;
-        let engine = open_engine_with(&plan.state, Some(Arc::new(states)), recordings.as_ref())?;
+        let states = Arc::new(states);
+        let engine = open_engine_with(&plan.state, Some(states.clone()), recordings.as_ref())?;
         let library = library_of(policies, plan.judging.plugins.clone(), engine, versions)?;
         let mut manifests = Vec::new();
         for file in &plan.manifests {
@@ -191,6 +193,7 @@ impl Host {
             library,
             recorder,
             recordings,
+            states,
             store,
             run,
             started: SystemClock.now(),
@@ -232,10 +235,7 @@ impl Host {
         if let Err(fault) = self.store.end_run(self.run).await {
             tracing::error!(%fault, "the journal does not know that the run ended");
         }
-        let recordings = match self.recordings {
-            Some(recordings) => settled(recordings).await,
-            None => None,
-        };
+        let recordings = settled(self.states, self.recordings).await;
         Report {
             version: 1,
             program: concat!("flyball ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -249,16 +249,20 @@ impl Host {
     }
 }
 
-/// When all that was recorded is written; a disk that is too slow for that is waited for no longer than this.
-async fn settled(recordings: Arc<Recordings>) -> Option<RecordingsReport> {
+/// When all that was kept and recorded is written; a disk that is too slow for that is waited for no longer than this.
+async fn settled(states: Arc<PluginStates>, recordings: Option<Arc<Recordings>>) -> Option<RecordingsReport> {
     const PATIENCE: Duration = Duration::from_secs(5);
     let settling = tokio::task::spawn_blocking(move || {
+        if !states.settle(PATIENCE) {
+            tracing::error!("not all that plugins keep is on disk");
+        }
+        let recordings = recordings?;
         if !recordings.settle(PATIENCE) {
             tracing::warn!("not every recorded call is written yet");
         }
-        recordings_report(&recordings)
+        Some(recordings_report(&recordings))
     });
-    settling.await.ok()
+    settling.await.ok().flatten()
 }
 
 fn recordings_report(recordings: &Recordings) -> RecordingsReport {

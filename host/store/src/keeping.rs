@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flyball_control::ports::{Changes, Keeper};
 use parking_lot::Mutex;
@@ -67,6 +67,22 @@ impl PluginStates {
         let writer =
             thread::Builder::new().name("plugin-state".to_owned()).spawn(move || writer.serve(&woken))?;
         Ok(Self { path, waiting, wake: Some(wake), writer: Some(writer) })
+    }
+}
+
+impl PluginStates {
+    /// Waits until what was kept before is on disk, but no longer than this. Whether it is.
+    pub fn settle(&self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        while Instant::now() < until {
+            let under_way = self.waiting.under_way.try_lock_until(until);
+            if under_way.is_some() && self.waiting.changes.lock().is_empty() {
+                return true;
+            }
+            drop(under_way);
+            thread::sleep(Duration::from_millis(5));
+        }
+        false
     }
 }
 

@@ -19,7 +19,10 @@ fn what_a_plugin_keeps_is_there_after_a_restart_for_it_and_its_session_only() {
     states.keep("counter", "orders", set("n", Some("3")));
     assert_eq!(states.load("counter", "orders"), Ok(kept(&[("m", "2"), ("n", "3")])), "written yet or not");
     states.keep("counter", "orders", set("m", None));
-    drop(states);
+    assert!(states.settle(crate::calls::SOON));
+    let other = PluginStates::open(directory.path()).unwrap();
+    assert_eq!(other.load("counter", "orders"), Ok(kept(&[("n", "3")])), "on disk before the first one ends");
+    drop((states, other));
     let states = PluginStates::open(directory.path()).unwrap();
     assert_eq!(states.load("counter", "orders"), Ok(kept(&[("n", "3")])));
     assert_eq!(states.load("counter", "chat"), Ok(BTreeMap::new()));

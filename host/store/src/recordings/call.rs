@@ -140,9 +140,14 @@ impl CallRow {
         Ok(digest(&packed(&(self, parts))?))
     }
 
+    /// Bytes, without the parts.
+    pub(crate) fn size(&self) -> usize {
+        self.asked.len() + self.http.len() + self.said.len() + self.cost.len()
+    }
+
     pub(crate) fn insert(&self, batch: &Batch<'_>, seal: Digest) -> rusqlite::Result<()> {
         let [used, now, past, graph, after, types, kept] = self.parts;
-        batch.added.set(batch.added.get() + self.asked.len() + self.http.len() + self.said.len());
+        batch.added.set(batch.added.get().saturating_add(self.size()));
         insert_into(batch.db)?.execute(named_params! {
             ":batch": batch.number,
             ":written": int(self.written),

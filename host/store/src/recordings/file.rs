@@ -77,6 +77,11 @@ impl Room {
         Self { pages: limit.saturating_sub(log) / PAGE, log }
     }
 
+    /// What one call may take, without what calls share.
+    pub(crate) fn call(self) -> usize {
+        usize::try_from(self.pages * PAGE / 4).unwrap_or(usize::MAX)
+    }
+
     /// What one transaction may add.
     pub(crate) fn batch(self) -> usize {
         usize::try_from(self.log / 4).unwrap_or(usize::MAX)

@@ -21,6 +21,8 @@ pub(crate) enum Unwritable {
     Shape(#[from] rmp_serde::encode::Error),
     #[error("{0}")]
     Compression(#[from] std::io::Error),
+    #[error("a call of {bytes} bytes is larger than a call may be, {most} bytes; raise `--record-max-mb`")]
+    TooLarge { bytes: usize, most: usize },
 }
 
 /// A transaction in which calls are written.

@@ -138,12 +138,19 @@ impl Writer {
                 Err(Unwritable::Database(error)) if is_full(&error) => {
                     self.parts.clear();
                     // A call that does not fit alone does not fit; the others may.
-                    if !retention::forget_oldest(&mut db).unwrap_or(false) {
+                    let forgot = retention::forget_oldest(&mut db).unwrap_or(false);
+                    if !forgot && most == 1 {
                         calls.pop_front();
                         self.counts.dropped(1);
                         self.counts.trouble(self.explained(&error).to_string());
                     }
                     most = 1;
+                }
+                Err(error @ Unwritable::TooLarge { .. }) => {
+                    self.parts.clear();
+                    calls.pop_front();
+                    self.counts.dropped(1);
+                    self.counts.trouble(error.to_string());
                 }
                 // What holds it may let go at once.
                 Err(Unwritable::Database(error)) if !is_busy(&error) => {
@@ -175,6 +182,13 @@ impl Writer {
         let mut written = 0;
         for call in calls.iter().take(most) {
             let (row, seal) = CallRow::of(&mut self.parts, &batch, now, call.clone())?;
+            // Room would be made for it by forgetting all others.
+            if row.size() > self.room.call() {
+                if written == 0 {
+                    return Err(Unwritable::TooLarge { bytes: row.size(), most: self.room.call() });
+                }
+                break;
+            }
             row.insert(&batch, seal)?;
             written += 1;
             if batch.added.get() > self.room.batch() {

@@ -28,6 +28,8 @@ impl Endpoint {
             )
             .help("put a proxy that speaks TLS before it"));
         }
+        // Every client wants to know by what it would speak TLS. Whoever said so before is right, too.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .timeout(timeout)
             .build()

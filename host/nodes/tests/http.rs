@@ -107,6 +107,7 @@ fn listening(more: Value) -> (String, Box<dyn Source>) {
 }
 
 async fn put(url: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let answer = reqwest::Client::new().post(url).body(body).send().await.unwrap();
     let status = answer.status().as_u16();
     (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or(Value::Null))

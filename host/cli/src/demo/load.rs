@@ -49,6 +49,8 @@ impl Load {
 }
 
 async fn post(url: String, rate: Arc<AtomicU32>, accepted: Arc<AtomicU64>) {
+    // Every client wants to know by what it would speak TLS.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::new();
     let mut steps = tokio::time::interval(STEP);
     steps.set_missed_tick_behavior(MissedTickBehavior::Skip);

@@ -98,8 +98,7 @@ fn round(count: usize, with_neighbour: bool) -> Vec<f64> {
         tokio::time::sleep(ROUND).await;
         sessions.stop_all().await;
     });
-    let took = std::mem::take(&mut *took.0.lock());
-    took
+    std::mem::take(&mut *took.0.lock())
 }
 
 /// Loops until it is stopped, at each tick: bound anew every time, it is never quarantined.

@@ -17,7 +17,8 @@ mod guests;
 mod support;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use flyball_control::ports::{
@@ -52,15 +53,17 @@ fn main() {
         std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
     let sessions = arguments.first().copied().unwrap_or(50);
     let rounds = arguments.get(1).copied().unwrap_or(4);
-    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    let (mut alone, mut beside, mut busy) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
-        alone.extend(round(sessions, false));
-        beside.extend(round(sessions, true));
+        alone.extend(round(sessions, Neighbour::None));
+        beside.extend(round(sessions, Neighbour::Endless));
+        busy.extend(round(sessions, Neighbour::BusyThread));
     }
-    let (alone, beside) = (p99(alone), p99(beside));
+    let (alone, beside, busy) = (p99(alone), p99(beside), p99(busy));
     println!("{sessions} sessions of {NODES} nodes every {INTERVAL:?}, {rounds} rounds of {ROUND:?} each");
     println!("p99 of a tick alone                        {alone:>8.3} ms");
     println!("p99 of a tick beside one at its time limit {beside:>8.3} ms");
+    println!("p99 of a tick beside a plain busy thread   {busy:>8.3} ms: what the machine does by itself");
     let ratio = beside / alone;
     println!("ratio {ratio:.2}   aim at most 2: {}", if ratio <= 2.0 { "met" } else { "missed" });
 }
@@ -70,7 +73,32 @@ fn p99(mut took: Vec<f64>) -> f64 {
     took[took.len() * 99 / 100]
 }
 
-fn round(count: usize, with_neighbour: bool) -> Vec<f64> {
+#[derive(PartialEq)]
+enum Neighbour {
+    None,
+    /// A session whose plugin is stopped after 15 of each 20 ms.
+    Endless,
+    /// A thread of nobody's that is busy for as long.
+    BusyThread,
+}
+
+/// Busy for 15 of each 20 ms, until it is told.
+fn busy(over: &AtomicBool) {
+    while !over.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(15) {
+            std::hint::spin_loop();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn round(count: usize, neighbour: Neighbour) -> Vec<f64> {
+    let over = Arc::new(AtomicBool::new(neighbour != Neighbour::BusyThread));
+    let thread = std::thread::spawn({
+        let over = Arc::clone(&over);
+        move || busy(&over)
+    });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let took = Arc::new(Took::default());
     let panel: Arc<dyn Judges> = Arc::new(Always(sandboxed(1)));
@@ -90,7 +118,7 @@ fn round(count: usize, with_neighbour: bool) -> Vec<f64> {
         for number in 0..count {
             start(format!("session-{number}"), panel.clone());
         }
-        if with_neighbour {
+        if neighbour == Neighbour::Endless {
             start("hostile".to_owned(), Arc::new(Always(hostile())));
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -98,6 +126,8 @@ fn round(count: usize, with_neighbour: bool) -> Vec<f64> {
         tokio::time::sleep(ROUND).await;
         sessions.stop_all().await;
     });
+    over.store(true, Ordering::Relaxed);
+    thread.join().unwrap();
     std::mem::take(&mut *took.0.lock())
 }
 

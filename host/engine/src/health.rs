@@ -15,8 +15,9 @@ const FAILURES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// A call that takes longer would hold up what else its thread has to do.
-const QUICK: Duration = Duration::from_millis(2);
+/// A call of more instructions, some milliseconds' worth, would hold up what else its thread has to do. Time itself would tell
+/// how busy the machine is as well.
+const QUICK_FUEL: u64 = 4_000_000;
 
 /// A share of a limit that is worth a warning.
 const NEAR: f64 = 0.8;
@@ -119,7 +120,7 @@ impl Health {
     fn bill(&self, plugin: &str, cost: &Cost, limits: Limits) {
         let mut sum = self.sum.lock();
         sum.most = most(sum.most, *cost);
-        let quick = u128::from(cost.wall_ns) <= QUICK.as_nanos();
+        let quick = cost.fuel <= QUICK_FUEL;
         sum.pace = if quick && sum.pace != Pace::Slow { Pace::Quick } else { Pace::Slow };
         if !sum.warned
             && let Some(Bill { limit, most, of }) = bills(&sum.most, limits).into_iter().find(Bill::near)
@@ -237,13 +238,13 @@ mod tests {
     #[test]
     fn a_plugin_is_quick_until_one_call_was_not() {
         let health = Health::default();
-        let called = |wall_ns| {
-            health.called(("p", &"s".into()), &Cost { wall_ns, ..Cost::default() }, Limits::default(), None);
+        let called = |fuel| {
+            health.called(("p", &"s".into()), &Cost { fuel, ..Cost::default() }, Limits::default(), None);
             health.is_quick()
         };
         assert!(!health.is_quick(), "nobody knows before the first call");
         assert!(called(10_000));
-        assert!(!called(3_000_000));
+        assert!(!called(5_000_000));
         assert!(!called(10_000));
     }
 

@@ -22,10 +22,7 @@ use std::time::Instant;
 use bare::Bare;
 use flyball_control::ports::{Catalog, Decider, Heuristic, Reverser, Sight, Situation, Validator};
 use flyball_engine::{Engine, EngineOptions, Judge};
-use flyball_model::{
-    Action, ActionKind, Finding, GraphSpec, Limits, MutationPolicy, NodeSpec, PluginUse, Proposal, Rules,
-    Severity,
-};
+use flyball_model::{Action, GraphSpec, Limits, PluginUse, Proposal};
 use tokio::runtime::Runtime;
 
 /// Calls in a row, of which the mean counts.
@@ -124,67 +121,14 @@ pub struct Asked {
 
 impl Asked {
     fn new(nodes: usize) -> Self {
-        let graph = GraphSpec {
-            nodes: (0..nodes).map(node).collect(),
-            edges: (1..nodes).map(|node| (format!("node-{}", node - 1), format!("node-{node}"))).collect(),
-        };
-        let action = Action::RestartProcess { node: "node-0".to_owned() };
+        let proposal = sights::proposal();
         Self {
             sight: sights::sight(nodes, 1),
-            situation: Situation {
-                findings: vec![finding()],
-                graph: Arc::new(graph.clone()),
-                allowed: vec![ActionKind::NoOp, ActionKind::RestartProcess],
-                node_types: Arc::from([]),
-                past: Vec::new(),
-                rules: rules(),
-            },
-            proposal: Proposal {
-                action: action.clone(),
-                reason: "it failed".to_owned(),
-                confidence: None,
-                rests_on: Vec::new(),
-            },
-            action,
-            graph,
+            situation: sights::situation(nodes),
+            action: proposal.action.clone(),
+            proposal,
+            graph: sights::graph(nodes),
             items: (0..nodes as u64).map(|id| (id, br#"{"text":"one two three"}"#.to_vec())).collect(),
         }
-    }
-}
-
-fn finding() -> Finding {
-    Finding {
-        code: "node-failed".to_owned(),
-        severity: Severity::Critical,
-        target: Some("node-0".to_owned()),
-        message: "node-0 has failed".to_owned(),
-        rests_on: Vec::new(),
-    }
-}
-
-fn node(number: usize) -> NodeSpec {
-    NodeSpec {
-        id: format!("node-{number}"),
-        node_type: "tokenise".to_owned(),
-        executor: Default::default(),
-        config: serde_json::json!({ "field": "text" }),
-        replicas: 1,
-        queue_capacity: 256,
-        bypassed: false,
-        optional: false,
-    }
-}
-
-fn rules() -> Rules {
-    Rules {
-        enabled: true,
-        mutation: MutationPolicy::Optimize,
-        max_latency_ms: None,
-        min_throughput: None,
-        protected: Vec::new(),
-        cooldown_ms: 0,
-        max_actions: 5,
-        window_ms: 60_000,
-        history: 10,
     }
 }

@@ -9,6 +9,7 @@
 )]
 
 mod first_party;
+mod fuel;
 mod grants;
 mod guests;
 mod hostile;

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use flyball_control::ports::Sight;
-use flyball_model::{Executor, History, NodeColumns, Observation, Status, Trend, metric};
+use flyball_control::ports::{Sight, Situation};
+use flyball_model::{
+    Action, ActionKind, Executor, Finding, GraphSpec, History, MutationPolicy, NodeColumns, NodeSpec,
+    Observation, Proposal, Rules, Severity, Status, Trend, metric,
+};
 
 /// A tick at which every node is well but the first, which has failed.
 pub fn sight(nodes: usize, tick: u64) -> Sight {
@@ -39,4 +42,58 @@ pub fn sight(nodes: usize, tick: u64) -> Sight {
         errors: Vec::new(),
     };
     Sight { now: Arc::new(now), past: Arc::new(History::new(10)) }
+}
+
+/// As many nodes in a row, as they are configured.
+pub fn graph(nodes: usize) -> GraphSpec {
+    let node = |number| NodeSpec {
+        id: format!("node-{number}"),
+        node_type: "tokenise".to_owned(),
+        executor: Executor::Native,
+        config: serde_json::json!({ "field": "text" }),
+        replicas: 1,
+        queue_capacity: 256,
+        bypassed: false,
+        optional: false,
+    };
+    GraphSpec {
+        nodes: (0..nodes).map(node).collect(),
+        edges: (1..nodes).map(|node| (format!("node-{}", node - 1), format!("node-{node}"))).collect(),
+    }
+}
+
+/// What deciders and validators are told of that tick.
+pub fn situation(nodes: usize) -> Situation {
+    let finding = Finding {
+        code: "node-failed".to_owned(),
+        severity: Severity::Critical,
+        target: Some("node-0".to_owned()),
+        message: "node-0 has failed".to_owned(),
+        rests_on: Vec::new(),
+    };
+    let rules = Rules {
+        enabled: true,
+        mutation: MutationPolicy::Optimize,
+        max_latency_ms: None,
+        min_throughput: None,
+        protected: Vec::new(),
+        cooldown_ms: 0,
+        max_actions: 5,
+        window_ms: 60_000,
+        history: 10,
+    };
+    Situation {
+        findings: vec![finding],
+        graph: Arc::new(graph(nodes)),
+        allowed: vec![ActionKind::NoOp, ActionKind::RestartProcess],
+        node_types: Arc::from([]),
+        past: Vec::new(),
+        rules,
+    }
+}
+
+/// To start the failed node again.
+pub fn proposal() -> Proposal {
+    let action = Action::RestartProcess { node: "node-0".to_owned() };
+    Proposal { action, reason: "it failed".to_owned(), confidence: None, rests_on: Vec::new() }
 }

@@ -11,7 +11,9 @@ use flyball_control::ports::{
 };
 use flyball_control::{Controller, Options, Sessions};
 use flyball_engine::{Library, LibraryOptions, PolicySource, Subject};
-use flyball_model::{Action, ActionRecord, GraphSpec, NodeType, Observation, Outcome, TickRecord};
+use flyball_model::{
+    Action, ActionRecord, EventRecord, GraphSpec, Halt, NodeType, Observation, Outcome, TickRecord,
+};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -204,6 +206,10 @@ impl DataPlane for Still {
         Vec::new()
     }
 
+    fn reading_window(&self) -> Duration {
+        Duration::ZERO
+    }
+
     fn node_types(&self) -> Vec<NodeType> {
         Vec::new()
     }
@@ -227,6 +233,22 @@ impl Journal for Nothing {
 
     async fn tick(&self, _: &TickRecord) -> Result<(), JournalError> {
         Ok(())
+    }
+
+    async fn record(&self, _: &EventRecord) -> Result<(), JournalError> {
+        Ok(())
+    }
+
+    async fn recent(&self, _: &str, _: usize) -> Result<Vec<ActionRecord>, JournalError> {
+        Ok(Vec::new())
+    }
+
+    async fn open_intents(&self, _: &str) -> Result<Vec<ActionRecord>, JournalError> {
+        Ok(Vec::new())
+    }
+
+    async fn halts(&self) -> Result<Vec<Halt>, JournalError> {
+        Ok(Vec::new())
     }
 
     async fn undoable(&self, _: &str, _: usize) -> Result<Vec<ActionRecord>, JournalError> {

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use flyball_model::{
-    Action, ActionKind, ActionRecord, Cost, Decision, Finding, GraphSpec, History, NodeType, Observation,
-    OnFailure, Outcome, PastAction, PluginId, Proposal, Reversal, Rule, Rules, TickRecord, UnixMillis,
-    Verdict,
+    Action, ActionKind, ActionRecord, Cost, Decision, EventRecord, Finding, GraphSpec, Halt, History,
+    NodeType, Observation, OnFailure, Outcome, PastAction, PluginId, Proposal, Reversal, Rule, Rules,
+    TickRecord, UnixMillis, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,10 @@ pub trait DataPlane: Send + Sync {
     /// The kinds of action that the data plane supports, and how each behaves. What is not here is never offered.
     fn support(&self) -> Vec<Support>;
 
+    /// How far back one reading looks. Readings that are less than this apart rest on the same samples, so that they
+    /// count as one. Zero: each reading stands for itself.
+    fn reading_window(&self) -> Duration;
+
     /// The node types that the data plane itself offers.
     fn node_types(&self) -> Vec<NodeType>;
 
@@ -40,6 +45,52 @@ pub struct Support {
     pub kind: ActionKind,
     /// How long until its effect can be measured, in milliseconds.
     pub settle_ms: u64,
+    /// What goes on meanwhile.
+    pub change: Change,
+    /// Whether it can be undone.
+    pub undo: UndoKind,
+    /// What work may be lost by it.
+    pub loss: Loss,
+}
+
+impl Support {
+    /// A change while everything runs, that can be undone and loses nothing.
+    pub const fn live(kind: ActionKind, settle_ms: u64) -> Self {
+        Self { kind, settle_ms, change: Change::Live, undo: UndoKind::Reversible, loss: Loss::None }
+    }
+}
+
+/// What goes on while a data plane makes a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Everything else.
+    Live,
+    /// The node stops for a while.
+    Restart,
+    /// The whole pipeline stops for a while; its topology may look empty.
+    Redeploy,
+}
+
+/// Whether a data plane can undo a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UndoKind {
+    /// Wholly, or it leaves the graph as it was.
+    Reversible,
+    /// The graph, and not the work that was lost.
+    Lossy,
+    /// It cannot.
+    Irreversible,
+}
+
+/// What work may be lost by a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// None.
+    None,
+    /// What the node has in hand.
+    InHand,
+    /// What waits before the node, too.
+    Waiting,
 }
 
 /// A session that could not be observed.
@@ -209,6 +260,18 @@ pub trait Journal: Send + Sync {
 
     /// Records a tick on which something was found. Need not be on disk when it returns.
     async fn tick(&self, record: &TickRecord) -> Result<(), JournalError>;
+
+    /// Records what happened to the loop itself. On disk when it returns.
+    async fn record(&self, event: &EventRecord) -> Result<(), JournalError>;
+
+    /// The newest actions of a session, newest first, whatever became of them.
+    async fn recent(&self, session: &str, count: usize) -> Result<Vec<ActionRecord>, JournalError>;
+
+    /// The actions of a session that were intended and of which nothing more is known: a host was killed. Oldest first.
+    async fn open_intents(&self, session: &str) -> Result<Vec<ActionRecord>, JournalError>;
+
+    /// The halts that are in force, of the host and of sessions.
+    async fn halts(&self) -> Result<Vec<Halt>, JournalError>;
 
     /// The newest actions of a session that were applied and neither undone nor themselves an undo, newest first.
     async fn undoable(&self, session: &str, count: usize) -> Result<Vec<ActionRecord>, JournalError>;

@@ -44,6 +44,10 @@ impl DataPlane for Idle {
         vec![]
     }
 
+    fn reading_window(&self) -> Duration {
+        Duration::ZERO
+    }
+
     fn node_types(&self) -> Vec<NodeType> {
         vec![]
     }

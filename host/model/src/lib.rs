@@ -4,6 +4,7 @@
 
 mod account;
 mod action;
+mod event;
 mod graph;
 mod history;
 mod judgement;
@@ -19,6 +20,7 @@ mod tick;
 
 pub use account::Account;
 pub use action::{Action, ActionKind, MutationPolicy, Proposal};
+pub use event::{Approval, Event, EventRecord, Halt, Notice};
 pub use graph::{GraphSpec, NodeSpec};
 pub use history::History;
 pub use judgement::{Amendment, Decision, Evidence, Finding, Reason, Severity, Verdict};

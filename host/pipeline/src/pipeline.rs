@@ -355,7 +355,11 @@ impl DataPlane for Pipeline {
             | ActionKind::ScaleNode
             | ActionKind::AdjustBuffering => passed,
         };
-        ActionKind::ALL.map(|kind| Support { kind, settle_ms: settle(kind) }).to_vec()
+        ActionKind::ALL.map(|kind| Support::live(kind, settle(kind))).to_vec()
+    }
+
+    fn reading_window(&self) -> Duration {
+        self.running.options.window
     }
 
     fn node_types(&self) -> Vec<NodeType> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use flyball_control::ports::{
@@ -10,9 +11,10 @@ use flyball_control::ports::{
 };
 use flyball_engine::{Engine, EngineOptions, Judge as Sandboxed, Plugin};
 use flyball_model::{
-    Action, ActionKind, ActionRecord, Cost, Decision, Evidence, Executor, Finding, GraphMetrics, GraphSpec,
-    Limits, Metrics, MutationPolicy, NodeColumns, NodeSpec, NodeType, Observation, OnFailure, Outcome,
-    PluginId, PluginUse, Proposal, Reason, Rule, Rules, Severity, Status, TickRecord, Trend, Verdict, metric,
+    Action, ActionKind, ActionRecord, Cost, Decision, EventRecord, Evidence, Executor, Finding, GraphMetrics,
+    GraphSpec, Halt, Limits, Metrics, MutationPolicy, NodeColumns, NodeSpec, NodeType, Observation,
+    OnFailure, Outcome, PluginId, PluginUse, Proposal, Reason, Rule, Rules, Severity, Status, TickRecord,
+    Trend, Verdict, metric,
 };
 use parking_lot::Mutex;
 use serde_json::json;
@@ -115,7 +117,11 @@ impl DataPlane for Synthetic {
     }
 
     fn support(&self) -> Vec<Support> {
-        ActionKind::ALL.into_iter().map(|kind| Support { kind, settle_ms: 1_000 }).collect()
+        ActionKind::ALL.into_iter().map(|kind| Support::live(kind, 1_000)).collect()
+    }
+
+    fn reading_window(&self) -> Duration {
+        Duration::ZERO
     }
 
     fn node_types(&self) -> Vec<NodeType> {
@@ -150,6 +156,22 @@ impl Journal for NoJournal {
 
     async fn tick(&self, _: &TickRecord) -> Result<(), JournalError> {
         Ok(())
+    }
+
+    async fn record(&self, _: &EventRecord) -> Result<(), JournalError> {
+        Ok(())
+    }
+
+    async fn recent(&self, _: &str, _: usize) -> Result<Vec<ActionRecord>, JournalError> {
+        Ok(Vec::new())
+    }
+
+    async fn open_intents(&self, _: &str) -> Result<Vec<ActionRecord>, JournalError> {
+        Ok(Vec::new())
+    }
+
+    async fn halts(&self) -> Result<Vec<Halt>, JournalError> {
+        Ok(Vec::new())
     }
 
     async fn undoable(&self, _: &str, _: usize) -> Result<Vec<ActionRecord>, JournalError> {

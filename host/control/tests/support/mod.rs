@@ -81,7 +81,7 @@ pub const SETTLE: Duration = Duration::from_secs(2);
 impl Plane {
     fn new(log: Log) -> Self {
         let settle_ms = SETTLE.as_millis() as u64;
-        let support = ActionKind::ALL.into_iter().map(|kind| Support { kind, settle_ms }).collect();
+        let support = ActionKind::ALL.into_iter().map(|kind| Support::live(kind, settle_ms)).collect();
         Self {
             log,
             view: Mutex::new(View {
@@ -145,6 +145,10 @@ impl DataPlane for Plane {
 
     fn support(&self) -> Vec<Support> {
         self.view.lock().support.clone()
+    }
+
+    fn reading_window(&self) -> Duration {
+        Duration::ZERO
     }
 
     fn node_types(&self) -> Vec<NodeType> {
@@ -329,6 +333,7 @@ pub struct Memory {
     pub fails_to_intend: Mutex<bool>,
     pub actions: Mutex<Vec<ActionRecord>>,
     pub ticks: Mutex<Vec<TickRecord>>,
+    pub events: Mutex<Vec<EventRecord>>,
 }
 
 #[async_trait]
@@ -353,6 +358,36 @@ impl Journal for Memory {
     async fn tick(&self, record: &TickRecord) -> Result<(), JournalError> {
         self.ticks.lock().push(record.clone());
         Ok(())
+    }
+
+    async fn record(&self, event: &EventRecord) -> Result<(), JournalError> {
+        if *self.fails_to_intend.lock() {
+            return Err(JournalError("the disk is full".into()));
+        }
+        self.events.lock().push(event.clone());
+        Ok(())
+    }
+
+    async fn recent(&self, _: &str, count: usize) -> Result<Vec<ActionRecord>, JournalError> {
+        Ok(self.actions.lock().iter().rev().take(count).cloned().collect())
+    }
+
+    async fn open_intents(&self, _: &str) -> Result<Vec<ActionRecord>, JournalError> {
+        Ok(self.actions.lock().iter().filter(|action| action.settled_at.is_none()).cloned().collect())
+    }
+
+    async fn halts(&self) -> Result<Vec<Halt>, JournalError> {
+        let mut halts: Vec<Halt> = vec![];
+        for EventRecord { at, session, event, .. } in self.events.lock().iter() {
+            match event {
+                Event::Halted { why } => {
+                    halts.push(Halt { session: session.clone(), at: *at, why: why.clone() });
+                }
+                Event::Resumed { .. } => halts.retain(|halt| halt.session != *session),
+                _ => {}
+            }
+        }
+        Ok(halts)
     }
 
     async fn undoable(&self, _: &str, count: usize) -> Result<Vec<ActionRecord>, JournalError> {

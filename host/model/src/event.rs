@@ -1,0 +1,125 @@
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Action, Outcome, Reason, UnixMillis};
+
+/// Something that the journal keeps beside ticks and actions: what people and guards did to the loop itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EventRecord {
+    /// When.
+    pub at: UnixMillis,
+    /// Whose session; none: the whole host's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Arc<str>>,
+    /// On which tick of the session; 0: on none.
+    #[serde(default)]
+    pub tick: u64,
+    /// What.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What happened to the loop itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum Event {
+    /// A person stopped all acting.
+    Halted {
+        /// In the person's words.
+        why: String,
+    },
+    /// A person let it act again, after a halt or a freeze.
+    Resumed {
+        /// In the person's words.
+        why: String,
+    },
+    /// The loop stopped acting by itself: what it does does not help.
+    Frozen {
+        /// The numbers.
+        why: String,
+    },
+    /// A person is asked whether an action may happen.
+    ApprovalAsked(Approval),
+    /// A person said yes.
+    ApprovalGiven {
+        /// To which question.
+        id: String,
+    },
+    /// A person said no.
+    ApprovalDenied {
+        /// To which question.
+        id: String,
+        /// In the person's words.
+        why: String,
+    },
+    /// Nobody answered in time, or what was observed has changed so that the answer would be to another question.
+    ApprovalExpired {
+        /// Which question.
+        id: String,
+        /// Why.
+        why: String,
+    },
+    /// An intent that was left open when a host was killed was held against what the data plane shows.
+    Reconciled {
+        /// The action.
+        action: u64,
+        /// What it is known to be now.
+        outcome: Outcome,
+        /// What the data plane shows.
+        note: String,
+    },
+    /// The next step of the policy's escalation was taken.
+    Escalated {
+        /// The fault.
+        fault: String,
+        /// To which step, from 1.
+        step: u32,
+        /// Why.
+        why: String,
+    },
+    /// People were told.
+    Notified(Notice),
+}
+
+/// A question to a person: whether this action may happen, on what is seen now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Approval {
+    /// The digest of everything that the answer is bound to: session, action with all parameters, the graph, the
+    /// findings, and when it expires. The first 16 characters name it.
+    pub id: String,
+    /// Which action.
+    pub action: Action,
+    /// Who asks, and why.
+    pub reason: Reason,
+    /// The decider.
+    pub decided_by: String,
+    /// The codes and targets of what the action is for.
+    pub findings: Vec<String>,
+    /// The digest of the graph that was seen.
+    pub graph: String,
+    /// Unanswered until then, it is a no.
+    pub expires_at: UnixMillis,
+}
+
+/// What people are told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Notice {
+    /// Stable, for machines: `frozen`, `approval-asked`, `rollback-failed`, `escalated`, `systemic-fault`.
+    pub code: String,
+    /// One sentence for people.
+    pub message: String,
+}
+
+/// A halt that is in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Halt {
+    /// Of this session; none: of the whole host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Arc<str>>,
+    /// Since when.
+    pub at: UnixMillis,
+    /// In the person's words.
+    pub why: String,
+}

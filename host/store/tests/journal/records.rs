@@ -1,9 +1,9 @@
 use flyball_model::{
-    Action, ActionRecord, Ending, Evidence, Finding, GraphSpec, NodeSpec, Outcome, PluginId, Proposal,
-    Severity, TickRecord,
+    Action, ActionRecord, Decision, Ending, Event, EventRecord, Evidence, Finding, GraphSpec, NodeSpec,
+    Outcome, PluginId, Proposal, Severity, TickRecord, Verdict, VerdictRecord,
 };
 
-fn by(name: &str) -> PluginId {
+pub(crate) fn by(name: &str) -> PluginId {
     PluginId { name: name.into(), version: "1.0.0".into(), digest: "abc".into() }
 }
 
@@ -77,4 +77,24 @@ pub(crate) fn tick(session: &str, tick: u64, ending: Ending) -> TickRecord {
         took_ns: 30_000,
         costs: vec![(by("threshold-heuristic"), flyball_model::Cost::default())],
     }
+}
+
+pub(crate) fn event(session: Option<&str>, number: u64, event: Event) -> EventRecord {
+    EventRecord { at: 1_000 + number, session: session.map(Into::into), tick: number, event }
+}
+
+pub(crate) fn halted(session: Option<&str>, number: u64) -> EventRecord {
+    event(session, number, Event::Halted { why: "I look at it".to_owned() })
+}
+
+pub(crate) fn resumed(session: Option<&str>, number: u64) -> EventRecord {
+    event(session, number, Event::Resumed { why: "it is well".to_owned() })
+}
+
+pub(crate) fn decision() -> Decision {
+    Decision { analysis: "it is full".to_owned(), issues: Vec::new(), proposal: intent("shop", 1).proposal }
+}
+
+pub(crate) fn allowed(by: PluginId) -> VerdictRecord {
+    VerdictRecord { by, within: None, action: Action::NoOp, verdict: Verdict::Allow }
 }

@@ -28,11 +28,13 @@ pub struct Options {
     pub interval: Duration,
     /// How long a tick waits for its deciders before it leaves them thinking and goes on.
     pub answer_within: Duration,
+    /// Decide and judge, and do nothing, whatever the policy says.
+    pub dry_run: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(1), answer_within: Duration::from_millis(20) }
+        Self { interval: Duration::from_secs(1), answer_within: Duration::from_millis(20), dry_run: false }
     }
 }
 
@@ -45,7 +47,7 @@ pub struct Controller {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) listener: Arc<dyn Listener>,
     pub(crate) fleet: Arc<Fleet>,
-    options: Options,
+    pub(crate) options: Options,
     /// A tick and an undo exclude each other; a decider that thinks holds nothing.
     pub(crate) state: Mutex<State>,
 }

@@ -162,7 +162,10 @@ impl Controller {
             refuse(record, &passed.intent.proposal.action, over);
             return;
         }
-        if safety.propose_only || safety.dry_run.contains(&passed.intent.proposal.action.kind()) {
+        if self.options.dry_run
+            || safety.propose_only
+            || safety.dry_run.contains(&passed.intent.proposal.action.kind())
+        {
             record.ending = Ending::Proposed;
             return;
         }

@@ -98,7 +98,7 @@ async fn each_budget_refuses_the_action_that_would_be_over_it() {
         ("target-budget", |safety, one| safety.target = one),
         ("session-budget", |safety, one| safety.session = one),
         ("host-budget", |safety, one| safety.host = one),
-        ("kind-budget", |safety, one| drop(safety.kinds.insert(ActionKind::RestartProcess, one))),
+        ("kind-budget", |safety, one| safety.kinds = [(ActionKind::RestartProcess, one)].into()),
     ];
     for (code, set) in cases {
         let rig = Rig::new(|panel| loose(panel, |safety| set(safety, one)));

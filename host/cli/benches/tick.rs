@@ -28,7 +28,7 @@ fn controller(panel: &Arc<Panel>, nodes: usize, floods_at: u64) -> Controller {
         Arc::new(NoJournal),
         Arc::new(SystemClock),
         Arc::new(NoListener),
-        Options { interval: Duration::from_secs(1), answer_within: Duration::from_secs(5) },
+        Options { interval: Duration::from_secs(1), answer_within: Duration::from_secs(5), dry_run: false },
     )
 }
 

@@ -68,8 +68,20 @@ pub(crate) enum Command {
     Recordings(RecordingsOptions),
     /// Make recorded calls again, and compare what they say and cost, exactly
     Replay(ReplayOptions),
+    /// Explain a tick or an action: what was found, which gate held, who said what, and what would have had to differ
+    Explain(ExplainOptions),
     /// Undo the last actions of a running session
     Rollback(RollbackOptions),
+    /// Stop all acting at once, of a session or of the host; observing goes on. It outlives the host
+    Halt(HaltOptions),
+    /// Let it act again, after a halt or after it froze itself
+    Resume(ResumeOptions),
+    /// List the actions that wait for a person's approval
+    Approvals(ApprovalsOptions),
+    /// Approve an action; it is checked again when it is done
+    Approve(ApproveOptions),
+    /// Deny an action
+    Deny(DenyOptions),
     /// Print a JSON Schema
     Schema(SchemaOptions),
     /// Print a completion script for a shell
@@ -111,6 +123,25 @@ pub(crate) struct RunOptions {
 
     #[command(flatten)]
     pub(crate) recording: Recording,
+
+    /// Decide and judge, and do nothing: what would have been done is in the journal
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    #[command(flatten)]
+    pub(crate) notify: Notify,
+}
+
+/// Whom people's notices go to, beside the journal and the terminal.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Notify {
+    /// Post each notice (frozen, approval asked, undo failed, escalated, systemic fault) to this URL, as JSON
+    #[arg(long = "notify", value_name = "URL")]
+    pub(crate) url: Option<String>,
+
+    /// The environment variable with the secret that notices are signed with (HMAC-SHA-256, header Flyball-Signature)
+    #[arg(long = "notify-secret-env", value_name = "NAME", requires = "url")]
+    pub(crate) secret_env: Option<String>,
 }
 
 /// Which calls of judges are recorded, for `replay`.
@@ -343,6 +374,68 @@ pub(crate) struct RollbackOptions {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainOptions {
+    /// A tick of a session, by its number [default: the newest that is in the journal]
+    #[arg(value_name = "TICK", conflicts_with = "action")]
+    pub(crate) tick: Option<u64>,
+
+    /// An action, by its number in `flyball journal`
+    #[arg(long, value_name = "ID")]
+    pub(crate) action: Option<u64>,
+
+    /// Of which session; may be left out when the journal has only one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) session: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HaltOptions {
+    /// Only this session [default: all of the host]
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: Option<String>,
+
+    /// Why; it is told wherever the halt shows
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) why: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResumeOptions {
+    /// This session, halted or frozen [default: the host]
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: Option<String>,
+
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) why: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApprovalsOptions {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApproveOptions {
+    /// The question, as `flyball approvals` names it
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DenyOptions {
+    /// The question, as `flyball approvals` names it
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+
+    /// Why; it is journaled
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) why: String,
 }
 
 #[derive(Debug, Args)]

@@ -6,27 +6,28 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use async_trait::async_trait;
-use flyball_control::ports::{self, Clock, Judges, Keeper, Listener, SystemClock};
-use flyball_control::{Controller, Options, Undo};
+use flyball_control::ports::{self, Clock, Journal as _, Judges, Keeper, Listener, SystemClock};
+use flyball_control::{Controller, Fleet, Options, Undo};
 use flyball_documents::{Source, locate, read_manifest};
 use flyball_engine::{
     Bill, Engine, EngineOptions, Library, LibraryOptions, OpenError, PluginStatus, PolicySource, Reload,
     Versions,
 };
-use flyball_model::{Manifest, UnixMillis};
+use flyball_model::{Event, EventRecord, Halt, Manifest, UnixMillis};
 use flyball_pipeline::{BuiltinChild, Parts, Pipeline};
 use flyball_store::{PluginStates, Recordings, RecordingsOptions, Store, Which};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::args::{Judging, Record, Recording};
+use crate::args::{Judging, Notify, Record, Recording};
 use crate::control_socket::{Answers, ControlSocket, Request};
 use crate::exit::Failure;
 use crate::narrator::{Both, Narrator};
 use crate::report::{LimitReport, PluginReport, Recorder, RecordingsReport, ReloadReport, Report};
 use crate::state_dir::StateDir;
 use crate::wasm_nodes::LibraryNodes;
+use crate::webhook::Webhook;
 
 /// The policy of whoever names none.
 pub(crate) const DEFAULT_POLICY: &str = include_str!("../../../policies/default.yaml");
@@ -41,6 +42,9 @@ pub(crate) struct Plan {
     pub(crate) drain: Duration,
     /// Which calls of judges are recorded.
     pub(crate) recording: Recording,
+    /// Nothing is done that changes a pipeline.
+    pub(crate) dry_run: bool,
+    pub(crate) notify: Notify,
     pub(crate) narrator: Arc<Narrator>,
 }
 
@@ -168,11 +172,23 @@ impl Host {
         let store = Arc::new(Store::open(plan.state.path()).context("cannot open the journal")?);
         let run = store.begin_run().await.context("cannot write to the journal")?;
         let recorder = Arc::new(Recorder::default());
+        let halts = store.halts().await.map_err(|error| anyhow!(error)).context("cannot read the journal")?;
+        for halt in &halts {
+            plan.narrator.say(&halt_text(halt));
+        }
+        let fleet = Fleet::new(halts);
+        let told = Arc::new(Both(recorder.clone(), plan.narrator.clone()));
+        let listener: Arc<dyn Listener> = match Webhook::open(&plan.notify)? {
+            Some(webhook) => Arc::new(Both(told, Arc::new(webhook))),
+            None => told,
+        };
         let (stop, stopped) = watch::channel(false);
         let common = Common {
             library: library.clone(),
             store: store.clone(),
-            listener: Arc::new(Both(recorder.clone(), plan.narrator.clone())),
+            listener: listener.clone(),
+            fleet: fleet.clone(),
+            dry_run: plan.dry_run,
             dead_letters: plan.dead_letters.clone(),
             stopped,
         };
@@ -183,6 +199,9 @@ impl Host {
         let answers = Arc::new(Operator {
             library: library.clone(),
             recordings: recordings.clone(),
+            store: store.clone(),
+            fleet,
+            listener,
             controllers: sessions.iter().map(|one| (one.name.clone(), one.controller.clone())).collect(),
         });
         let socket = ControlSocket::open(plan.state.socket(), answers)?;
@@ -275,6 +294,8 @@ struct Common {
     library: Arc<Library>,
     store: Arc<Store>,
     listener: Arc<dyn Listener>,
+    fleet: Arc<Fleet>,
+    dry_run: bool,
     dead_letters: PathBuf,
     stopped: watch::Receiver<bool>,
 }
@@ -294,14 +315,15 @@ async fn start_session(file: PathBuf, manifest: Manifest, common: &Common) -> Re
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         anyhow!("{} cannot start: {}", file.display(), problems.join("; "))
     })?;
-    let controller = Arc::new(Controller::new(
+    let controller = Controller::new(
         pipeline.clone(),
         common.library.clone() as Arc<dyn Judges>,
         common.store.clone(),
         Arc::new(SystemClock),
         common.listener.clone(),
-        Options { interval, ..Options::default() },
-    ));
+        Options { interval, dry_run: common.dry_run, ..Options::default() },
+    );
+    let controller = Arc::new(controller.in_fleet(common.fleet.clone()));
     let controlling = tokio::spawn({
         let (controller, mut stopped) = (controller.clone(), common.stopped.clone());
         // A sender that is gone means that the host is.
@@ -412,6 +434,9 @@ fn undo_answer(undo: &Undo) -> Value {
 struct Operator {
     library: Arc<Library>,
     recordings: Option<Arc<Recordings>>,
+    store: Arc<Store>,
+    fleet: Arc<Fleet>,
+    listener: Arc<dyn Listener>,
     controllers: Vec<(String, Arc<Controller>)>,
 }
 
@@ -430,6 +455,78 @@ impl Operator {
     }
 }
 
+impl Operator {
+    /// A session that runs, or the whole host.
+    fn known(&self, session: Option<&str>) -> Result<(), String> {
+        session.map_or(Ok(()), |name| self.controller(Some(name)).map(drop))
+    }
+
+    /// Journaled first: what is not on disk would not outlive the host.
+    async fn record(&self, session: Option<&str>, event: Event) -> Result<UnixMillis, String> {
+        let at = SystemClock.now();
+        let record = EventRecord { at, session: session.map(Into::into), tick: 0, event };
+        self.store.record(&record).await.map_err(|fault| fault.to_string())?;
+        self.listener.event(&record);
+        Ok(at)
+    }
+
+    async fn halt(&self, session: Option<String>, why: String) -> Result<Value, String> {
+        self.known(session.as_deref())?;
+        let at = self.record(session.as_deref(), Event::Halted { why: why.clone() }).await?;
+        self.fleet.halt(Halt { session: session.as_deref().map(Into::into), at, why });
+        Ok(json!({ "halted": session }))
+    }
+
+    async fn resume(&self, session: Option<String>, why: String) -> Result<Value, String> {
+        self.known(session.as_deref())?;
+        let halted = self.fleet.halts().iter().any(|halt| halt.session.as_deref() == session.as_deref());
+        let frozen = match &session {
+            Some(name) => self.controller(Some(name))?.frozen().await.is_some(),
+            None => false,
+        };
+        if !halted && !frozen {
+            let halts: Vec<String> = self.fleet.halts().iter().map(halt_text).collect();
+            let rest = if halts.is_empty() { "nothing is halted".to_owned() } else { halts.join("; ") };
+            return Err(format!("there is nothing to resume there; {rest}"));
+        }
+        self.record(session.as_deref(), Event::Resumed { why }).await?;
+        self.fleet.resume(session.as_deref());
+        if let Some(name) = &session {
+            self.controller(Some(name))?.thaw().await;
+        }
+        Ok(json!({ "resumed": session }))
+    }
+
+    async fn approvals(&self) -> Vec<Value> {
+        let mut standing = Vec::new();
+        for (session, controller) in &self.controllers {
+            for approval in controller.approvals().await {
+                standing.push(json!({ "session": session, "approval": approval }));
+            }
+        }
+        standing
+    }
+
+    /// The session in which that question stands.
+    async fn asking(&self, id: &str) -> Result<&Controller, String> {
+        for (_, controller) in &self.controllers {
+            if controller.approvals().await.iter().any(|approval| approval.id == id) {
+                return Ok(controller);
+            }
+        }
+        Err(format!(
+            "no question {id:?} stands; it was answered or has expired; `flyball approvals` lists those that stand"
+        ))
+    }
+}
+
+fn halt_text(halt: &Halt) -> String {
+    match &halt.session {
+        Some(session) => format!("{session} is halted: {}; `flyball resume {session}` ends it", halt.why),
+        None => format!("the host is halted: {}; `flyball resume` ends it", halt.why),
+    }
+}
+
 #[async_trait]
 impl Answers for Operator {
     async fn answer(&self, request: Request) -> Result<Value, String> {
@@ -439,6 +536,19 @@ impl Answers for Operator {
             }
             Request::Recordings => serde_json::to_value(self.recordings.as_deref().map(recordings_report))
                 .map_err(|fault| fault.to_string()),
+            Request::Halt { session, why } => self.halt(session, why).await,
+            Request::Resume { session, why } => self.resume(session, why).await,
+            Request::Approvals => Ok(self.approvals().await.into()),
+            Request::Approve { id } => {
+                let approval =
+                    self.asking(&id).await?.approve(&id).await.map_err(|fault| fault.to_string())?;
+                serde_json::to_value(approval).map_err(|fault| fault.to_string())
+            }
+            Request::Deny { id, why } => {
+                let approval =
+                    self.asking(&id).await?.deny(&id, &why).await.map_err(|fault| fault.to_string())?;
+                serde_json::to_value(approval).map_err(|fault| fault.to_string())
+            }
             Request::Rollback { session, count } => {
                 let controller = self.controller(session.as_deref())?;
                 let count = usize::try_from(count).unwrap_or(usize::MAX);

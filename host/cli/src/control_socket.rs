@@ -40,6 +40,24 @@ pub(crate) enum Request {
     Plugins,
     /// What became of the calls that were to be recorded.
     Recordings,
+    /// Stop all acting.
+    Halt {
+        /// Of this session; none: of all.
+        session: Option<String>,
+        why: String,
+    },
+    /// Act again, after a halt or a freeze.
+    Resume {
+        /// This session; none: the host.
+        session: Option<String>,
+        why: String,
+    },
+    /// The questions to people that stand.
+    Approvals,
+    /// A person says yes.
+    Approve { id: String },
+    /// A person says no.
+    Deny { id: String, why: String },
     /// Undo the newest `count` actions.
     Rollback {
         /// Of this session; none: of the only one.

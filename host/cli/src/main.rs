@@ -11,6 +11,7 @@ mod report;
 mod state_dir;
 mod summary;
 mod wasm_nodes;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,12 @@ fn main() -> ExitCode {
         Command::Journal(options) => commands::journal::run(&arguments.places, &options),
         Command::Recordings(options) => commands::recordings::run(&arguments.places, &options),
         Command::Replay(options) => commands::replay::run(&arguments.places, &options),
+        Command::Explain(options) => commands::explain::run(&arguments.places, &options),
+        Command::Halt(options) => commands::halt::halt(&arguments.places, &options),
+        Command::Resume(options) => commands::halt::resume(&arguments.places, &options),
+        Command::Approvals(options) => commands::approvals::list(&arguments.places, &options),
+        Command::Approve(options) => commands::approvals::approve(&arguments.places, &options),
+        Command::Deny(options) => commands::approvals::deny(&arguments.places, &options),
         Command::Rollback(options) => commands::rollback::run(&arguments.places, &options),
         Command::Schema(options) => commands::schema::run(&options),
         Command::Completions(options) => commands::completions::run(&options),

@@ -6,8 +6,8 @@ use std::io::Write;
 use anstyle::{AnsiColor, Style};
 use flyball_control::ports::Listener;
 use flyball_model::{
-    ActionRecord, Attributed, Ending, Finding, Outcome, Severity, TickRecord, UnixMillis, Verdict,
-    VerdictRecord,
+    ActionRecord, Attributed, Ending, Event, EventRecord, Finding, Outcome, Severity, TickRecord, UnixMillis,
+    Verdict, VerdictRecord,
 };
 use indicatif::MultiProgress;
 use parking_lot::Mutex;
@@ -26,7 +26,7 @@ const STRONG: Style = Style::new().bold();
 pub(crate) enum Form {
     /// Sentences.
     People,
-    /// JSON lines: `{"tick": …}`, `{"concluded": …}`, `{"reload": …}`.
+    /// JSON lines: `{"tick": …}`, `{"concluded": …}`, `{"event": …}`, `{"reload": …}`.
     Json,
     /// Nothing.
     Silent,
@@ -121,12 +121,49 @@ impl Listener for Narrator {
             Form::People => self.print(&conclusion_text(action, outcome)),
         }
     }
+
+    fn event(&self, event: &EventRecord) {
+        match self.form {
+            Form::Silent => {}
+            Form::Json => self.print(&json!({ "event": event }).to_string()),
+            Form::People => self.print(&event_text(event)),
+        }
+    }
+}
+
+/// What happened to the loop itself, in a line.
+pub(crate) fn event_text(record: &EventRecord) -> String {
+    let (style, text) = match &record.event {
+        Event::Halted { why } => (WARN, format!("halted by a person: {why}")),
+        Event::Resumed { why } if why.is_empty() => (GOOD, "resumed by a person".to_owned()),
+        Event::Resumed { why } => (GOOD, format!("resumed by a person: {why}")),
+        Event::Frozen { why } => (BAD, format!("frozen: {why}")),
+        Event::ApprovalAsked(question) => {
+            (WARN, format!("a person is asked {}: may \"{}\" happen?", question.id, question.action))
+        }
+        Event::ApprovalGiven { id } => (GOOD, format!("a person says yes to {id}")),
+        Event::ApprovalDenied { id, why } => (WARN, format!("a person says no to {id}: {why}")),
+        Event::ApprovalExpired { id, why } => (WARN, format!("the question {id} stands no more: {why}")),
+        Event::Reconciled { action, outcome, note } => {
+            (WARN, format!("action {action} was left open and is {}: {note}", outcome.name()))
+        }
+        Event::Escalated { fault, step, why } => (WARN, format!("{fault} is at step {step}: {why}")),
+        Event::Notified(notice) => (WARN, format!("! {} ({})", notice.message, notice.code)),
+    };
+    format!(
+        "{} {style}{}{style:#}",
+        head(record.at, record.session.as_deref().unwrap_or("host")),
+        tame(&text)
+    )
 }
 
 /// After each decision the loop waits for a while; that it does so is no news.
 fn waits_as_expected(record: &TickRecord) -> bool {
     record.ending == Ending::Held
-        && record.gate.as_ref().is_some_and(|gate| gate.gate == "cooldown" || gate.gate == "settling")
+        && record
+            .gate
+            .as_ref()
+            .is_some_and(|gate| matches!(gate.gate.as_str(), "cooldown" | "settling" | "approval"))
 }
 
 /// The time of day, UTC.
@@ -187,6 +224,9 @@ fn tick_text(record: &TickRecord) -> String {
             outcome_text(action.outcome),
             note_text(action)
         ));
+    }
+    if record.ending == Ending::Proposed {
+        lines.push(format!("  {WARN}proposed only: nothing was done{WARN:#}"));
     }
     if record.ending == Ending::Undecided {
         lines.push(format!("  {WARN}no decider had an answer{WARN:#}"));
@@ -288,7 +328,7 @@ fn reload_text(reload: &ReloadReport) -> String {
 /// Tells several listeners.
 pub(crate) struct Both<A, B>(pub(crate) A, pub(crate) B);
 
-impl<A: Listener, B: Listener> Listener for Both<std::sync::Arc<A>, std::sync::Arc<B>> {
+impl<A: Listener + ?Sized, B: Listener + ?Sized> Listener for Both<std::sync::Arc<A>, std::sync::Arc<B>> {
     fn tick(&self, record: &TickRecord) {
         self.0.tick(record);
         self.1.tick(record);
@@ -297,5 +337,10 @@ impl<A: Listener, B: Listener> Listener for Both<std::sync::Arc<A>, std::sync::A
     fn concluded(&self, action: &ActionRecord, outcome: Outcome) {
         self.0.concluded(action, outcome);
         self.1.concluded(action, outcome);
+    }
+
+    fn event(&self, event: &EventRecord) {
+        self.0.event(event);
+        self.1.event(event);
     }
 }

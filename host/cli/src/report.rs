@@ -5,7 +5,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use flyball_control::ports::Listener;
-use flyball_model::{Account, ActionRecord, Ending, Outcome, PluginKind, TickRecord, UnixMillis};
+use flyball_model::{
+    Account, ActionRecord, Ending, EventRecord, Outcome, PluginKind, TickRecord, UnixMillis,
+};
 use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -66,6 +68,8 @@ pub(crate) struct SessionReport {
     pub(crate) ticks: VecDeque<TickRecord>,
     /// Eventful ticks that are not in `ticks`, for length; the journal has them.
     pub(crate) ticks_left_out: u64,
+    /// What happened to the loop itself, oldest first: halts, approvals, escalations, freezes, notices.
+    pub(crate) events: Vec<EventRecord>,
 }
 
 /// One generation's time in a session.
@@ -176,6 +180,7 @@ struct Kept {
     actions: Vec<ActionRecord>,
     ticks: VecDeque<TickRecord>,
     ticks_left_out: u64,
+    events: Vec<EventRecord>,
 }
 
 impl Recorder {
@@ -197,6 +202,7 @@ impl Recorder {
             actions: kept.actions,
             ticks: kept.ticks,
             ticks_left_out: kept.ticks_left_out,
+            events: kept.events,
         }
     }
 }
@@ -246,6 +252,15 @@ impl Listener for Recorder {
     fn concluded(&self, action: &ActionRecord, _: Outcome) {
         let mut sessions = self.0.lock();
         sessions.entry(action.session.to_string()).or_default().action(action);
+    }
+
+    fn event(&self, event: &EventRecord) {
+        let Some(session) = &event.session else { return };
+        let mut sessions = self.0.lock();
+        let events = &mut sessions.entry(session.to_string()).or_default().events;
+        if events.len() < TICKS_KEPT {
+            events.push(event.clone());
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-use flyball_model::{Action, ActionRecord, GraphSpec, NodeSpec, Outcome};
+use flyball_model::{Action, ActionRecord, GraphSpec, NodeSpec, Observation, Outcome, metric};
 use serde_json::Value;
 
 use crate::ports::{Clock, DataPlane, Journal, JournalError};
@@ -40,7 +40,7 @@ fn read_back(action: &Action, before: &GraphSpec, after: &GraphSpec) -> (Outcome
 }
 
 /// Whether the graph shows the action; none: nothing of it shows in a graph.
-fn shows(action: &Action, before: &GraphSpec, after: &GraphSpec) -> Option<bool> {
+pub(crate) fn shows(action: &Action, before: &GraphSpec, after: &GraphSpec) -> Option<bool> {
     let is = |node: &str, holds: &dyn Fn(&NodeSpec) -> bool| Some(after.node(node).is_some_and(holds));
     match action {
         Action::NoOp | Action::RestartProcess { .. } => None,
@@ -71,5 +71,31 @@ fn holds(config: &Value, patch: &Value) -> bool {
             })
         }
         (config, patch) => config == patch,
+    }
+}
+
+/// Whether the running pipeline shows the action, not only its configuration; none: nothing of it can be seen there.
+pub(crate) fn seen(action: &Action, now: &Observation) -> Option<bool> {
+    let nodes = &now.nodes;
+    if nodes.is_empty() {
+        return None;
+    }
+    let number = |node: &str, name: &str, wanted: u32| {
+        let value = nodes.number(nodes.find(node)?, name);
+        value.is_finite().then(|| value == f64::from(wanted))
+    };
+    match action {
+        Action::ReplaceNode { node, node_type, .. } => {
+            Some(nodes.types.get(nodes.find(node)?)?.as_ref() == node_type)
+        }
+        Action::InsertNode { id, .. } => Some(nodes.find(id).is_some()),
+        Action::RemoveNode { node } => Some(nodes.find(node).is_none()),
+        Action::SwitchExecutor { node, to } => Some(nodes.executors.get(nodes.find(node)?)? == to),
+        Action::ScaleNode { node, replicas } => number(node, metric::REPLICAS, *replicas),
+        Action::AdjustBuffering { node, capacity } => number(node, metric::QUEUE_CAPACITY, *capacity),
+        Action::NoOp
+        | Action::UpdateNodeConfig { .. }
+        | Action::BypassNode { .. }
+        | Action::RestartProcess { .. } => None,
     }
 }

@@ -1,10 +1,12 @@
+use std::sync::Arc;
+
 use flyball_model::{
     Action, ActionKind, Attributed, Evidence, Executor, Finding, GraphSpec, NodeId, NodeType, Observation,
-    Proposal, Reason, Rules, total,
+    Proposal, Reason, Rules, Safety, total,
 };
 use serde_json::Value;
 
-use crate::ports::Support;
+use crate::ports::{Support, UndoKind};
 
 /// The longest name of a new node.
 const MAX_ID_BYTES: usize = 128;
@@ -34,7 +36,26 @@ pub(crate) fn narrowed(one: &Rules, other: &Rules) -> Rules {
     rules.cooldown_ms = rules.cooldown_ms.max(other.cooldown_ms);
     rules.max_actions = rules.max_actions.min(other.max_actions);
     rules.window_ms = rules.window_ms.max(other.window_ms);
+    rules.safety = Arc::new(safer(&one.safety, &other.safety));
     rules
+}
+
+/// What either asks of a person, forbids or only proposes; of budgets the smaller.
+fn safer(one: &Safety, other: &Safety) -> Safety {
+    let mut safety = other.clone();
+    safety.propose_only |= one.propose_only;
+    safety.undo_worse |= one.undo_worse;
+    safety.irreversible.retain(|kind| one.irreversible.contains(kind));
+    for (mine, theirs) in
+        [(&mut safety.dry_run, &one.dry_run), (&mut safety.approval.kinds, &one.approval.kinds)]
+    {
+        mine.extend(theirs.iter().copied());
+    }
+    safety.approval.expires_ms = safety.approval.expires_ms.min(one.approval.expires_ms);
+    safety.attempts = safety.attempts.min(one.attempts);
+    safety.futile = safety.futile.min(one.futile);
+    safety.targets_at_once = safety.targets_at_once.min(one.targets_at_once);
+    safety
 }
 
 /// Everything that is wrong with the action, whatever the plugins say of it.
@@ -60,8 +81,21 @@ fn kind(kind: ActionKind, ground: &Ground<'_>) -> Vec<Reason> {
             )
         });
     }
-    if kind != ActionKind::NoOp && !ground.support.iter().any(|support| support.kind == kind) {
-        wrong.push(reason("kind-not-supported", format!("the data plane does not support {kind}")));
+    if kind == ActionKind::NoOp {
+        return wrong;
+    }
+    match ground.support.iter().find(|support| support.kind == kind) {
+        None => wrong.push(reason("kind-not-supported", format!("the data plane does not support {kind}"))),
+        Some(support)
+            if support.undo == UndoKind::Irreversible
+                && !ground.rules.safety.irreversible.contains(&kind) =>
+        {
+            wrong.push(Reason {
+                hint: Some(format!("`safety.irreversible: [{kind}]` in the policy allows it")),
+                ..reason("irreversible", format!("the data plane cannot undo {kind}"))
+            });
+        }
+        Some(_) => {}
     }
     wrong
 }

@@ -1,17 +1,25 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_model::{ActionKind, Attributed, Ending, Finding, TickRecord};
+use flyball_model::{
+    ActionKind, ActionRecord, Attributed, Ending, Event, Finding, GateRefusal, Outcome, PluginId, Rules,
+    Safety, TickRecord,
+};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
+use crate::approvals::Standing;
 use crate::assess::{assess, wakes};
 use crate::deciding::{Answer, Pending, Question};
+use crate::escalation::{self, Stage};
+use crate::fleet::Fleet;
 use crate::follow_up::Look;
 use crate::landing::Landing;
-use crate::pace::{barred, deciding};
-use crate::ports::{Clock, DataPlane, Journal, Judges, Listener, Panel, Sight, Situation};
+use crate::pace::{barred, deciding, refusal};
+use crate::ports::{Clock, DataPlane, Journal, Judges, Listener, Panel, Sight, Situation, UndoKind};
 use crate::state::State;
+use crate::tries::fault;
 
 /// How a session's loop runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +28,13 @@ pub struct Options {
     pub interval: Duration,
     /// How long a tick waits for its deciders before it leaves them thinking and goes on.
     pub answer_within: Duration,
+    /// Decide and judge, and do nothing, whatever the policy says.
+    pub dry_run: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(1), answer_within: Duration::from_millis(20) }
+        Self { interval: Duration::from_secs(1), answer_within: Duration::from_millis(20), dry_run: false }
     }
 }
 
@@ -36,7 +46,8 @@ pub struct Controller {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) listener: Arc<dyn Listener>,
-    options: Options,
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) options: Options,
     /// A tick and an undo exclude each other; a decider that thinks holds nothing.
     pub(crate) state: Mutex<State>,
 }
@@ -52,7 +63,28 @@ impl Controller {
         options: Options,
     ) -> Self {
         let session = plane.session().into();
-        Self { session, plane, judges, journal, clock, listener, options, state: Mutex::new(State::new()) }
+        let fleet = Fleet::new(Vec::new());
+        fleet.joined();
+        Self {
+            session,
+            plane,
+            judges,
+            journal,
+            clock,
+            listener,
+            fleet,
+            options,
+            state: Mutex::new(State::new()),
+        }
+    }
+
+    /// The same among the other sessions of its host.
+    #[must_use]
+    pub fn in_fleet(mut self, fleet: Arc<Fleet>) -> Self {
+        fleet.joined();
+        self.fleet.left();
+        self.fleet = fleet;
+        self
     }
 
     /// The session's name.
@@ -95,7 +127,7 @@ impl Controller {
         let mut record = self.blank(state.ticks, panel.as_deref());
         self.observe_and_conduct(&mut state, panel, started, &mut record).await;
         let ended = Instant::now();
-        state.pace.ended(ended, record.ending, record.tick);
+        state.pace.ended(ended, &record);
         record.took_ns = u64::try_from(ended.duration_since(started).as_nanos()).unwrap_or(u64::MAX);
         if worth_keeping(&record)
             && let Err(error) = self.journal.tick(&record).await
@@ -141,6 +173,9 @@ impl Controller {
             }
         };
         observed.tick = record.tick;
+        if !state.restored {
+            self.restore(state, panel.as_ref().map(|panel| &panel.rules), record).await;
+        }
         let history = panel.as_ref().map_or(0, |panel| panel.rules.history);
         let sight = state.see(Arc::new(observed), history);
         if let Some(panel) = &panel {
@@ -162,6 +197,22 @@ impl Controller {
         record: &mut TickRecord,
     ) {
         let woken = record.findings.iter().any(wakes);
+        match self.look_at_question(state, now, record).await {
+            Standing::None => {}
+            Standing::Approved(approved) => {
+                let (answer, approval) = *approved;
+                let landing = Landing { panel: panel.as_deref(), sight, now, approved: Some(approval) };
+                self.land(state, answer, &landing, record).await;
+                return;
+            }
+            Standing::Waits(gate) => {
+                if woken {
+                    record.ending = Ending::Held;
+                    record.gate = Some(barred(panel.as_deref()).unwrap_or(gate));
+                }
+                return;
+            }
+        }
         if let Some(mut pending) = state.pending.take() {
             if !pending.task.is_finished() {
                 if woken {
@@ -173,14 +224,14 @@ impl Controller {
                 return;
             }
             let answer = (&mut pending.task).await;
-            self.answered(state, answer, &Landing { panel: panel.as_deref(), sight, now }, record).await;
+            let landing = Landing { panel: panel.as_deref(), sight, now, approved: None };
+            self.answered(state, answer, &landing, record).await;
             return;
         }
-        record.gate = match &panel {
-            Some(_) if !woken => return,
-            panel => barred(panel.as_deref())
-                .or_else(|| panel.as_ref().and_then(|panel| state.pace.closed(&panel.rules, now))),
-        };
+        if !woken && panel.is_some() {
+            return;
+        }
+        record.gate = self.closed_gate(state, panel.as_deref(), now, record).await;
         let Some(panel) = panel else {
             return;
         };
@@ -188,17 +239,64 @@ impl Controller {
             record.ending = Ending::Held;
             return;
         }
-        let question = self.question(state, &panel, sight, record);
+        let question = self.question(state, &panel, sight, record).await;
         let mut pending = Pending::ask(question, record.tick);
         match timeout(self.options.answer_within, &mut pending.task).await {
             Ok(answer) => {
-                self.answered(state, answer, &Landing { panel: Some(&panel), sight, now }, record).await;
+                let landing = Landing { panel: Some(&panel), sight, now, approved: None };
+                self.answered(state, answer, &landing, record).await;
             }
             Err(_) => {
                 record.ending = Ending::Deciding;
                 state.pending = Some(pending);
             }
         }
+    }
+
+    /// The first gate that holds, from the most lasting to the shortest.
+    async fn closed_gate(
+        &self,
+        state: &mut State,
+        panel: Option<&Panel>,
+        now: Instant,
+        record: &mut TickRecord,
+    ) -> Option<GateRefusal> {
+        if let Some(barred) = barred(panel) {
+            return Some(barred);
+        }
+        let rules = &panel?.rules;
+        if let Some(halted) = self.fleet.halted(&self.session) {
+            return Some(halted);
+        }
+        if let Some(why) = &state.frozen {
+            return Some(refusal("frozen", format!("{why}; opens with `flyball resume {}`", self.session)));
+        }
+        if !state.restored {
+            let message =
+                "what the journal knows of the session could not be read; opens when it can be".to_owned();
+            return Some(refusal("journal", message));
+        }
+        let codes: BTreeSet<&str> = record
+            .findings
+            .iter()
+            .filter(|found| wakes(found))
+            .map(|found| found.said.code.as_str())
+            .collect();
+        // Each must be counted, also where the first is systemic already.
+        let systemic: Vec<GateRefusal> = codes
+            .into_iter()
+            .filter_map(|code| self.fleet.shows(&self.session, code, &rules.safety.systemic, now))
+            .collect();
+        if let Some(systemic) = systemic.into_iter().next() {
+            if state.told.insert("systemic-fault".to_owned()) {
+                self.notify(record, "systemic-fault", systemic.message.clone()).await;
+            }
+            return Some(systemic);
+        }
+        state.told.remove("systemic-fault");
+        let faults =
+            record.findings.iter().filter(|found| wakes(found)).map(|found| fault(&found.said)).collect();
+        state.pace.closed_for(&faults, rules, now)
     }
 
     async fn answered(
@@ -218,15 +316,23 @@ impl Controller {
         }
     }
 
-    fn question(&self, state: &State, panel: &Arc<Panel>, sight: &Sight, record: &TickRecord) -> Question {
+    async fn question(
+        &self,
+        state: &mut State,
+        panel: &Arc<Panel>,
+        sight: &Sight,
+        record: &mut TickRecord,
+    ) -> Question {
         let findings: Vec<Attributed<Finding>> =
             record.findings.iter().filter(|found| wakes(found)).cloned().collect();
-        let support = self.plane.support();
-        let allowed = ActionKind::ALL
-            .into_iter()
-            .filter(|kind| *kind == ActionKind::NoOp || support.iter().any(|support| support.kind == *kind))
-            .filter(|kind| panel.rules.mutation.allows(*kind))
-            .collect();
+        let stage = match findings.first() {
+            Some(worst) => self.escalate(state, &worst.said, &panel.rules.safety, record).await,
+            None => None,
+        };
+        let allowed = self.allowed(&panel.rules, stage);
+        let first = stage.and_then(|stage| {
+            escalation::taken(stage, &panel.rules.safety).iter().rev().find_map(|step| step.decider.clone())
+        });
         let situation = Situation {
             findings: findings.iter().map(|found| found.said.clone()).collect(),
             graph: Arc::new(self.plane.graph()),
@@ -235,7 +341,53 @@ impl Controller {
             past: state.past(),
             rules: panel.rules.clone(),
         };
-        Question { panel: Arc::clone(panel), sight: sight.clone(), situation, findings }
+        Question { panel: Arc::clone(panel), sight: sight.clone(), situation, findings, first }
+    }
+
+    /// The kinds that a decider may choose from: supported, allowed, and of this stage of the escalation.
+    fn allowed(&self, rules: &Rules, stage: Option<Stage>) -> Vec<ActionKind> {
+        let support = self.plane.support();
+        let kinds = escalation::kinds(stage, &rules.safety);
+        let may = |kind: ActionKind| {
+            support.iter().any(|support| {
+                support.kind == kind
+                    && (support.undo != UndoKind::Irreversible || rules.safety.irreversible.contains(&kind))
+            }) && rules.mutation.allows(kind)
+                && kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind))
+        };
+        ActionKind::ALL.into_iter().filter(|kind| *kind == ActionKind::NoOp || may(*kind)).collect()
+    }
+
+    /// Where the escalation of the worst finding is; a step that is new is journaled, and told where the policy says so.
+    async fn escalate(
+        &self,
+        state: &mut State,
+        worst: &Finding,
+        safety: &Safety,
+        record: &mut TickRecord,
+    ) -> Option<Stage> {
+        let stage = escalation::stage(worst, safety, &state.tries)?;
+        let fault = fault(worst);
+        let step = match stage {
+            Stage::At(step) => u32::try_from(step).unwrap_or(u32::MAX) + 1,
+            Stage::Exhausted => u32::MAX,
+        };
+        if state.escalated.insert(fault.clone(), step) == Some(step) || step == 1 {
+            return Some(stage);
+        }
+        let (why, tell) = match stage {
+            Stage::At(at) => (
+                format!("what was tried for {fault} did not help, or it is critical"),
+                safety.escalation.get(at).is_some_and(|step| step.notify),
+            ),
+            Stage::Exhausted => (format!("every step was tried for {fault}, in vain: people must"), true),
+        };
+        let step = step.min(u32::try_from(safety.escalation.len()).unwrap_or(u32::MAX));
+        self.tell(record, Event::Escalated { fault, step, why: why.clone() }).await;
+        if tell {
+            self.notify(record, "escalated", format!("{}: {why}", self.session)).await;
+        }
+        Some(stage)
     }
 
     /// Looks after the actions of which it is not known yet whether they helped.
@@ -264,11 +416,42 @@ impl Controller {
         state.follow_ups = open;
         for action in settled {
             state.learn(action.id, action.outcome);
+            state.tries.conclude(action.id, action.outcome);
             if let Err(error) = self.journal.conclude(&action).await {
                 add_error(record, format!("what became of action {} is not recorded: {error}", action.id));
             }
             self.listener.concluded(&action, action.outcome);
+            if let Some(panel) = panel {
+                if action.outcome == Outcome::Worse && panel.rules.safety.undo_worse {
+                    self.undo_worse(state, action, record).await;
+                }
+                self.freeze_if_futile(state, &panel.rules.safety, record).await;
+            }
         }
+    }
+
+    /// What made things worse is undone by the host itself, through the same guards; where that does not work, people must.
+    async fn undo_worse(&self, state: &mut State, action: ActionRecord, record: &mut TickRecord) {
+        let what = format!("action {} (\"{}\")", action.id, action.proposal.action);
+        if action.after.as_ref().is_some_and(|after| after.digest() == action.before.digest()) {
+            let message =
+                format!("{what} made things worse and left the graph as it was: there is nothing to undo");
+            self.notify(record, "worse", message).await;
+            return;
+        }
+        let undo = self.undo(state, action, &PluginId::host()).await;
+        if let Err(error) = undo.result {
+            let message = format!("{what} made things worse, and its undo failed: {error}");
+            state.frozen = Some(message.clone());
+            self.tell(record, Event::Frozen { why: message.clone() }).await;
+            self.notify(record, "rollback-failed", message).await;
+        }
+    }
+}
+
+impl Drop for Controller {
+    fn drop(&mut self) {
+        self.fleet.left();
     }
 }
 
@@ -280,7 +463,7 @@ fn worth_keeping(record: &TickRecord) -> bool {
         || record.error.is_some()
 }
 
-fn add_error(record: &mut TickRecord, error: String) {
+pub(crate) fn add_error(record: &mut TickRecord, error: String) {
     tracing::warn!(session = %record.session, tick = record.tick, "{error}");
     match &mut record.error {
         Some(errors) => {

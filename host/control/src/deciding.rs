@@ -16,6 +16,8 @@ pub(crate) struct Question {
     /// Its node types are the data plane's own; the catalogs' are added before a decider is asked.
     pub situation: Situation,
     pub findings: Vec<Attributed<Finding>>,
+    /// The decider that is asked before the others, by the policy's escalation.
+    pub first: Option<String>,
 }
 
 /// What came of it.
@@ -55,13 +57,15 @@ impl Drop for Pending {
 
 /// Asks the catalogs, then the deciders in their order until one answers.
 async fn decide(question: Question) -> Answer {
-    let Question { panel, sight, mut situation, findings } = question;
+    let Question { panel, sight, mut situation, findings, first } = question;
     let mut failures = Vec::new();
     let mut costs = Vec::new();
     let own = situation.node_types.to_vec();
     situation.node_types = offered(&panel, own, &mut failures, &mut costs).await.into();
     let mut decision = None;
-    for decider in &panel.deciders {
+    let (called, others): (Vec<_>, Vec<_>) =
+        panel.deciders.iter().partition(|decider| first.as_deref() == Some(&*decider.id().name));
+    for decider in called.into_iter().chain(others) {
         match ask(decider.decide(&sight, &situation)).await {
             Ok(Judged { said, cost, refused }) => {
                 failures.extend(refused_to(decider.id(), PluginKind::Decider, refused));

@@ -6,7 +6,9 @@ use flyball_model::{
 };
 use tokio::time::Instant;
 
+use crate::acting::seen;
 use crate::assess::{LATENCY_OVER_LIMIT, THROUGHPUT_UNDER_LIMIT, wakes};
+use crate::measure::Measure;
 use crate::pace::seconds;
 use crate::ports::Panel;
 
@@ -21,6 +23,7 @@ const SETTLE_TIMES: u32 = 10;
 pub(crate) struct FollowUp {
     pub record: ActionRecord,
     watched: Vec<Watched>,
+    measure: Measure,
     applied: Instant,
     settle: Duration,
     /// Observations since it settled.
@@ -55,6 +58,7 @@ impl FollowUp {
         findings: &[&Attributed<Finding>],
         applied: Instant,
         settle: Duration,
+        measure: Measure,
     ) -> Self {
         let out_of_the_way = match &record.proposal.action {
             Action::RemoveNode { node } | Action::BypassNode { node, active: true } => Some(node.clone()),
@@ -69,7 +73,17 @@ impl FollowUp {
                 measured_by_graph: finding.said.target.is_none() || finding.said.target == out_of_the_way,
             })
             .collect();
-        Self { record, watched, applied, settle, seen: 0, clean: 0, fewest_samples: f64::INFINITY, still: 0 }
+        Self {
+            record,
+            watched,
+            measure,
+            applied,
+            settle,
+            seen: 0,
+            clean: 0,
+            fewest_samples: f64::INFINITY,
+            still: 0,
+        }
     }
 
     /// Looks at the session once more. Some: what became of the action, and the numbers behind it.
@@ -79,6 +93,15 @@ impl FollowUp {
             return None;
         }
         self.seen = self.seen.saturating_add(1);
+        self.measure.look(look.at, look.now);
+        if let Some(worse) = self.measure.worse() {
+            return Some((Outcome::Worse, format!("{worse}, {} after the action", seconds(since))));
+        }
+        let over = self.seen >= LEAST_OBSERVATIONS && since >= self.settle * SETTLE_TIMES;
+        if seen(&self.record.proposal.action, look.now) == Some(false) {
+            self.clean = 0;
+            return over.then(|| (Outcome::Ineffective, self.never_took_effect(since)));
+        }
         if let Some(reported) = self.reported(look.record) {
             self.still += 1;
             self.clean = 0;
@@ -90,12 +113,14 @@ impl FollowUp {
             self.still = 0;
             self.clean += 1;
             self.fewest_samples = self.fewest_samples.min(samples);
-            if self.clean >= OBSERVATIONS_TO_AGREE {
-                return Some((Outcome::Verified, self.verified(since)));
+            if self.clean >= OBSERVATIONS_TO_AGREE && self.measure.looks() >= OBSERVATIONS_TO_AGREE {
+                return Some(match self.measure.healed_by_itself() {
+                    Some(healed) => (Outcome::Unknown, healed),
+                    None => (Outcome::Verified, self.verified(since)),
+                });
             }
         }
         // What was not measured says nothing, one way or the other.
-        let over = self.seen >= LEAST_OBSERVATIONS && since >= self.settle * SETTLE_TIMES;
         over.then(|| (Outcome::Unknown, self.unknown(since)))
     }
 
@@ -119,11 +144,12 @@ impl FollowUp {
 
     fn verified(&self, since: Duration) -> String {
         format!(
-            "{} gone in {} observations in a row with at least {:.0} samples each, {} after the action",
+            "{} gone in {} observations in a row with at least {:.0} samples each, {} after the action; {}",
             self.codes(),
             self.clean,
             self.fewest_samples.max(1.0),
-            seconds(since)
+            seconds(since),
+            self.measure.numbers()
         )
     }
 
@@ -134,6 +160,14 @@ impl FollowUp {
             seconds(since),
             reported.code,
             reported.message
+        )
+    }
+
+    fn never_took_effect(&self, since: Duration) -> String {
+        format!(
+            "the data plane took it, and the running pipeline does not show it in {} observations, {} after the action",
+            self.seen,
+            seconds(since)
         )
     }
 

@@ -1,18 +1,22 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_model::{
-    Action, ActionRecord, Attributed, Ending, Finding, GraphSpec, Outcome, PluginId, Proposal, Reason, Rules,
-    TickRecord,
+    Action, ActionRecord, Approval, Attributed, Ending, Event, Finding, GraphSpec, NodeId, Outcome, PluginId,
+    Reason, Rules, Safety, TickRecord, Verdict, VerdictRecord,
 };
 use tokio::time::Instant;
 
 use crate::acting::carry_out;
+use crate::approvals::{About, Asked};
 use crate::assess::wakes;
 use crate::checks::{Ground, answered, narrowed, reason, same, unresolved};
-use crate::controller::Controller;
+use crate::controller::{Controller, add_error};
 use crate::deciding::Answer;
+use crate::escalation;
 use crate::follow_up::FollowUp;
+use crate::measure::Measure;
 use crate::pace::{disabled, no_policy};
 use crate::ports::{Panel, Sight, Support};
 use crate::review::{Review, Reviewers};
@@ -25,16 +29,17 @@ pub(crate) struct Landing<'a> {
     pub sight: &'a Sight,
     /// When the tick began.
     pub now: Instant,
+    /// What a person has approved.
+    pub approved: Option<Approval>,
 }
 
-/// What has passed every guard.
+/// What every judge has allowed.
 struct Passed {
-    proposal: Proposal,
-    decided_by: PluginId,
-    judged_by: Vec<PluginId>,
+    intent: ActionRecord,
     findings: Vec<Attributed<Finding>>,
-    before: GraphSpec,
     settle: Duration,
+    /// Why a person must approve it, if one must.
+    asks: Option<Reason>,
 }
 
 impl Controller {
@@ -90,6 +95,7 @@ impl Controller {
                     node_types: &situation.node_types,
                 },
                 decided_by: &decided_by.name,
+                approved: landing.approved.is_some(),
             },
         )
         .await;
@@ -106,39 +112,132 @@ impl Controller {
             record.ending = Ending::NoOp;
             return;
         }
+        let support = support.iter().find(|support| support.kind == proposal.action.kind()).copied();
         let passed = Passed {
-            settle: settle_time(&support, &proposal.action),
-            proposal,
-            decided_by,
-            judged_by: distinct(judged_by),
+            settle: support.map_or(Duration::ZERO, |support| Duration::from_millis(support.settle_ms)),
+            asks: review.asked.or_else(|| must_ask(&proposal.action, &rules.safety)),
+            intent: ActionRecord {
+                id: 0,
+                session: Arc::clone(&record.session),
+                tick: record.tick,
+                generation: panel.generation,
+                at: self.clock.now(),
+                proposal,
+                decided_by,
+                judged_by: distinct(judged_by),
+                findings: answered_findings.iter().map(|found| found.said.clone()).collect(),
+                before: GraphSpec::clone(&situation.graph),
+                after: None,
+                outcome: Outcome::Unknown,
+                note: None,
+                settled_at: None,
+                undoes: None,
+            },
             findings: answered_findings,
-            before: Arc::unwrap_or_clone(situation.graph),
         };
-        self.act(state, &panel, passed, record).await;
-        if record.action.is_some() {
-            state.pace.tried(Instant::now(), &rules);
-        }
+        let question = Answer {
+            panel,
+            situation,
+            findings,
+            decision: record.decision.clone(),
+            failures: Vec::new(),
+            costs: Vec::new(),
+        };
+        self.last_guards(state, passed, question, &rules, landing, record).await;
     }
 
-    async fn act(&self, state: &mut State, panel: &Panel, passed: Passed, record: &mut TickRecord) {
-        let Passed { proposal, decided_by, judged_by, findings, before, settle } = passed;
-        let intent = ActionRecord {
-            id: 0,
-            session: Arc::clone(&record.session),
-            tick: record.tick,
-            generation: panel.generation,
-            at: self.clock.now(),
-            proposal,
-            decided_by,
-            judged_by,
-            findings: findings.iter().map(|found| found.said.clone()).collect(),
-            before,
-            after: None,
-            outcome: Outcome::Unknown,
-            note: None,
-            settled_at: None,
-            undoes: None,
-        };
+    /// What is asked of an action that every judge has allowed, in this order: budgets, dry run, approval, halts.
+    async fn last_guards(
+        &self,
+        state: &mut State,
+        passed: Passed,
+        question: Answer,
+        rules: &Rules,
+        landing: &Landing<'_>,
+        record: &mut TickRecord,
+    ) {
+        let safety = &rules.safety;
+        let over = self.over_budget(state, &passed, safety);
+        if !over.is_empty() {
+            refuse(record, &passed.intent.proposal.action, over);
+            return;
+        }
+        if self.options.dry_run
+            || safety.propose_only
+            || safety.dry_run.contains(&passed.intent.proposal.action.kind())
+        {
+            record.ending = Ending::Proposed;
+            return;
+        }
+        if let Some(why) = &passed.asks {
+            let about = About {
+                session: &self.session,
+                action: &passed.intent.proposal.action,
+                graph: &passed.intent.before,
+                findings: &passed.findings,
+                decided_by: &passed.intent.decided_by,
+            };
+            match &landing.approved {
+                Some(approved)
+                    if about.question(why.clone(), approved.tick, approved.expires_at).id == approved.id => {}
+                Some(_) => {
+                    let message = "what a person approved is not what would be done now".to_owned();
+                    refuse(record, about.action, vec![reason("approval-for-another", message)]);
+                    return;
+                }
+                None => {
+                    let expires_at = self.clock.now().saturating_add(safety.approval.expires_ms);
+                    let approval = about.question(why.clone(), record.tick, expires_at);
+                    self.ask_people(state, approval, question, passed.findings, safety, record).await;
+                    return;
+                }
+            }
+        }
+        if let Some(halted) = self.fleet.halted(&self.session) {
+            refuse(record, &passed.intent.proposal.action, vec![reason(&halted.gate, halted.message)]);
+            return;
+        }
+        self.act(state, passed, rules, record).await;
+    }
+
+    fn over_budget(&self, state: &State, passed: &Passed, safety: &Safety) -> Vec<Reason> {
+        let now = Instant::now();
+        let open: BTreeSet<&NodeId> =
+            state.follow_ups.iter().filter_map(|open| open.record.proposal.action.target()).collect();
+        let mut over = state.tries.refusals(&passed.intent, safety, &open, now);
+        over.extend(self.fleet.over(&safety.host, now));
+        over.extend(escalation::refusal(&passed.intent, safety, &state.tries));
+        over
+    }
+
+    async fn ask_people(
+        &self,
+        state: &mut State,
+        approval: Approval,
+        question: Answer,
+        findings: Vec<Attributed<Finding>>,
+        safety: &Safety,
+        record: &mut TickRecord,
+    ) {
+        let id = approval.id.clone();
+        if let Err(error) =
+            self.journal_event(record.tick, Event::ApprovalAsked(Box::new(approval.clone()))).await
+        {
+            record.ending = Ending::Failed;
+            add_error(record, format!("nobody was asked, as the question could not be recorded: {error}"));
+            return;
+        }
+        record.ending = Ending::AwaitingApproval;
+        let message = format!(
+            "\"{}\" on {} needs a person's approval: {}; `flyball approve {id}` or `flyball deny {id} --why TEXT`",
+            approval.action, self.session, approval.reason.message
+        );
+        state.asked = Some(Asked::new(approval, question, findings, Instant::now(), safety));
+        self.notify(record, "approval-asked", message).await;
+    }
+
+    async fn act(&self, state: &mut State, passed: Passed, rules: &Rules, record: &mut TickRecord) {
+        let Passed { intent, findings, settle, .. } = passed;
         let action = match carry_out(&*self.plane, &*self.journal, &*self.clock, intent).await {
             Ok(action) => action,
             Err(error) => {
@@ -151,17 +250,45 @@ impl Controller {
         let applied = Instant::now();
         state.pace.settles(applied, settle, action.proposal.action.to_string());
         state.remember(&action);
+        state.tries.add(&action, applied);
+        self.fleet.tried(applied);
         if let Err(error) = self.journal.conclude(&action).await {
             record.error =
                 Some(format!("the action was tried, and what became of it is not recorded: {error}"));
         }
         record.ending = if action.outcome == Outcome::Failed { Ending::Failed } else { Ending::Acted };
         if record.ending == Ending::Acted {
+            let said: Vec<&Finding> = findings.iter().map(|finding| &finding.said).collect();
+            let window = self.plane.reading_window();
+            let measure = Measure::new(&state.readings, state.last_applied, applied, settle, window, &said);
             let findings: Vec<_> = findings.iter().collect();
-            state.follow_ups.push(FollowUp::new(action.clone(), &findings, applied, settle));
+            state.follow_ups.push(FollowUp::new(action.clone(), &findings, applied, settle, measure));
+            state.last_applied = Some(applied);
         }
         record.action = Some(action);
+        state.pace.tried(Instant::now(), rules);
+        self.freeze_if_futile(state, &rules.safety, record).await;
     }
+}
+
+fn must_ask(action: &Action, safety: &Safety) -> Option<Reason> {
+    let kind = action.kind();
+    safety
+        .approval
+        .kinds
+        .contains(&kind)
+        .then(|| reason("approval-by-policy", format!("the policy wants a person to approve each {kind}")))
+}
+
+/// The host itself says no.
+fn refuse(record: &mut TickRecord, action: &Action, reasons: Vec<Reason>) {
+    record.ending = Ending::Rejected;
+    record.verdicts.extend(reasons.into_iter().map(|reason| VerdictRecord {
+        by: PluginId::host(),
+        within: None,
+        action: action.clone(),
+        verdict: Verdict::Deny(reason),
+    }));
 }
 
 /// Gates that have closed while the decider was thinking.

@@ -32,21 +32,32 @@
 //! an action that was taken.
 
 mod acting;
+mod approvals;
 mod assess;
+mod band;
 mod checks;
 mod controller;
 mod deciding;
+mod escalation;
+mod fleet;
 mod follow_up;
 mod landing;
+mod measure;
 mod pace;
 pub mod ports;
 mod recording;
+mod restoring;
 mod review;
 mod rollback;
 mod rules;
 mod sessions;
+mod signals;
 mod state;
+mod telling;
+mod tries;
 
+pub use approvals::ApprovalError;
 pub use controller::{Controller, Options};
+pub use fleet::Fleet;
 pub use rollback::{Undo, UndoError};
 pub use sessions::{AlreadyRuns, Sessions};

@@ -1,10 +1,15 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use flyball_model::{Ending, GateRefusal, MutationPolicy, Rules};
+use flyball_model::{Ending, GateRefusal, MutationPolicy, Rules, TickRecord};
 use tokio::time::Instant;
 
+use crate::assess::wakes;
 use crate::ports::Panel;
+use crate::tries::fault;
+
+/// A cooldown is doubled at most so often: 32 times as long.
+const MOST_DOUBLED: u32 = 5;
 
 /// How often the loop may act: the gates that depend on what was done before.
 #[derive(Debug, Default)]
@@ -13,6 +18,9 @@ pub(crate) struct Pace {
     settling: Option<Settling>,
     /// When each action of the breaker's window was tried, oldest first.
     tried: VecDeque<Instant>,
+    /// Decisions in a row about the same faults from which no action came.
+    fruitless: u32,
+    faults: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -31,12 +39,28 @@ struct Settling {
 
 impl Pace {
     /// A tick ended. What is not the end of a decision starts no cooldown.
-    pub fn ended(&mut self, at: Instant, ending: Ending, tick: u64) {
-        let what = match ending {
+    pub fn ended(&mut self, at: Instant, record: &TickRecord) {
+        let tick = record.tick;
+        match record.ending {
+            Ending::Undecided | Ending::NoOp | Ending::Rejected | Ending::Proposed | Ending::Failed => {
+                self.fruitless = self.fruitless.saturating_add(1);
+                self.faults = record
+                    .findings
+                    .iter()
+                    .filter(|found| wakes(found))
+                    .map(|found| fault(&found.said))
+                    .collect();
+            }
+            Ending::Quiet | Ending::Acted => self.fruitless = 0,
+            Ending::Held | Ending::Deciding | Ending::AwaitingApproval | Ending::Unobserved => {}
+        }
+        let what = match record.ending {
             Ending::Quiet | Ending::Held | Ending::Deciding => return,
             Ending::Undecided => "no decider had an answer",
             Ending::NoOp => "a decider chose to do nothing",
             Ending::Rejected => "a guard rejected the proposal",
+            Ending::Proposed => "an action was proposed only",
+            Ending::AwaitingApproval => "a person was asked",
             Ending::Acted => "an action was taken",
             Ending::Failed => "an action failed",
             Ending::Unobserved => "the session could not be observed",
@@ -64,6 +88,19 @@ impl Pace {
         self.tried.push_back(at);
     }
 
+    /// The first gate that holds now, where this is found. What is found anew need not wait for what was in vain.
+    pub fn closed_for(
+        &mut self,
+        faults: &BTreeSet<String>,
+        rules: &Rules,
+        now: Instant,
+    ) -> Option<GateRefusal> {
+        if !faults.is_subset(&self.faults) {
+            self.fruitless = self.fruitless.min(1);
+        }
+        self.closed(rules, now)
+    }
+
     /// The first gate that holds now.
     pub fn closed(&self, rules: &Rules, now: Instant) -> Option<GateRefusal> {
         self.settling_gate(now).or_else(|| self.cooldown(rules, now)).or_else(|| self.breaker(rules, now))
@@ -87,7 +124,9 @@ impl Pace {
 
     fn cooldown(&self, rules: &Rules, now: Instant) -> Option<GateRefusal> {
         let ended = self.ended.as_ref()?;
-        let cooldown = Duration::from_millis(rules.cooldown_ms);
+        // Whoever was asked in vain is asked half as often each time, as what is asked is the same.
+        let doubled = self.fruitless.saturating_sub(1).min(MOST_DOUBLED);
+        let cooldown = Duration::from_millis(rules.cooldown_ms) * 2_u32.pow(doubled);
         let passed = now.duration_since(ended.at);
         let left = cooldown.checked_sub(passed).filter(|left| !left.is_zero())?;
         Some(refusal(
@@ -165,7 +204,7 @@ pub(crate) fn deciding(asked_at_tick: u64, asked: Instant, now: Instant) -> Gate
     )
 }
 
-fn refusal(gate: &str, message: String) -> GateRefusal {
+pub(crate) fn refusal(gate: &str, message: String) -> GateRefusal {
     GateRefusal { gate: gate.to_owned(), message }
 }
 

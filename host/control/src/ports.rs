@@ -309,6 +309,11 @@ pub trait Listener: Send + Sync {
 
     /// An earlier action whose outcome became known or whose undo was done.
     fn concluded(&self, action: &ActionRecord, outcome: Outcome);
+
+    /// What happened to the loop itself.
+    fn event(&self, event: &EventRecord) {
+        let _ = event;
+    }
 }
 
 impl fmt::Debug for Panel {

@@ -22,6 +22,8 @@ pub(crate) struct Reviewers<'a> {
     pub situation: &'a Situation,
     pub ground: Ground<'a>,
     pub decided_by: &'a str,
+    /// A person says yes to whatever a validator asks.
+    pub approved: bool,
 }
 
 /// What the host's checks and the validators said.
@@ -29,6 +31,8 @@ pub(crate) struct Reviewers<'a> {
 pub(crate) struct Review {
     /// The proposal as it may happen; none: it may not.
     pub passed: Option<Proposal>,
+    /// What a validator asks a person, where all would pass with a yes.
+    pub asked: Option<Reason>,
     pub verdicts: Vec<VerdictRecord>,
     pub failures: Vec<FailedJudge>,
     pub costs: Vec<(PluginId, Cost)>,
@@ -43,8 +47,29 @@ enum Round {
 
 impl Review {
     /// Takes a proposal through the host's checks and every validator; an amended one from the first again. `standing`
-    /// is what is wrong with it whatever the action.
-    pub async fn of(mut proposal: Proposal, standing: Vec<Reason>, reviewers: &Reviewers<'_>) -> Self {
+    /// is what is wrong with it whatever the action. Where a validator wants a person's word and that is all that is
+    /// missing, it passes with what is asked.
+    pub async fn of(proposal: Proposal, standing: Vec<Reason>, reviewers: &Reviewers<'_>) -> Self {
+        let mut first = Self::once(proposal.clone(), standing.clone(), reviewers, reviewers.approved).await;
+        if reviewers.approved || first.passed.is_some() || first.asked.is_none() {
+            first.asked = first.asked.filter(|_| reviewers.approved);
+            return first;
+        }
+        let mut with_a_yes = Self::once(proposal, standing, reviewers, true).await;
+        if with_a_yes.passed.is_none() {
+            first.asked = None;
+            return first;
+        }
+        with_a_yes.costs.splice(0..0, first.costs);
+        with_a_yes
+    }
+
+    async fn once(
+        mut proposal: Proposal,
+        standing: Vec<Reason>,
+        reviewers: &Reviewers<'_>,
+        approved: bool,
+    ) -> Self {
         let mut review = Self::default();
         let mut standing = standing;
         for amendments in 0..=MAX_AMENDMENTS {
@@ -55,7 +80,7 @@ impl Review {
                 return review;
             }
             review.host(&proposal.action, Verdict::Allow);
-            match review.round(&proposal, reviewers).await {
+            match review.round(&proposal, reviewers, approved).await {
                 Round::Passed => {
                     review.passed = Some(proposal);
                     return review;
@@ -71,8 +96,8 @@ impl Review {
         review
     }
 
-    async fn round(&mut self, proposal: &Proposal, reviewers: &Reviewers<'_>) -> Round {
-        let mut asking = Asking { review: self, proposal, reviewers };
+    async fn round(&mut self, proposal: &Proposal, reviewers: &Reviewers<'_>, approved: bool) -> Round {
+        let mut asking = Asking { review: self, proposal, reviewers, approved };
         for rule in reviewers.validators {
             match word(rule, None, &mut asking).await {
                 Word::Yes | Word::Absent => {}
@@ -107,11 +132,12 @@ struct Asking<'a, 'b> {
     review: &'a mut Review,
     proposal: &'a Proposal,
     reviewers: &'a Reviewers<'b>,
+    approved: bool,
 }
 
 impl Asking<'_, '_> {
     async fn verdict(&mut self, validator: &Arc<dyn Validator>, within: Option<&str>) -> Word {
-        let Self { review, proposal, reviewers } = self;
+        let Self { review, proposal, reviewers, approved } = self;
         let Reviewers { sight, situation, decided_by, .. } = reviewers;
         let action = &proposal.action;
         let verdict = match ask(validator.review(sight, proposal, decided_by, situation)).await {
@@ -141,11 +167,9 @@ impl Asking<'_, '_> {
             Verdict::Allow => Word::Yes,
             Verdict::Deny(why) => Word::No(why),
             Verdict::Amend(amendment) => Word::Amended(amendment.action),
-            Verdict::Ask(_) => {
-                let message = "approval is asked for and nobody can give it here yet".to_owned();
-                let why = reason("approval-unavailable", message);
-                review.host_within(within, action, Verdict::Deny(why.clone()));
-                Word::Unclear(why)
+            Verdict::Ask(why) => {
+                review.asked.get_or_insert_with(|| why.clone());
+                if *approved { Word::Yes } else { Word::Unclear(why) }
             }
         }
     }

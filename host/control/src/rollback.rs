@@ -16,6 +16,9 @@ use crate::ports::{JournalError, Judged, Panel, PlaneError, Sight, Situation};
 use crate::review::{Review, Reviewers};
 use crate::state::State;
 
+/// Who undoes at a person's word; no plugin may be called so.
+pub(crate) const OPERATOR: &str = "operator";
+
 /// What became of the undo of one action.
 #[derive(Debug)]
 pub struct Undo {
@@ -98,6 +101,7 @@ fn failures(failed: &[FailedJudge]) -> String {
 struct Undoing<'a> {
     panel: &'a Panel,
     sight: Sight,
+    by: &'a PluginId,
 }
 
 impl Controller {
@@ -112,7 +116,7 @@ impl Controller {
         let actions = self.journal.undoable(&self.session, count).await?;
         let mut undone = Vec::with_capacity(actions.len());
         for action in actions.into_iter().take(count) {
-            let undo = self.undo(&mut state, action).await;
+            let undo = self.undo(&mut state, action, &operator()).await;
             let stop = undo.result.is_err();
             undone.push(undo);
             if stop {
@@ -122,9 +126,10 @@ impl Controller {
         Ok(undone)
     }
 
-    async fn undo(&self, state: &mut State, mut action: ActionRecord) -> Undo {
+    /// At somebody's word: an operator's, or the host's own, where the action made things worse.
+    pub(crate) async fn undo(&self, state: &mut State, mut action: ActionRecord, by: &PluginId) -> Undo {
         let mut done = Vec::new();
-        let tried = self.try_undo(state, &action, &mut done).await;
+        let tried = self.try_undo(state, &action, by, &mut done).await;
         // What never reached the data plane leaves the action as it was: it can still be undone.
         if done.is_empty() {
             return Undo { action, result: tried.map(|()| done) };
@@ -144,6 +149,7 @@ impl Controller {
         &self,
         state: &mut State,
         action: &ActionRecord,
+        by: &PluginId,
         done: &mut Vec<ActionRecord>,
     ) -> Result<(), UndoError> {
         let panel = self.judges.panel(&self.session).ok_or(UndoError::NoPolicy)?;
@@ -151,7 +157,7 @@ impl Controller {
             Some(newest) => Arc::clone(newest),
             None => Arc::new(self.plane.observe().await.map_err(UndoError::Unobserved)?),
         };
-        let undoing = Undoing { panel: &panel, sight: state.sight(now) };
+        let undoing = Undoing { panel: &panel, sight: state.sight(now), by };
         let (actions, reverser) = self.reversal(action, &panel).await?;
         for step in actions {
             let undo = self.take_step(state, action, step, &reverser, &undoing).await?;
@@ -224,7 +230,6 @@ impl Controller {
             rests_on: Vec::new(),
         };
         let support = self.plane.support();
-        let operator = operator();
         let reviewers = Reviewers {
             validators: &panel.validators,
             sight: &undoing.sight,
@@ -235,7 +240,9 @@ impl Controller {
                 support: &support,
                 node_types: &situation.node_types,
             },
-            decided_by: &operator.name,
+            decided_by: &undoing.by.name,
+            // Whoever asks for the undo is a person, who need not ask another.
+            approved: undoing.by.name.as_ref() == OPERATOR,
         };
         let mut review = Review::of(proposal, Vec::new(), &reviewers).await;
         let Some(proposal) = review.passed.take() else {
@@ -256,7 +263,7 @@ impl Controller {
             generation: panel.generation,
             at: self.clock.now(),
             proposal,
-            decided_by: operator,
+            decided_by: undoing.by.clone(),
             judged_by: distinct(judged_by),
             findings: Vec::new(),
             before: Arc::unwrap_or_clone(situation.graph),
@@ -278,6 +285,7 @@ impl Controller {
         let now = Instant::now();
         state.pace.settles(now, settle, undo.proposal.action.to_string());
         state.pace.undone(now, undo.tick);
+        state.last_applied = Some(now);
         state.remember(undo);
     }
 
@@ -297,6 +305,7 @@ impl Controller {
             record.outcome = outcome;
             record.settled_at = Some(self.clock.now());
             state.learn(record.id, outcome);
+            state.tries.conclude(record.id, outcome);
             if let Err(error) = self.journal.conclude(record).await {
                 failed.get_or_insert(error);
             }
@@ -308,5 +317,5 @@ impl Controller {
 
 /// The person who asked.
 fn operator() -> PluginId {
-    PluginId { name: "operator".into(), version: "".into(), digest: "".into() }
+    PluginId { name: OPERATOR.into(), version: "".into(), digest: "".into() }
 }

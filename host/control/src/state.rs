@@ -1,13 +1,18 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use flyball_model::{ActionRecord, History, Observation, Outcome, PastAction};
 
+use tokio::time::Instant;
+
+use crate::approvals::Asked;
 use crate::assess::Breaches;
 use crate::deciding::Pending;
 use crate::follow_up::FollowUp;
+use crate::measure::Readings;
 use crate::pace::Pace;
 use crate::ports::Sight;
+use crate::tries::Tries;
 
 /// Past actions that judges are told of.
 const PAST_ACTIONS: usize = 20;
@@ -29,6 +34,21 @@ pub(crate) struct State {
     /// Actions of which it is not known yet whether they helped.
     pub follow_ups: Vec<FollowUp>,
     past: VecDeque<Past>,
+    /// The newest observations by when they were made.
+    pub readings: Readings,
+    /// When an action of anybody's was last applied: what was read before is another pipeline's.
+    pub last_applied: Option<Instant>,
+    pub tries: Tries,
+    /// The question to a person that stands.
+    pub asked: Option<Asked>,
+    /// Why the session is frozen, if it is.
+    pub frozen: Option<String>,
+    /// Whether what the journal knows of the session was taken in.
+    pub restored: bool,
+    /// How far each fault's escalation went, counted from 1.
+    pub escalated: BTreeMap<String, u32>,
+    /// Gates that people were told of.
+    pub told: BTreeSet<String>,
 }
 
 struct Past {
@@ -48,6 +68,14 @@ impl State {
             pending: None,
             follow_ups: Vec::new(),
             past: VecDeque::new(),
+            readings: VecDeque::new(),
+            last_applied: None,
+            tries: Tries::default(),
+            asked: None,
+            frozen: None,
+            restored: false,
+            escalated: BTreeMap::new(),
+            told: BTreeSet::new(),
         }
     }
 
@@ -62,12 +90,23 @@ impl State {
         if let Some(before) = self.newest.replace(Arc::clone(&now)) {
             history.push(before);
         }
+        while self.readings.len() > history_capacity {
+            self.readings.pop_front();
+        }
+        self.readings.push_back((Instant::now(), Arc::clone(&now)));
         self.sight(now)
     }
 
     /// The session as it is to be judged, at this observation.
     pub fn sight(&self, now: Arc<Observation>) -> Sight {
         Sight { now, past: Arc::clone(&self.history) }
+    }
+
+    /// What was tried before this host ran, oldest last.
+    pub fn recall(&mut self, action: &ActionRecord) {
+        if self.past.len() < PAST_ACTIONS {
+            self.past.push_back(past(action));
+        }
     }
 
     /// The past actions, newest first.
@@ -78,15 +117,7 @@ impl State {
     /// An action was tried.
     pub fn remember(&mut self, action: &ActionRecord) {
         self.past.truncate(PAST_ACTIONS - 1);
-        self.past.push_front(Past {
-            id: action.id,
-            said: PastAction {
-                at: action.at,
-                proposal: action.proposal.clone(),
-                outcome: action.outcome,
-                decided_by: action.decided_by.name.to_string(),
-            },
-        });
+        self.past.push_front(past(action));
     }
 
     /// It became known what became of it.
@@ -94,5 +125,17 @@ impl State {
         if let Some(past) = self.past.iter_mut().find(|past| past.id == id) {
             past.said.outcome = outcome;
         }
+    }
+}
+
+fn past(action: &ActionRecord) -> Past {
+    Past {
+        id: action.id,
+        said: PastAction {
+            at: action.at,
+            proposal: action.proposal.clone(),
+            outcome: action.outcome,
+            decided_by: action.decided_by.name.to_string(),
+        },
     }
 }

@@ -73,7 +73,8 @@ async fn an_action_is_verified_by_three_observations_after_its_settle_time() {
     assert_eq!(rig.outcome(1), Outcome::Verified);
     assert_eq!(
         rig.note(1),
-        "slow at b is gone in 3 observations in a row with at least 100 samples each, 4.0 s after the action"
+        "slow at b is gone in 3 observations in a row with at least 100 samples each, 4.0 s after the action; \
+         too little was read before it to compare with"
     );
     assert_eq!(*rig.told.concluded.lock(), [(1, Outcome::Verified)]);
 }

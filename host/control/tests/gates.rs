@@ -97,7 +97,9 @@ async fn the_cooldown_is_never_shorter_than_the_settle_time() {
 
 #[tokio::test(start_paused = true)]
 async fn the_breaker_holds_the_sixth_action_until_the_first_leaves_the_window() {
-    let rig = Rig::new(|_| {});
+    let rig = Rig::new(|panel| {
+        panel.rules.safety = Arc::new(Safety { attempts: 9, futile: 9, ..Safety::default() })
+    });
     for _ in 0..5 {
         assert_eq!(rig.tick().await.ending, Ending::Acted);
         tokio::time::sleep(Duration::from_secs(6)).await;

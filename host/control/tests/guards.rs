@@ -368,13 +368,3 @@ async fn validators_that_never_agree_come_to_an_end() {
     let amended = record.verdicts.iter().filter(|record| matches!(record.verdict, Verdict::Amend(_))).count();
     assert_eq!(amended, 5);
 }
-
-#[tokio::test(start_paused = true)]
-async fn approval_that_nobody_can_give_is_a_no() {
-    let rig =
-        Rig::new(|panel| panel.validators = vec![validator("asks", |_| Ok(Verdict::Ask(because("risky"))))]);
-    let record = rig.tick().await;
-    assert_eq!((record.ending, refusals(&record)), (Ending::Rejected, vec!["approval-unavailable"]));
-    assert_eq!(record.verdicts[1].verdict, Verdict::Ask(because("risky")));
-    assert!(rig.applied().is_empty());
-}

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use flyball_model::{Controller, NodeId, Policy, Rules};
 
 /// Narrows a policy by what a manifest says of itself. A manifest never widens.
@@ -21,6 +23,7 @@ pub fn rules(policy: &Policy, controller: &Controller) -> Rules {
         max_actions: policy.breaker.max_actions,
         window_ms: policy.breaker.window_ms,
         history: usize::try_from(policy.history).unwrap_or(usize::MAX),
+        safety: Arc::new(policy.safety.clone()),
     }
 }
 

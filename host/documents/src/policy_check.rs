@@ -5,6 +5,9 @@ use serde_json::Value;
 
 use crate::wording::quoted;
 
+/// What decisions that no plugin made are attributed to.
+const RESERVED: [&str; 2] = ["host", "operator"];
+
 const KINDS: [&str; 5] = ["heuristics", "catalogs", "deciders", "validators", "reversers"];
 
 /// What a schema cannot say of a policy. Looks at the value and not at the type, so that a fault elsewhere hides
@@ -55,6 +58,11 @@ fn plugins(kind: &str, policy: &Value, problems: &mut Vec<Problem>) {
         let pointer = format!("/judges/{kind}/{index}/plugin");
         if !is_plugin_name(plugin) {
             problems.push(not_a_name(pointer, plugin));
+        } else if RESERVED.contains(&plugin) {
+            problems.push(
+                Problem::new(pointer, format!("{} is what Flyball itself is called", quoted(plugin)))
+                    .help("validators trust what is decided by that name; give the plugin another"),
+            );
         } else if !seen.insert(plugin) {
             problems.push(
                 Problem::new(pointer, format!("{} is named twice among the {kind}", quoted(plugin)))

@@ -168,6 +168,7 @@ fn policies() -> impl Strategy<Value = Policy> {
     let judges = (uses(), uses(), uses(), uses(), uses());
     (words(), vec("[a-z*-]{1,9}", 1..3), levels, numbers, constraints, vec(texts(), 0..3), judges).prop_map(
         |(name, sessions, mutation_policy, numbers, constraints, protected_nodes, judges)| Policy {
+            safety: Default::default(),
             name,
             sessions,
             mutation_policy,

@@ -41,7 +41,7 @@ pub enum Event {
         why: String,
     },
     /// A person is asked whether an action may happen.
-    ApprovalAsked(Approval),
+    ApprovalAsked(Box<Approval>),
     /// A person said yes.
     ApprovalGiven {
         /// To which question.
@@ -86,9 +86,11 @@ pub enum Event {
 /// A question to a person: whether this action may happen, on what is seen now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Approval {
-    /// The digest of everything that the answer is bound to: session, action with all parameters, the graph, the
-    /// findings, and when it expires. The first 16 characters name it.
+    /// The beginning of the digest of everything that the answer is bound to: session, tick, action with all parameters,
+    /// the graph, the findings, and when it expires.
     pub id: String,
+    /// The tick on which it was asked: the same asked again is another question.
+    pub tick: u64,
     /// Which action.
     pub action: Action,
     /// Who asks, and why.

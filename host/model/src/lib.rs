@@ -16,6 +16,7 @@ mod plugin;
 mod policy;
 mod problem;
 mod rule;
+mod safety;
 mod tick;
 
 pub use account::Account;
@@ -36,6 +37,7 @@ pub use policy::{
 };
 pub use problem::Problem;
 pub use rule::{DEEPEST_RULE, GroupForm, Members, Rule, ValidatorGroup, ValidatorRule};
+pub use safety::{ApprovalRules, Budget, Safety, Step, Systemic};
 pub use tick::{
     ActionRecord, Attributed, Ending, FailedJudge, GateRefusal, Reversal, TickRecord, VerdictRecord,
 };

@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{MutationPolicy, NodeId, ValidatorRule};
+use crate::{MutationPolicy, NodeId, Safety, ValidatorRule};
 
 /// Binds plugins, settings, limits, grants and constraints to sessions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +33,9 @@ pub struct Policy {
     /// Nodes that no action may touch.
     #[serde(default)]
     pub protected_nodes: Vec<NodeId>,
+    /// What keeps the loop from doing harm.
+    #[serde(default)]
+    pub safety: Safety,
     /// How many earlier observations judges may look at.
     #[serde(default = "default_history")]
     #[schemars(range(min = 1, max = 3600))]
@@ -313,4 +317,7 @@ pub struct Rules {
     pub window_ms: u64,
     /// How many earlier observations judges may look at.
     pub history: usize,
+    /// What keeps the loop from doing harm.
+    #[serde(default)]
+    pub safety: Arc<Safety>,
 }

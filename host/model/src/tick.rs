@@ -31,7 +31,8 @@ pub struct FailedJudge {
 /// A gate that held the tick.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GateRefusal {
-    /// Which: `cooldown`, `breaker`, `deciding`, `settling`, `read-only`, `disabled`, `no-policy`.
+    /// Which: `no-policy`, `disabled`, `read-only`, `halted`, `frozen`, `journal`, `approval`, `systemic-fault`,
+    /// `escalation`, `deciding`, `settling`, `cooldown`, `breaker`.
     pub gate: String,
     /// The value, the limit, and when it opens.
     pub message: String,
@@ -67,6 +68,10 @@ pub enum Ending {
     NoOp,
     /// A guard said no.
     Rejected,
+    /// All allow it, and the policy wants it proposed only.
+    Proposed,
+    /// All allow it, and a person is asked.
+    AwaitingApproval,
     /// An action was taken.
     Acted,
     /// An action was taken and the data plane refused it or broke off.

@@ -16,8 +16,8 @@ flyball_plugin::settings! {
 
 impl Validator for NoOscillation {
     fn review(&self, now: &Observation, _past: &Window, proposed: &Proposed) -> Verdict {
-        // Undoing a recent action is what a person who rolls back asks for.
-        if proposed.decided_by == OPERATOR {
+        // Undoing a recent action is what a person who rolls back asks for, and the host where an action made things worse.
+        if proposed.decided_by == OPERATOR || proposed.decided_by == HOST {
             return Verdict::Allow;
         }
         let action = &proposed.proposal.action;
@@ -80,8 +80,10 @@ impl NoOscillation {
     }
 }
 
-/// By this name the host tells of a decision that a person made.
+/// By this name the host tells of a decision that a person made; no plugin may be called so.
 const OPERATOR: &str = "operator";
+/// And by this one of its own.
+const HOST: &str = "host";
 
 /// What was refused or broke off changed nothing that could be repeated or undone; what was rolled back was.
 fn took_place(outcome: Outcome) -> bool {
@@ -134,6 +136,7 @@ flyball_plugin::validator!(NoOscillation);
 flyball_plugin::cases!(
     "../cases/further.json",
     "../cases/later.json",
+    "../cases/host-undoes.json",
     "../cases/operator-undoes.json",
     "../cases/refused-before.json",
     "../cases/repeat.json",

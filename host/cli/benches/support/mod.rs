@@ -207,6 +207,7 @@ fn rules() -> Rules {
         max_actions: 5,
         window_ms: 60_000,
         history: 30,
+        safety: Default::default(),
     }
 }
 

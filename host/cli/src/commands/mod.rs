@@ -1,8 +1,11 @@
 //! One file for each command.
 
+pub(crate) mod approvals;
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod demo;
+pub(crate) mod explain;
+pub(crate) mod halt;
 pub(crate) mod inspect;
 pub(crate) mod journal;
 pub(crate) mod keygen;

@@ -25,6 +25,8 @@ pub(crate) fn run(places: &Places, options: &RunOptions) -> Result<(), Failure> 
         state,
         drain: options.drain,
         recording: options.recording.clone(),
+        dry_run: options.dry_run,
+        notify: options.notify.clone(),
         narrator: narrator.clone(),
     };
     let report = runtime.block_on(async {

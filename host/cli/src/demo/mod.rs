@@ -13,7 +13,7 @@ use anyhow::{Context, Result, anyhow};
 use flyball_model::{ActionKind, ActionRecord, Outcome};
 use indicatif::MultiProgress;
 
-use crate::args::{DemoOptions, Judging, Recording};
+use crate::args::{DemoOptions, Judging, Notify, Recording};
 use crate::assembly::{Host, Plan, Session, plugin_reports};
 use crate::demo::faults::{Throttle, kill};
 use crate::demo::load::Load;
@@ -52,6 +52,8 @@ pub(crate) async fn run(options: &DemoOptions) -> Result<(), Failure> {
         dead_letters: place.dead_letters(),
         drain: Duration::from_secs(15),
         recording: Recording::default(),
+        dry_run: false,
+        notify: Notify::default(),
         narrator: narrator.clone(),
     })
     .await?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flyball_control::ports::{self, *};
-use flyball_control::{Controller, Options};
+use flyball_control::{Controller, Fleet, Options};
 use flyball_model::*;
 use parking_lot::Mutex;
 use serde_json::json;
@@ -57,6 +57,7 @@ pub fn node_type(name: &str, executors: &[Executor]) -> NodeType {
 
 /// What the plane shows and does.
 pub struct View {
+    pub name: &'static str,
     pub graph: GraphSpec,
     pub samples: f64,
     pub latency_ms: f64,
@@ -69,6 +70,8 @@ pub struct View {
     pub types: Vec<NodeType>,
     pub applied: Vec<(Action, GraphSpec)>,
     pub observed: u32,
+    /// More columns, each the same for all nodes.
+    pub columns: Vec<(&'static str, f64)>,
 }
 
 pub struct Plane {
@@ -85,6 +88,7 @@ impl Plane {
         Self {
             log,
             view: Mutex::new(View {
+                name: "s",
                 graph: graph(),
                 samples: 100.0,
                 latency_ms: 5.0,
@@ -96,6 +100,7 @@ impl Plane {
                 types: vec![node_type("upper", &[Executor::Native, Executor::Wasm])],
                 applied: vec![],
                 observed: 0,
+                columns: vec![],
             }),
         }
     }
@@ -104,7 +109,7 @@ impl Plane {
 #[async_trait]
 impl DataPlane for Plane {
     fn session(&self) -> &str {
-        "s"
+        self.view.lock().name
     }
 
     async fn observe(&self) -> Result<Observation, PlaneError> {
@@ -124,6 +129,9 @@ impl DataPlane for Plane {
             metrics: Metrics::default(),
         };
         columns.metrics.set(metric::SAMPLES, vec![view.samples; nodes.len()]);
+        for (name, value) in &view.columns {
+            columns.metrics.set(*name, vec![*value; nodes.len()]);
+        }
         Ok(Observation {
             session: "s".into(),
             tick: 0,
@@ -331,6 +339,7 @@ pub fn scale(node: &str, replicas: u32) -> Action {
 pub struct Memory {
     pub log: Log,
     pub fails_to_intend: Mutex<bool>,
+    pub unreadable: Mutex<bool>,
     pub actions: Mutex<Vec<ActionRecord>>,
     pub ticks: Mutex<Vec<TickRecord>>,
     pub events: Mutex<Vec<EventRecord>>,
@@ -369,6 +378,9 @@ impl Journal for Memory {
     }
 
     async fn recent(&self, _: &str, count: usize) -> Result<Vec<ActionRecord>, JournalError> {
+        if *self.unreadable.lock() {
+            return Err(JournalError("the disk is gone".into()));
+        }
         Ok(self.actions.lock().iter().rev().take(count).cloned().collect())
     }
 
@@ -413,6 +425,7 @@ impl ports::Judges for Switchboard {
 pub struct Told {
     pub ticks: Mutex<Vec<(Instant, Ending)>>,
     pub concluded: Mutex<Vec<(u64, Outcome)>>,
+    pub events: Mutex<Vec<Event>>,
 }
 
 impl Listener for Told {
@@ -422,6 +435,10 @@ impl Listener for Told {
 
     fn concluded(&self, action: &ActionRecord, outcome: Outcome) {
         self.concluded.lock().push((action.id, outcome));
+    }
+
+    fn event(&self, event: &EventRecord) {
+        self.events.lock().push(event.event.clone());
     }
 }
 
@@ -436,6 +453,7 @@ pub fn rules() -> Rules {
         max_actions: 5,
         window_ms: 60_000,
         history: 30,
+        safety: Default::default(),
     }
 }
 
@@ -471,6 +489,39 @@ impl Rig {
         let rig = Self { plane, judges, journal, told, log, trouble, controller };
         rig.publish(1, set_up);
         rig
+    }
+
+    /// The same among others of one host.
+    pub fn in_fleet(fleet: &Arc<Fleet>, set_up: impl FnOnce(&mut Panel)) -> Self {
+        let mut rig = Self::new(set_up);
+        rig.controller = Arc::new(rig.made().in_fleet(Arc::clone(fleet)));
+        rig
+    }
+
+    /// A host that begins anew on the same journal and data plane.
+    pub fn restarted(&self) -> Controller {
+        self.made()
+    }
+
+    fn made(&self) -> Controller {
+        Controller::new(
+            self.plane.clone(),
+            self.judges.clone(),
+            self.journal.clone(),
+            Arc::new(SystemClock),
+            self.told.clone(),
+            Options::default(),
+        )
+    }
+
+    /// What people were told, by code.
+    pub fn notices(&self) -> Vec<String> {
+        let events = self.told.events.lock();
+        let notices = events.iter().filter_map(|event| match event {
+            Event::Notified(notice) => Some(notice.code.clone()),
+            _ => None,
+        });
+        notices.collect()
     }
 
     /// Another generation.
@@ -528,6 +579,22 @@ impl Rig {
     pub fn note(&self, id: u64) -> String {
         self.journal.actions.lock()[id as usize - 1].note.clone().unwrap_or_default()
     }
+}
+
+/// A reverser that puts the number of workers back.
+pub fn puts_back() -> Arc<dyn Reverser> {
+    Arc::new(plain("puts-back", |action: &Action, before: &GraphSpec| match action {
+        Action::ScaleNode { node, .. } => {
+            let actions = vec![scale(node, before.node(node).expect("it was there").replicas)];
+            Ok(Reversal::Reversible { actions })
+        }
+        other => Ok(Reversal::Irreversible { why: format!("{other} is for ever") }),
+    }))
+}
+
+/// The panel's safety, changed.
+pub fn safety(panel: &mut Panel, change: impl FnOnce(&mut Safety)) {
+    change(Arc::make_mut(&mut panel.rules.safety));
 }
 
 /// The gate that held.

@@ -34,6 +34,7 @@ pub(super) fn situation(case: &Case) -> Situation {
             max_actions: u32::MAX,
             window_ms: 0,
             history: case.window.len(),
+            safety: Default::default(),
         },
     }
 }

@@ -81,6 +81,7 @@ pub fn situation(nodes: usize) -> Situation {
         max_actions: 5,
         window_ms: 60_000,
         history: 10,
+        safety: Default::default(),
     };
     Situation {
         findings: vec![finding],

@@ -111,6 +111,7 @@ pub fn situation(graph: GraphSpec) -> Situation {
             max_actions: 5,
             window_ms: 60_000,
             history: 30,
+            safety: Default::default(),
         },
     }
 }

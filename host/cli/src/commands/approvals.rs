@@ -1,0 +1,57 @@
+use flyball_model::Approval;
+use serde::Deserialize;
+
+use crate::args::{ApprovalsOptions, ApproveOptions, DenyOptions, Places};
+use crate::control_socket::{Request, ask, nobody};
+use crate::exit::Failure;
+use crate::narrator::{clock, tame};
+use crate::state_dir::StateDir;
+
+#[derive(Deserialize)]
+struct Standing {
+    session: String,
+    approval: Approval,
+}
+
+pub(crate) fn list(places: &Places, options: &ApprovalsOptions) -> Result<(), Failure> {
+    let answer = asked(places, &Request::Approvals)?;
+    if options.json {
+        println!("{answer}");
+        return Ok(());
+    }
+    let standing: Vec<Standing> = serde_json::from_value(answer).map_err(anyhow::Error::from)?;
+    for Standing { session, approval } in &standing {
+        println!(
+            "{}  {}  {}\n  for {}, decided by {}; {} ({})\n  unanswered it is a no at {}",
+            approval.id,
+            tame(session),
+            tame(&approval.action.to_string()),
+            tame(&approval.findings.join(", ")),
+            tame(&approval.decided_by),
+            tame(&approval.reason.message),
+            tame(&approval.reason.code),
+            clock(approval.expires_at)
+        );
+    }
+    if standing.is_empty() {
+        println!("nothing waits for approval");
+    }
+    Ok(())
+}
+
+pub(crate) fn approve(places: &Places, options: &ApproveOptions) -> Result<(), Failure> {
+    asked(places, &Request::Approve { id: options.id.clone() })?;
+    println!("approved; it is done on the next tick, if everything still allows it");
+    Ok(())
+}
+
+pub(crate) fn deny(places: &Places, options: &DenyOptions) -> Result<(), Failure> {
+    asked(places, &Request::Deny { id: options.id.clone(), why: options.why.clone() })?;
+    println!("denied");
+    Ok(())
+}
+
+fn asked(places: &Places, request: &Request) -> Result<serde_json::Value, Failure> {
+    let socket = StateDir::of(places)?.socket();
+    ask(&socket, request)?.ok_or_else(|| nobody(&socket))
+}

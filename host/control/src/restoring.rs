@@ -1,0 +1,85 @@
+//! What a session's loop takes in from the journal before it may act: what was left open when a host was killed, and what was
+//! tried before.
+
+use std::time::Duration;
+
+use flyball_model::{ActionRecord, Event, Outcome, Rules, TickRecord};
+use tokio::time::Instant;
+
+use crate::acting::shows;
+use crate::controller::{Controller, add_error};
+use crate::landing::settle_time;
+use crate::ports::JournalError;
+use crate::state::State;
+
+/// Earlier actions that are taken in.
+const RECALLED: usize = 200;
+
+impl Controller {
+    /// Once; until it has worked, the loop must not act.
+    pub(crate) async fn restore(&self, state: &mut State, rules: Option<&Rules>, record: &mut TickRecord) {
+        match self.try_restore(state, rules, record).await {
+            Ok(()) => {
+                state.restored = true;
+                if let Some(rules) = rules {
+                    self.freeze_if_futile(state, &rules.safety, record).await;
+                }
+            }
+            Err(error) => {
+                add_error(
+                    record,
+                    format!("what the journal knows of the session could not be read: {error}"),
+                );
+            }
+        }
+    }
+
+    async fn try_restore(
+        &self,
+        state: &mut State,
+        rules: Option<&Rules>,
+        record: &mut TickRecord,
+    ) -> Result<(), JournalError> {
+        for open in self.journal.open_intents(&self.session).await? {
+            self.reconcile(open, record).await?;
+        }
+        let recent = self.journal.recent(&self.session, RECALLED).await?;
+        let (now, wall) = (Instant::now(), self.clock.now());
+        let support = self.plane.support();
+        for action in &recent {
+            state.recall(action);
+        }
+        for action in recent.iter().rev().filter(|action| action.undoes.is_none()) {
+            // The wall clock may have jumped; what it says lies ahead was just now.
+            let age = Duration::from_millis(wall.saturating_sub(action.at));
+            let at = now.checked_sub(age).unwrap_or(now);
+            state.tries.add(action, at);
+            if let Some(rules) = rules {
+                state.pace.tried(at, rules);
+            }
+            let settle = settle_time(&support, &action.proposal.action);
+            state.pace.settles(at, settle, action.proposal.action.to_string());
+        }
+        Ok(())
+    }
+
+    /// Holds what was intended against what the data plane shows. It is never done again.
+    async fn reconcile(&self, mut action: ActionRecord, record: &mut TickRecord) -> Result<(), JournalError> {
+        let now = self.plane.graph();
+        let (outcome, shown) = match shows(&action.proposal.action, &action.before, &now) {
+            Some(true) => (Outcome::Unknown, "the data plane shows it"),
+            Some(false) => (Outcome::Failed, "the data plane does not show it"),
+            None => (Outcome::Unknown, "nothing of it shows in a graph"),
+        };
+        let note = format!("a host was cut off before it knew what became of it; {shown} now");
+        if outcome != Outcome::Failed {
+            action.after = Some(now);
+        }
+        action.outcome = outcome;
+        action.note = Some(note.clone());
+        action.settled_at = Some(self.clock.now());
+        self.journal.conclude(&action).await?;
+        self.listener.concluded(&action, outcome);
+        self.journal_event(record.tick, Event::Reconciled { action: action.id, outcome, note }).await
+    }
+}

@@ -1,0 +1,116 @@
+//! The numbers by which an action is measured, read from observations.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use flyball_model::{Finding, NodeId, Observation, metric};
+
+/// A number that shows how the pipeline is.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Signal {
+    /// Of all that was worked on, the part that failed.
+    Errors,
+    /// Of the whole, in milliseconds.
+    Latency,
+    /// Delivered a second.
+    Throughput,
+    /// Waiting anywhere.
+    Queued,
+    /// What a finding rests on.
+    Own { node: NodeId, metric: String, bad: Direction },
+}
+
+/// Where worse is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Up,
+    Down,
+}
+
+/// What must not get worse, whatever the action was for.
+pub(crate) const GUARDS: [Signal; 4] = [Signal::Errors, Signal::Latency, Signal::Throughput, Signal::Queued];
+
+impl Signal {
+    /// What the finding rests on, where that is a number of a node held against a limit.
+    pub fn of(finding: &Finding) -> Option<Self> {
+        finding.rests_on.iter().find_map(|evidence| {
+            let (value, limit) = (evidence.value?, evidence.limit?);
+            let bad = if value >= limit { Direction::Up } else { Direction::Down };
+            Some(Self::Own { node: evidence.node.clone()?, metric: evidence.metric.clone()?, bad })
+        })
+    }
+
+    /// Now; NaN where nothing was measured.
+    pub fn read(&self, now: &Observation) -> f64 {
+        match self {
+            Self::Errors => {
+                let (failed, done) =
+                    (sum(now, metric::ERRORS_PER_SECOND), sum(now, metric::ITEMS_PER_SECOND));
+                failed / (failed + done)
+            }
+            Self::Latency => now.graph.end_to_end_latency_ms,
+            Self::Throughput => now.graph.throughput_per_second,
+            Self::Queued => sum(now, metric::QUEUE_DEPTH),
+            Self::Own { node, metric, .. } => {
+                now.nodes.find(node).map_or(f64::NAN, |index| now.nodes.number(index, metric))
+            }
+        }
+    }
+
+    pub const fn bad(&self) -> Direction {
+        match self {
+            Self::Errors | Self::Latency | Self::Queued => Direction::Up,
+            Self::Throughput => Direction::Down,
+            Self::Own { bad, .. } => *bad,
+        }
+    }
+
+    /// Differences smaller than this are of no interest, however certain they are.
+    pub fn margin(&self, before: f64) -> f64 {
+        match self {
+            Self::Errors => 0.02,
+            Self::Latency => (before * 0.25).max(1.0),
+            Self::Throughput => before * 0.2,
+            Self::Queued => (before * 0.25).max(10.0),
+            Self::Own { .. } => before.abs() * 0.25,
+        }
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Errors => f.write_str("the part that fails"),
+            Self::Latency => f.write_str("the end-to-end latency in ms"),
+            Self::Throughput => f.write_str("what is delivered a second"),
+            Self::Queued => f.write_str("what waits in all queues"),
+            Self::Own { node, metric, .. } => write!(f, "{metric} of {node}"),
+        }
+    }
+}
+
+/// Items that come in a second: what the nodes pass on that have nothing before them.
+pub(crate) fn load(now: &Observation) -> f64 {
+    let fed: BTreeSet<u32> = now.edges.iter().map(|(_, to)| *to).collect();
+    let sources =
+        (0..now.nodes.len()).filter(|node| u32::try_from(*node).is_ok_and(|node| !fed.contains(&node)));
+    known(sources.map(|node| now.nodes.number(node, metric::ITEMS_PER_SECOND)))
+}
+
+/// Whether a queue is so full that it holds back what comes in.
+pub(crate) fn held_back(now: &Observation) -> bool {
+    (0..now.nodes.len()).any(|node| {
+        let depth = now.nodes.number(node, metric::QUEUE_DEPTH);
+        depth > 0.0 && depth >= 0.9 * now.nodes.number(node, metric::QUEUE_CAPACITY)
+    })
+}
+
+/// Of all nodes; NaN where none has it.
+fn sum(now: &Observation, name: &str) -> f64 {
+    known((0..now.nodes.len()).map(|node| now.nodes.number(node, name)))
+}
+
+/// The sum of what was measured; NaN: nothing was.
+fn known(values: impl Iterator<Item = f64>) -> f64 {
+    values.filter(|value| value.is_finite()).reduce(|sum, value| sum + value).unwrap_or(f64::NAN)
+}

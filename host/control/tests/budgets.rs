@@ -1,0 +1,277 @@
+//! What does not help comes to an end: each budget, freeze and escalation can be seen to fire.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flyball_control::Fleet;
+use flyball_control::ports::*;
+use flyball_model::*;
+use parking_lot::Mutex;
+use support::*;
+
+const HOUR: u64 = 3_600_000;
+
+/// Nothing but what the test changes is in the way.
+fn loose(panel: &mut Panel, change: impl FnOnce(&mut Safety)) {
+    panel.rules.max_actions = 1_000;
+    let most = Budget { max: 1_000, window_ms: HOUR };
+    safety(panel, |safety| {
+        *safety = Safety {
+            attempts: 1_000,
+            futile: 1_000,
+            cures: most,
+            target: most,
+            session: most,
+            flaps: most,
+            targets_at_once: 1_000,
+            ..Safety::default()
+        };
+        change(safety);
+    });
+}
+
+/// Ticks every ten seconds: how each that was not held ended.
+async fn decisions(rig: &Rig, count: usize) -> Vec<(Ending, Vec<String>)> {
+    let mut decisions = vec![];
+    while decisions.len() < count {
+        let record = rig.tick_in(10).await;
+        if record.ending != Ending::Held {
+            let codes = refusals(&record).into_iter().map(str::to_owned).collect();
+            decisions.push((record.ending, codes));
+        }
+    }
+    decisions
+}
+
+fn acted() -> (Ending, Vec<String>) {
+    (Ending::Acted, vec![])
+}
+
+fn rejected(code: &str) -> (Ending, Vec<String>) {
+    (Ending::Rejected, vec![code.to_owned()])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_did_not_help_a_fault_is_not_tried_for_ever() {
+    let rig = Rig::new(|panel| loose(panel, |safety| safety.attempts = 2));
+    for _ in 0..2 {
+        assert_eq!(rig.tick_in(10).await.ending, Ending::Acted);
+        rig.ticks(5).await;
+    }
+    let record = rig.tick_in(10).await;
+    assert_eq!((record.ending, refusals(&record)), (Ending::Rejected, vec!["attempts-used-up"]));
+    rig.publish(2, |panel| {
+        loose(panel, |safety| safety.attempts = 2);
+        panel.deciders = vec![wants(scale("b", 2))];
+    });
+    assert_eq!(rig.tick_in(10).await.ending, Ending::Acted, "another kind may be tried");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_action_that_was_cured_begins_anew_and_one_that_comes_back_too_often_is_no_cure() {
+    let rig = Rig::new(|panel| {
+        loose(panel, |safety| {
+            safety.attempts = 1;
+            safety.cures = Budget { max: 2, window_ms: HOUR };
+        });
+    });
+    for _ in 0..2 {
+        rig.finds(vec![finding("slow", Some("b"))]);
+        assert_eq!(rig.tick_in(10).await.ending, Ending::Acted);
+        rig.finds(vec![]);
+        rig.ticks(6).await;
+    }
+    assert_eq!((rig.outcome(1), rig.outcome(2)), (Outcome::Verified, Outcome::Verified));
+    rig.finds(vec![finding("slow", Some("b"))]);
+    let record = rig.tick_in(10).await;
+    assert_eq!((record.ending, refusals(&record)), (Ending::Rejected, vec!["cures-used-up"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_budget_refuses_the_action_that_would_be_over_it() {
+    let one = Budget { max: 1, window_ms: HOUR };
+    type Sets = fn(&mut Safety, Budget);
+    let cases: [(&str, Sets); 4] = [
+        ("target-budget", |safety, one| safety.target = one),
+        ("session-budget", |safety, one| safety.session = one),
+        ("host-budget", |safety, one| safety.host = one),
+        ("kind-budget", |safety, one| safety.kinds = [(ActionKind::RestartProcess, one)].into()),
+    ];
+    for (code, set) in cases {
+        let rig = Rig::new(|panel| loose(panel, |safety| set(safety, one)));
+        assert_eq!(decisions(&rig, 2).await, [acted(), rejected(code)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_hosts_budget_is_for_all_of_its_sessions() {
+    let fleet = Fleet::new(vec![]);
+    let one = |panel: &mut Panel| loose(panel, |safety| safety.host = Budget { max: 1, window_ms: HOUR });
+    let (first, second) = (Rig::in_fleet(&fleet, one), Rig::in_fleet(&fleet, one));
+    assert_eq!(first.tick().await.ending, Ending::Acted);
+    assert_eq!(refusals(&second.tick().await), ["host-budget"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn there_and_back_again_comes_to_an_end() {
+    let next = Arc::new(Mutex::new(1));
+    let rig = Rig::new(|panel| {
+        loose(panel, |safety| safety.flaps = Budget { max: 2, window_ms: HOUR });
+        panel.deciders = vec![decider("flaps", {
+            let next = Arc::clone(&next);
+            move |_, situation| {
+                let replicas = situation.graph.node("b").unwrap().replicas;
+                *next.lock() = if replicas == 1 { 2 } else { 1 };
+                Ok(Decided::For(decision(scale("b", *next.lock()))))
+            }
+        })];
+    });
+    assert_eq!(decisions(&rig, 4).await, [acted(), acted(), acted(), rejected("flapping")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_so_many_nodes_are_worked_on_at_once() {
+    let rig = Rig::new(|panel| {
+        loose(panel, |safety| safety.targets_at_once = 1);
+        panel.deciders = vec![decider("turns", |_, situation| {
+            let node = if situation.past.is_empty() { "b" } else { "c" };
+            Ok(Decided::For(decision(restart(node))))
+        })];
+    });
+    // Without a sample nothing is known of the first.
+    rig.plane.view.lock().samples = f64::NAN;
+    rig.finds(vec![finding("slow", Some("b")), finding("slow", Some("c"))]);
+    assert_eq!(rig.tick().await.ending, Ending::Acted);
+    rig.finds(vec![finding("slow", Some("c"))]);
+    let record = rig.tick_in(10).await;
+    assert_eq!((record.ending, refusals(&record)), (Ending::Rejected, vec!["targets-at-once"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn five_actions_that_change_nothing_end_in_a_freeze_and_one_notification_and_not_in_a_sixth() {
+    let rig = Rig::new(|panel| loose(panel, |safety| safety.futile = 5));
+    for _ in 0..600 {
+        rig.tick_in(1).await;
+    }
+    assert_eq!(rig.applied().len(), 5);
+    assert_eq!(rig.notices(), ["frozen"]);
+    assert_eq!(gate(&rig.tick_in(1).await), "frozen");
+    assert!(rig.controller.thaw().await);
+    assert_eq!(rig.tick_in(1).await.ending, Ending::Acted, "a person lets it begin anew");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_freeze_outlives_the_host() {
+    let rig = Rig::new(|panel| loose(panel, |safety| safety.futile = 3));
+    rig.ticks(60).await;
+    assert_eq!(rig.applied().len(), 3);
+    let restarted = rig.restarted();
+    for _ in 0..60 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        restarted.tick().await;
+    }
+    assert_eq!(rig.applied().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_decides_in_vain_is_asked_half_as_often_each_time() {
+    let asked = Arc::new(Mutex::new(0));
+    let rig = Rig::new(|panel| {
+        let asked = Arc::clone(&asked);
+        panel.deciders = vec![decider("nothing", move |_, _| {
+            *asked.lock() += 1;
+            Ok(Decided::For(decision(Action::NoOp)))
+        })];
+    });
+    rig.ticks(3_600).await;
+    assert!(*asked.lock() <= 30, "{} times in an hour", asked.lock());
+    let before = *asked.lock();
+    rig.finds(vec![finding("slow", Some("b")), finding("broken", Some("c"))]);
+    rig.ticks(6).await;
+    assert_eq!(*asked.lock(), before + 1, "what is new is not kept waiting");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_that_many_sessions_show_at_once_is_healed_by_none() {
+    let fleet = Fleet::new(vec![]);
+    let rigs: Vec<Rig> = (0..4)
+        .map(|_| Rig::in_fleet(&fleet, |panel| loose(panel, |safety| safety.systemic.sessions = 3)))
+        .collect();
+    // The rigs' sessions are all called s, so each stands for another by its own name here.
+    let systemic = Systemic { sessions: 3, window_ms: 10_000 };
+    assert_eq!(systemic, rigs[0].judges.0.lock().as_ref().unwrap().rules.safety.systemic);
+    for (index, rig) in rigs.iter().enumerate() {
+        rig.plane.view.lock().name = Box::leak(format!("s{index}").into_boxed_str());
+    }
+    let controllers: Vec<_> = rigs.iter().map(|rig| rig.restarted().in_fleet(Arc::clone(&fleet))).collect();
+    let mut records = vec![];
+    for controller in &controllers {
+        records.push(controller.tick().await);
+    }
+    let gates: Vec<Option<&str>> =
+        records.iter().map(|record| record.gate.as_ref().map(|gate| gate.gate.as_str())).collect();
+    assert_eq!(gates, [None, None, Some("systemic-fault"), Some("systemic-fault")]);
+    assert_eq!(rigs[2].notices(), ["systemic-fault"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_does_not_help_escalates_step_by_step_to_people() {
+    let steps = vec![
+        Step { kinds: vec![ActionKind::RestartProcess], ..Step::default() },
+        Step {
+            kinds: vec![ActionKind::ScaleNode],
+            decider: Some("stronger".into()),
+            notify: true,
+            ..Step::default()
+        },
+    ];
+    let allowed = Arc::new(Mutex::new(vec![]));
+    let rig = Rig::new(|panel| {
+        loose(panel, |safety| {
+            safety.attempts = 2;
+            safety.escalation = steps;
+        });
+        let (seen, stronger) = (Arc::clone(&allowed), Arc::clone(&allowed));
+        panel.deciders = vec![
+            decider("mild", move |_, situation| {
+                seen.lock().push(("mild", situation.allowed.clone()));
+                Ok(Decided::For(decision(restart("b"))))
+            }),
+            decider("stronger", move |_, situation| {
+                stronger.lock().push(("stronger", situation.allowed.clone()));
+                let replicas = situation.graph.node("b").unwrap().replicas + 1;
+                Ok(Decided::For(decision(scale("b", replicas))))
+            }),
+        ];
+    });
+    rig.ticks(200).await;
+    let (restarts, scales): (Vec<_>, Vec<_>) =
+        rig.applied().into_iter().partition(|action| action.kind() == ActionKind::RestartProcess);
+    assert_eq!((restarts.len(), scales.len()), (2, 2));
+    assert_eq!(rig.notices(), ["escalated", "escalated"], "at the second step, and when there was none left");
+    let allowed = allowed.lock();
+    assert_eq!(allowed[0], ("mild", vec![ActionKind::NoOp, ActionKind::RestartProcess]));
+    assert_eq!(
+        allowed[2],
+        ("stronger", vec![ActionKind::NoOp, ActionKind::RestartProcess, ActionKind::ScaleNode])
+    );
+    assert_eq!(allowed.last().unwrap().1, [ActionKind::NoOp]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_critical_fault_begins_where_the_policy_says() {
+    let rig = Rig::new(|panel| {
+        loose(panel, |safety| {
+            safety.escalation = vec![
+                Step { kinds: vec![ActionKind::BypassNode], ..Step::default() },
+                Step { kinds: vec![ActionKind::RestartProcess], critical: true, ..Step::default() },
+            ];
+        });
+    });
+    assert_eq!(refusals(&rig.tick().await), ["escalation"], "a restart is of the second step");
+    rig.finds(vec![Finding { severity: Severity::Critical, ..finding("broken", Some("b")) }]);
+    assert_eq!(rig.tick_in(10).await.ending, Ending::Acted);
+}

@@ -1,0 +1,181 @@
+//! What became of an action is measured, and what made things worse is undone.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod support;
+
+use flyball_model::*;
+use support::*;
+
+/// A session that was well for ten seconds, then b is slow and is given a second worker.
+async fn scaled() -> Rig {
+    let rig = Rig::new(|panel| {
+        panel.deciders = vec![wants(scale("b", 2))];
+        panel.reversers = vec![puts_back()];
+    });
+    rig.finds(vec![]);
+    rig.plane.view.lock().columns =
+        vec![(metric::ITEMS_PER_SECOND, 100.0), (metric::ERRORS_PER_SECOND, 0.0), (metric::QUEUE_DEPTH, 3.0)];
+    rig.ticks(10).await;
+    rig.finds(vec![finding("slow", Some("b"))]);
+    assert_eq!(rig.tick_in(1).await.ending, Ending::Acted);
+    rig
+}
+
+fn sets(rig: &Rig, name: &'static str, value: f64) {
+    rig.plane.view.lock().columns.iter_mut().find(|(own, _)| *own == name).unwrap().1 = value;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_raises_the_latency_is_worse_and_is_undone_within_two_settle_times() {
+    let rig = scaled().await;
+    rig.plane.view.lock().latency_ms = 80.0;
+    rig.ticks(2).await;
+    assert_eq!(rig.applied().len(), 1, "one look is not enough");
+    rig.ticks(1).await;
+    assert_eq!(rig.applied(), [scale("b", 2), scale("b", 1)]);
+    assert_eq!(
+        *rig.told.concluded.lock(),
+        [(1, Outcome::Worse), (1, Outcome::RolledBack), (2, Outcome::RolledBack)]
+    );
+    let log = rig.log.lock().clone();
+    assert!(log.contains(&"conclude 1 worse".to_owned()), "{log:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_makes_items_fail_is_worse_and_its_numbers_are_kept() {
+    let rig = scaled().await;
+    sets(&rig, metric::ERRORS_PER_SECOND, 50.0);
+    rig.ticks(3).await;
+    assert_eq!(rig.told.concluded.lock()[0], (1, Outcome::Worse));
+    assert_eq!(rig.note(1), "undone by 2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_may_leave_the_undo_to_people() {
+    let rig = scaled().await;
+    rig.publish(2, |panel| {
+        panel.deciders = vec![];
+        safety(panel, |safety| safety.undo_worse = false);
+    });
+    rig.plane.view.lock().throughput = 10.0;
+    rig.ticks(3).await;
+    assert_eq!(rig.outcome(1), Outcome::Worse);
+    assert_eq!(
+        rig.note(1),
+        "what is delivered a second was 50.0 before and is 10.0; at most 50.0 to 50.0 was to be expected, 3.0 s after \
+         the action"
+    );
+    assert_eq!(rig.applied().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_latency_that_rises_with_the_load_is_not_the_actions_fault() {
+    let rig = scaled().await;
+    sets(&rig, metric::ITEMS_PER_SECOND, 300.0);
+    rig.plane.view.lock().latency_ms = 80.0;
+    rig.finds(vec![]);
+    rig.ticks(5).await;
+    assert_eq!(rig.outcome(1), Outcome::Verified, "{}", rig.note(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throughput_that_falls_with_the_load_is_not_the_actions_fault() {
+    let rig = scaled().await;
+    sets(&rig, metric::ITEMS_PER_SECOND, 20.0);
+    rig.plane.view.lock().throughput = 10.0;
+    rig.finds(vec![]);
+    rig.ticks(5).await;
+    assert_eq!(rig.outcome(1), Outcome::Verified, "{}", rig.note(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_data_after_an_action_is_no_success() {
+    let rig = scaled().await;
+    rig.finds(vec![]);
+    rig.plane.view.lock().samples = f64::NAN;
+    rig.ticks(40).await;
+    assert_eq!(rig.outcome(1), Outcome::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_getting_better_by_itself_is_not_claimed() {
+    let mut of_depth = finding("slow", Some("b"));
+    of_depth.rests_on = vec![Evidence {
+        node: Some("b".into()),
+        metric: Some(metric::QUEUE_DEPTH.into()),
+        value: Some(60.0),
+        limit: Some(40.0),
+        note: String::new(),
+    }];
+    let rig = Rig::new(|panel| panel.deciders = vec![wants(scale("b", 2))]);
+    rig.finds(vec![]);
+    rig.plane.view.lock().columns = vec![(metric::QUEUE_DEPTH, 160.0)];
+    for depth in (60..160).rev().step_by(10) {
+        sets(&rig, metric::QUEUE_DEPTH, f64::from(depth));
+        rig.tick_in(1).await;
+    }
+    rig.finds(vec![of_depth]);
+    assert_eq!(rig.tick_in(1).await.ending, Ending::Acted);
+    rig.finds(vec![]);
+    for depth in [55, 45, 35, 25, 15] {
+        sets(&rig, metric::QUEUE_DEPTH, f64::from(depth));
+        rig.tick_in(1).await;
+    }
+    assert_eq!(rig.outcome(1), Outcome::Unknown);
+    assert!(
+        rig.note(1).starts_with("queue-depth of b was getting better before the action"),
+        "{}",
+        rig.note(1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_accepted_and_never_shows_in_the_running_pipeline_is_ineffective() {
+    let rig = scaled().await;
+    rig.plane.view.lock().columns.push((metric::REPLICAS, 1.0));
+    rig.finds(vec![]);
+    rig.ticks(40).await;
+    assert_eq!(rig.outcome(1), Outcome::Ineffective);
+    assert!(rig.note(1).contains("the running pipeline does not show it"), "{}", rig.note(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_fails_freezes_the_session_and_tells_people() {
+    let rig = scaled().await;
+    rig.publish(2, |panel| panel.deciders = vec![wants(scale("b", 2))]);
+    rig.plane.view.lock().latency_ms = 80.0;
+    rig.ticks(3).await;
+    assert_eq!(rig.outcome(1), Outcome::Worse);
+    assert_eq!(rig.notices(), ["rollback-failed"]);
+    assert_eq!(gate(&rig.tick_in(100).await), "frozen");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_made_things_worse_and_left_the_graph_as_it_was_cannot_be_undone_and_is_told() {
+    let rig = Rig::new(|panel| panel.reversers = vec![puts_back()]);
+    rig.finds(vec![]);
+    rig.ticks(10).await;
+    rig.finds(vec![finding("slow", Some("b"))]);
+    rig.tick_in(1).await;
+    rig.plane.view.lock().latency_ms = 80.0;
+    rig.ticks(3).await;
+    assert_eq!((rig.applied(), rig.outcome(1)), (vec![restart("b")], Outcome::Worse));
+    assert_eq!(rig.notices(), ["worse"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_plane_cannot_undo_needs_the_policys_permission_by_name() {
+    let irreversible = |rig: &Rig| {
+        use flyball_control::ports::UndoKind;
+        rig.plane.view.lock().support.iter_mut().for_each(|support| support.undo = UndoKind::Irreversible);
+    };
+    let rig = Rig::new(|_| {});
+    irreversible(&rig);
+    let record = rig.tick().await;
+    assert_eq!((record.ending, refusals(&record)), (Ending::Rejected, vec!["irreversible"]));
+
+    let rig =
+        Rig::new(|panel| safety(panel, |safety| safety.irreversible = vec![ActionKind::RestartProcess]));
+    irreversible(&rig);
+    assert_eq!(rig.tick().await.ending, Ending::Acted);
+}

@@ -2,7 +2,7 @@ use flyball_control::ports::Journal;
 use flyball_model::{Event, EventRecord, Halt, Notice, Outcome};
 use flyball_store::{EventFilter, Reader, Store};
 
-use crate::records::{concluded, event, halted, intent, resumed};
+use crate::records::{approval, concluded, event, halted, intent, resumed};
 
 fn halt(session: Option<&str>, at: u64) -> Halt {
     Halt { session: session.map(Into::into), at, why: "I look at it".to_owned() }
@@ -16,6 +16,7 @@ async fn an_event_is_on_disk_when_its_record_returns_and_is_read_back_whole() {
     let written = [
         halted(None, 1),
         event(Some("shop"), 2, Event::Frozen { why: "3 of 4 did not help".to_owned() }),
+        event(Some("shop"), 3, Event::ApprovalAsked(Box::new(approval(2)))),
         event(Some("shop"), 3, Event::ApprovalGiven { id: "abc".to_owned() }),
         event(
             Some("till"),

@@ -65,11 +65,17 @@ async fn ticks_are_found_by_what_is_asked_and_are_on_disk_when_the_run_has_ended
         ticks(TickFilter { ending: Some(Ending::NoOp), ..all.clone() }),
         [third.clone(), second.clone()]
     );
-    assert_eq!(ticks(TickFilter { since: Some(1_003), run: Some(run), ..all.clone() }), [third.clone()]);
-    assert_eq!(ticks(TickFilter { since: Some(1_002), until: Some(1_002), ..all.clone() }), [second.clone()]);
+    assert_eq!(
+        ticks(TickFilter { since: Some(1_003), run: Some(run), ..all.clone() }),
+        std::slice::from_ref(&third)
+    );
+    assert_eq!(
+        ticks(TickFilter { since: Some(1_002), until: Some(1_002), ..all.clone() }),
+        std::slice::from_ref(&second)
+    );
     for (plugin, expected) in [("catalog", &second), ("rule-decider", &second), ("host", &third)] {
         let of = TickFilter { plugin: Some(plugin.into()), ..all.clone() };
-        assert_eq!(ticks(of), [expected.clone()], "{plugin}");
+        assert_eq!(ticks(of), std::slice::from_ref(expected), "{plugin}");
     }
     assert!(ticks(TickFilter { run: Some(run + 1), ..all }).is_empty());
     let ran = &reader.runs(10).unwrap()[0];

@@ -1,6 +1,6 @@
 use flyball_model::{
-    Action, ActionRecord, Decision, Ending, Event, EventRecord, Evidence, Finding, GraphSpec, NodeSpec,
-    Outcome, PluginId, Proposal, Severity, TickRecord, Verdict, VerdictRecord,
+    Action, ActionRecord, Approval, Decision, Ending, Event, EventRecord, Evidence, Finding, GraphSpec,
+    NodeSpec, Outcome, PluginId, Proposal, Reason, Severity, TickRecord, Verdict, VerdictRecord,
 };
 
 pub(crate) fn by(name: &str) -> PluginId {
@@ -97,4 +97,23 @@ pub(crate) fn decision() -> Decision {
 
 pub(crate) fn allowed(by: PluginId) -> VerdictRecord {
     VerdictRecord { by, within: None, action: Action::NoOp, verdict: Verdict::Allow }
+}
+
+/// Asked on this tick.
+pub(crate) fn approval(tick: u64) -> Approval {
+    Approval {
+        id: "abc".to_owned(),
+        tick,
+        action: Action::RemoveNode { node: "map".to_owned() },
+        reason: Reason {
+            code: "big".to_owned(),
+            message: "it is big".to_owned(),
+            hint: None,
+            rests_on: vec![],
+        },
+        decided_by: "rule-decider".to_owned(),
+        findings: vec!["queue-pressure at map".to_owned()],
+        graph: graph(1).digest(),
+        expires_at: 9_000,
+    }
 }

@@ -47,6 +47,11 @@ pub enum StoreError {
         /// The newest known.
         known: i64,
     },
+    /// An older Flyball wrote it, and it does not have what is asked for.
+    #[error(
+        "the journal {0} was written by an older Flyball, which kept no chain; run a host with its state directory once, which takes it over"
+    )]
+    Older(PathBuf),
     /// Another program holds it.
     #[error("the journal {0} is locked by another program; stop that one, or name another state directory")]
     Locked(PathBuf),

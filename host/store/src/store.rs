@@ -10,8 +10,9 @@ use flyball_model::{ActionRecord, EventRecord, Halt, TickRecord};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::chain::End;
 use crate::request::{Reply, Request};
-use crate::writer::Writer;
+use crate::writer::{Now, Writer};
 use crate::{StoreError, file};
 
 /// Older ticks are forgotten when there are more; actions are kept.
@@ -46,6 +47,7 @@ impl Store {
     pub fn keeping(directory: &Path, ticks: u64) -> Result<Self, StoreError> {
         let path = file::path(directory);
         let connection = file::open_to_write(directory)?;
+        let chain = End::of(&connection).map_err(|error| StoreError::of(&path, &error))?;
         let (requests, received) = mpsc::channel(QUEUE);
         let dropped_ticks = Arc::new(AtomicU64::new(0));
         let writer = Writer {
@@ -53,7 +55,8 @@ impl Store {
             connection,
             ticks_kept: ticks,
             dropped_ticks: Arc::clone(&dropped_ticks),
-            run: None,
+            now: Now { run: None, chain },
+            damaged: None,
         };
         let writer = thread::Builder::new()
             .name("journal".to_owned())

@@ -16,6 +16,8 @@ mod recordings;
 mod request;
 mod rows;
 mod store;
+#[cfg(test)]
+mod trouble;
 mod verifying;
 mod writer;
 

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::chain::End;
 use crate::content::What;
-use crate::request::{Reply, Request};
+use crate::request::{Read, Reply, Request, Write};
 use crate::{StoreError, events, rows};
 
 /// More than this does not go into one transaction, so that nobody waits long for it.
@@ -48,12 +48,29 @@ impl Writer {
             {
                 batch.push(next);
             }
-            self.write(batch);
+            self.answer(batch);
         }
     }
 
-    fn write(&mut self, batch: Vec<Request>) {
-        let ticks = batch.iter().filter(|request| matches!(request, Request::Tick(_))).count();
+    /// Writes first, so that what is read is not older than what was asked before.
+    fn answer(&mut self, batch: Vec<Request>) {
+        let (mut writes, mut reads) = (Vec::new(), Vec::new());
+        for request in batch {
+            match request {
+                Request::Write(write) => writes.push(write),
+                Request::Read(read) => reads.push(read),
+            }
+        }
+        if !writes.is_empty() {
+            self.write(writes);
+        }
+        for read in reads {
+            self.read(read);
+        }
+    }
+
+    fn write(&mut self, batch: Vec<Write>) {
+        let ticks = batch.iter().filter(|write| matches!(write, Write::Tick(_))).count();
         let mut answers: Vec<Answer> = Vec::new();
         let written = self.transact(batch, ticks > 0, &mut answers);
         if let Err(error) = &written {
@@ -70,10 +87,28 @@ impl Writer {
         }
     }
 
+    /// Whoever no longer waits needs no answer.
+    fn read(&self, read: Read) {
+        let db = &self.connection;
+        let failed = |error| StoreError::of(&self.path, &error);
+        match read {
+            Read::Recent { session, count, reply } => {
+                drop(reply.send(rows::recent(db, &session, count).map_err(failed)));
+            }
+            Read::OpenIntents { session, reply } => {
+                drop(reply.send(rows::open_intents(db, &session).map_err(failed)));
+            }
+            Read::Halts(reply) => drop(reply.send(events::halts(db).map_err(failed))),
+            Read::Undoable { session, count, reply } => {
+                drop(reply.send(rows::undoable(db, &session, count).map_err(failed)));
+            }
+        }
+    }
+
     /// All of the batch is committed or none of it; what fails by itself is left out, whole.
     fn transact(
         &mut self,
-        batch: Vec<Request>,
+        batch: Vec<Write>,
         prune: bool,
         answers: &mut Vec<Answer>,
     ) -> Result<(), StoreError> {
@@ -97,8 +132,8 @@ impl Writer {
         };
         let mut lost_ticks = 0;
         let mut batch = batch.into_iter();
-        while let Some(request) = batch.next() {
-            match perform(&mut transaction, &mut next, request, &failed) {
+        while let Some(write) = batch.next() {
+            match perform(&mut transaction, &mut next, write, &failed) {
                 Performed::Answer(answer) => answers.push(answer),
                 Performed::Tick(Ok(())) => {}
                 Performed::Tick(Err(error)) => {
@@ -156,19 +191,19 @@ enum Performed {
 fn perform(
     transaction: &mut Transaction<'_>,
     now: &mut Now,
-    request: Request,
+    write: Write,
     failed: &impl Fn(rusqlite::Error) -> StoreError,
 ) -> Performed {
     let at = SystemClock.now();
-    match request {
-        Request::Intend(action, reply) => {
+    match write {
+        Write::Intend(action, reply) => {
             let intended = whole(transaction, now, |db, now| {
                 let id = rows::insert_action(db, now.run, &action)?;
                 now.chain.add(db, at, What::Intent, id).map(|()| id.cast_unsigned())
             });
             later(reply, intended.map_err(failed))
         }
-        Request::Conclude(action, reply) => {
+        Write::Conclude(action, reply) => {
             let known = whole(transaction, now, |db, now| {
                 let known = rows::conclude_action(db, at, &action)?;
                 if known {
@@ -178,31 +213,21 @@ fn perform(
             });
             later(reply, known.map_err(failed).and_then(|known| known_or(known, "action", action.id)))
         }
-        Request::Tick(tick) => {
+        Write::Tick(tick) => {
             let written = whole(transaction, now, |db, now| {
                 let id = rows::insert_tick(db, now.run, &tick)?;
                 now.chain.add(db, at, What::Tick, id)
             });
             Performed::Tick(written.map_err(failed))
         }
-        Request::Event(event, reply) => {
+        Write::Event(event, reply) => {
             let written = whole(transaction, now, |db, now| {
                 let id = events::insert(db, now.run, &event)?;
                 now.chain.add(db, at, What::Event, id)
             });
             later(reply, written.map_err(failed))
         }
-        Request::Recent { session, count, reply } => {
-            later(reply, rows::recent(transaction, &session, count).map_err(failed))
-        }
-        Request::OpenIntents { session, reply } => {
-            later(reply, rows::open_intents(transaction, &session).map_err(failed))
-        }
-        Request::Halts(reply) => later(reply, events::halts(transaction).map_err(failed)),
-        Request::Undoable { session, count, reply } => {
-            later(reply, rows::undoable(transaction, &session, count).map_err(failed))
-        }
-        Request::BeginRun { at, reply } => {
+        Write::BeginRun { at, reply } => {
             let begun = whole(transaction, now, |db, now| {
                 let id = rows::begin_run(db, at)?;
                 now.run = Some(id);
@@ -210,7 +235,7 @@ fn perform(
             });
             later(reply, begun.map_err(failed))
         }
-        Request::EndRun { run: id, at, reply } => {
+        Write::EndRun { run: id, at, reply } => {
             let known = whole(transaction, now, |db, now| {
                 let known = rows::end_run(db, id, at)?;
                 if known {
@@ -235,7 +260,7 @@ fn later<T: 'static>(reply: Reply<T>, said: Result<T, StoreError>) -> Performed 
     Performed::Answer(Box::new(move |committed| drop(reply.send(committed.and(said)))))
 }
 
-fn refused(request: Request) -> Option<Answer> {
+fn refused(write: Write) -> Option<Answer> {
     fn answer<T: 'static>(reply: Reply<T>) -> Option<Answer> {
         Some(Box::new(move |committed| {
             if let Err(error) = committed {
@@ -243,16 +268,10 @@ fn refused(request: Request) -> Option<Answer> {
             }
         }))
     }
-    match request {
-        Request::Tick(_) => None,
-        Request::Intend(_, reply) | Request::BeginRun { reply, .. } => answer(reply),
-        Request::Conclude(_, reply) | Request::Event(_, reply) | Request::EndRun { reply, .. } => {
-            answer(reply)
-        }
-        Request::Recent { reply, .. }
-        | Request::OpenIntents { reply, .. }
-        | Request::Undoable { reply, .. } => answer(reply),
-        Request::Halts(reply) => answer(reply),
+    match write {
+        Write::Tick(_) => None,
+        Write::Intend(_, reply) | Write::BeginRun { reply, .. } => answer(reply),
+        Write::Conclude(_, reply) | Write::Event(_, reply) | Write::EndRun { reply, .. } => answer(reply),
     }
 }
 

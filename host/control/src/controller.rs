@@ -177,7 +177,7 @@ impl Controller {
             self.restore(state, panel.as_ref().map(|panel| &panel.rules), record).await;
         }
         let history = panel.as_ref().map_or(0, |panel| panel.rules.history);
-        let sight = state.see(Arc::new(observed), history);
+        let sight = state.see(Arc::new(observed), history, self.plane.reading_window());
         if let Some(panel) = &panel {
             assess(panel, &sight, &mut state.breaches, record).await;
         }

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use crate::StoreError;
 
 /// The version of the tables, kept in SQLite's `user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// How long a connection waits for another's lock.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -19,6 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Nobody but the user may read what was seen of a pipeline.
 const MODE: u32 = 0o600;
 
+/// What version 1 had.
 const TABLES: &str = "
     CREATE TABLE runs (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -65,6 +66,21 @@ const TABLES: &str = "
     CREATE INDEX ticks_by_session ON ticks (session, id);
 ";
 
+/// What version 2 has beside it.
+const NEW_IN_2: &str = "
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        run INTEGER REFERENCES runs (id),
+        session TEXT, -- NULL: the whole host's
+        tick INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        what TEXT NOT NULL,
+        event TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX events_by_session ON events (session, id);
+    CREATE INDEX events_of_halts ON events (session, id) WHERE what IN ('halted', 'resumed');
+";
+
 pub(crate) fn path(directory: &Path) -> PathBuf {
     directory.join("journal.db")
 }
@@ -93,7 +109,8 @@ pub(crate) fn open_to_write(directory: &Path) -> Result<Connection, StoreError> 
     Ok(connection)
 }
 
-pub(crate) fn open_to_read(directory: &Path) -> Result<Connection, StoreError> {
+/// With the version of its tables.
+pub(crate) fn open_to_read(directory: &Path) -> Result<(Connection, i64), StoreError> {
     let path = path(directory);
     if !path.exists() {
         return Err(StoreError::Missing(path));
@@ -102,10 +119,10 @@ pub(crate) fn open_to_read(directory: &Path) -> Result<Connection, StoreError> {
     let failed = |error: rusqlite::Error| StoreError::of(&path, &error);
     let connection = Connection::open_with_flags(&path, flags).map_err(failed)?;
     connection.busy_timeout(PATIENCE).map_err(failed)?;
-    if known_version(&connection, &path)? == 0 {
-        return Err(StoreError::Missing(path));
+    match known_version(&connection, &path)? {
+        0 => Err(StoreError::Missing(path)),
+        version => Ok((connection, version)),
     }
-    Ok(connection)
 }
 
 /// SQLite gives its other files the mode of this one, so it is made before SQLite makes it. One that may not be written
@@ -136,12 +153,18 @@ fn known_version(connection: &Connection, path: &Path) -> Result<i64, StoreError
     Ok(found)
 }
 
-/// All of them or none: a host that is killed here leaves an empty file.
+/// All of them or none: a host that is killed here leaves an empty file, or one of the version that it found.
 fn make_tables(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |error: rusqlite::Error| StoreError::of(path, &error);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    if known_version(&transaction, path)? == 0 {
+    let found = known_version(&transaction, path)?;
+    if found < 1 {
         transaction.execute_batch(TABLES).map_err(failed)?;
+    }
+    if found < 2 {
+        transaction.execute_batch(NEW_IN_2).map_err(failed)?;
+    }
+    if found < VERSION {
         transaction.pragma_update(None, "user_version", VERSION).map_err(failed)?;
     }
     transaction.commit().map_err(failed)

@@ -14,8 +14,12 @@ pub struct ActionFilter {
     pub kind: Option<ActionKind>,
     /// Done to this node.
     pub node: Option<NodeId>,
+    /// That this plugin decided or judged, by its name.
+    pub plugin: Option<String>,
     /// Intended at this time or later.
     pub since: Option<UnixMillis>,
+    /// Intended at this time or earlier.
+    pub until: Option<UnixMillis>,
     /// At most so many, the newest.
     pub limit: usize,
 }
@@ -29,8 +33,27 @@ pub struct TickFilter {
     pub run: Option<u64>,
     /// That ended so.
     pub ending: Option<Ending>,
+    /// On which this plugin judged, by its name.
+    pub plugin: Option<String>,
     /// Observed at this time or later.
     pub since: Option<UnixMillis>,
+    /// Observed at this time or earlier.
+    pub until: Option<UnixMillis>,
+    /// At most so many, the newest.
+    pub limit: usize,
+}
+
+/// Which events to read; what is not given does not matter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Of this session; the host's own are of none.
+    pub session: Option<String>,
+    /// Of this kind, as its `what` says: `halted`.
+    pub what: Option<String>,
+    /// Happened at this time or later.
+    pub since: Option<UnixMillis>,
+    /// Happened at this time or earlier.
+    pub until: Option<UnixMillis>,
     /// At most so many, the newest.
     pub limit: usize,
 }
@@ -45,7 +68,9 @@ impl Default for ActionFilter {
             outcome: None,
             kind: None,
             node: None,
+            plugin: None,
             since: None,
+            until: None,
             limit: USUAL_LIMIT,
         }
     }
@@ -53,7 +78,21 @@ impl Default for ActionFilter {
 
 impl Default for TickFilter {
     fn default() -> Self {
-        Self { session: None, run: None, ending: None, since: None, limit: USUAL_LIMIT }
+        Self {
+            session: None,
+            run: None,
+            ending: None,
+            plugin: None,
+            since: None,
+            until: None,
+            limit: USUAL_LIMIT,
+        }
+    }
+}
+
+impl Default for EventFilter {
+    fn default() -> Self {
+        Self { session: None, what: None, since: None, until: None, limit: USUAL_LIMIT }
     }
 }
 

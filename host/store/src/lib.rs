@@ -4,6 +4,7 @@
 //! have connections of their own and see what is committed, also from another process and while a host runs.
 
 mod error;
+mod events;
 mod file;
 mod filter;
 mod keeping;
@@ -15,7 +16,7 @@ mod store;
 mod writer;
 
 pub use error::StoreError;
-pub use filter::{ActionFilter, Run, TickFilter};
+pub use filter::{ActionFilter, EventFilter, Run, TickFilter};
 pub use keeping::PluginStates;
 pub use reader::Reader;
 pub use recordings::{

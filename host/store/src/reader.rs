@@ -1,15 +1,32 @@
 use std::path::{Path, PathBuf};
 
-use flyball_model::{ActionKind, ActionRecord, Outcome, TickRecord};
+use flyball_model::{ActionKind, ActionRecord, EventRecord, Halt, Outcome, TickRecord};
 use rusqlite::{Connection, Params, Row, named_params};
 
-use crate::{ActionFilter, Run, StoreError, TickFilter, file, rows};
+use crate::{ActionFilter, EventFilter, Run, StoreError, TickFilter, events, file, rows};
+
+/// Whether a plugin decided or judged an action.
+const ACTION_OF_PLUGIN: &str = "(
+    decided_by ->> '$.name' = :plugin
+    OR EXISTS (SELECT 1 FROM json_each(judged_by) WHERE value ->> '$.name' = :plugin)
+)";
+
+/// Whether a plugin was asked on a tick, or something is said in its name.
+const TICK_OF_PLUGIN: &str = "(
+    record ->> '$.decision.by.name' = :plugin
+    OR EXISTS (SELECT 1 FROM json_each(record, '$.costs') WHERE value ->> '$[0].name' = :plugin)
+    OR EXISTS (SELECT 1 FROM json_each(record, '$.findings') WHERE value ->> '$.by.name' = :plugin)
+    OR EXISTS (SELECT 1 FROM json_each(record, '$.failures') WHERE value ->> '$.by.name' = :plugin)
+    OR EXISTS (SELECT 1 FROM json_each(record, '$.verdicts') WHERE value ->> '$.by.name' = :plugin)
+)";
 
 /// Reads a journal while a host may be writing it, also from another process.
 #[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
     connection: Connection,
+    /// Of the tables: a journal that no newer Flyball has written yet is read as it is.
+    version: i64,
 }
 
 impl Reader {
@@ -19,7 +36,8 @@ impl Reader {
     ///
     /// There is none, it cannot be read, or a newer Flyball wrote it.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
-        Ok(Self { path: file::path(directory), connection: file::open_to_read(directory)? })
+        let (connection, version) = file::open_to_read(directory)?;
+        Ok(Self { path: file::path(directory), connection, version })
     }
 
     /// The newest first. An action whose `settled_at` is none was intended and is not concluded.
@@ -32,7 +50,8 @@ impl Reader {
             "SELECT {} FROM actions
              WHERE (:session IS NULL OR session = :session) AND (:run IS NULL OR run = :run)
                AND (:outcome IS NULL OR outcome = :outcome) AND (:kind IS NULL OR kind = :kind)
-               AND (:node IS NULL OR target = :node) AND (:since IS NULL OR at >= :since)
+               AND (:node IS NULL OR target = :node) AND (:plugin IS NULL OR {ACTION_OF_PLUGIN})
+               AND (:since IS NULL OR at >= :since) AND (:until IS NULL OR at <= :until)
              ORDER BY id DESC LIMIT :limit",
             rows::ACTION
         );
@@ -42,7 +61,9 @@ impl Reader {
             ":outcome": filter.outcome.map(Outcome::name),
             ":kind": filter.kind.map(ActionKind::name),
             ":node": filter.node,
+            ":plugin": filter.plugin,
             ":since": filter.since.map(rows::int),
+            ":until": filter.until.map(rows::int),
             ":limit": limit(filter.limit),
         };
         self.all(&sql, parameters, rows::action)
@@ -54,18 +75,61 @@ impl Reader {
     ///
     /// The journal cannot be read.
     pub fn ticks(&self, filter: &TickFilter) -> Result<Vec<TickRecord>, StoreError> {
-        let sql = "SELECT record FROM ticks
+        let sql = format!(
+            "SELECT record FROM ticks
              WHERE (:session IS NULL OR session = :session) AND (:run IS NULL OR run = :run)
-               AND (:ending IS NULL OR ending = :ending) AND (:since IS NULL OR at >= :since)
-             ORDER BY id DESC LIMIT :limit";
+               AND (:ending IS NULL OR ending = :ending) AND (:plugin IS NULL OR {TICK_OF_PLUGIN})
+               AND (:since IS NULL OR at >= :since) AND (:until IS NULL OR at <= :until)
+             ORDER BY id DESC LIMIT :limit"
+        );
         let parameters = named_params! {
             ":session": filter.session,
             ":run": filter.run.map(rows::int),
             ":ending": filter.ending.map(|ending| rows::word(&ending)),
+            ":plugin": filter.plugin,
             ":since": filter.since.map(rows::int),
+            ":until": filter.until.map(rows::int),
             ":limit": limit(filter.limit),
         };
-        self.all(sql, parameters, rows::tick)
+        self.all(&sql, parameters, rows::tick)
+    }
+
+    /// What happened to the loop itself, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// The journal cannot be read.
+    pub fn events(&self, filter: &EventFilter) -> Result<Vec<EventRecord>, StoreError> {
+        if self.version < 2 {
+            return Ok(Vec::new());
+        }
+        let sql = format!(
+            "SELECT {} FROM events
+             WHERE (:session IS NULL OR session = :session) AND (:what IS NULL OR what = :what)
+               AND (:since IS NULL OR at >= :since) AND (:until IS NULL OR at <= :until)
+             ORDER BY id DESC LIMIT :limit",
+            events::EVENT
+        );
+        let parameters = named_params! {
+            ":session": filter.session,
+            ":what": filter.what,
+            ":since": filter.since.map(rows::int),
+            ":until": filter.until.map(rows::int),
+            ":limit": limit(filter.limit),
+        };
+        self.all(&sql, parameters, events::event)
+    }
+
+    /// The halts that are in force, of the host and of sessions, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// The journal cannot be read.
+    pub fn halts(&self) -> Result<Vec<Halt>, StoreError> {
+        if self.version < 2 {
+            return Ok(Vec::new());
+        }
+        events::halts(&self.connection).map_err(|error| self.explained(&error))
     }
 
     /// The newest actions of a session that were applied and neither undone nor themselves an undo, newest first.

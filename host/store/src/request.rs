@@ -1,4 +1,4 @@
-use flyball_model::{ActionRecord, TickRecord, UnixMillis};
+use flyball_model::{ActionRecord, EventRecord, Halt, TickRecord, UnixMillis};
 use tokio::sync::oneshot;
 
 use crate::StoreError;
@@ -10,6 +10,10 @@ pub(crate) enum Request {
     Intend(Box<ActionRecord>, Reply<u64>),
     Conclude(Box<ActionRecord>, Reply<()>),
     Tick(Box<TickRecord>),
+    Event(Box<EventRecord>, Reply<()>),
+    Recent { session: String, count: usize, reply: Reply<Vec<ActionRecord>> },
+    OpenIntents { session: String, reply: Reply<Vec<ActionRecord>> },
+    Halts(Reply<Vec<Halt>>),
     Undoable { session: String, count: usize, reply: Reply<Vec<ActionRecord>> },
     BeginRun { at: UnixMillis, reply: Reply<u64> },
     EndRun { run: u64, at: UnixMillis, reply: Reply<()> },

@@ -33,7 +33,7 @@ pub(crate) fn optional_uint(row: &Row<'_>, column: &str) -> rusqlite::Result<Opt
     Ok(row.get::<_, Option<i64>>(column)?.map(i64::cast_unsigned))
 }
 
-fn json(value: &impl Serialize) -> rusqlite::Result<String> {
+pub(crate) fn json(value: &impl Serialize) -> rusqlite::Result<String> {
     serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn word(value: &impl Serialize) -> String {
     }
 }
 
-fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+pub(crate) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
     let index = row.as_ref().column_index(column)?;
     serde_json::from_str(row.get_ref(index)?.as_str()?)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error)))
@@ -157,6 +157,19 @@ pub(crate) fn undoable(db: &Connection, session: &str, count: usize) -> rusqlite
             action,
         )?
         .collect()
+}
+
+/// The newest first.
+pub(crate) fn recent(db: &Connection, session: &str, count: usize) -> rusqlite::Result<Vec<ActionRecord>> {
+    let sql = format!("SELECT {ACTION} FROM actions WHERE session = ?1 ORDER BY id DESC LIMIT ?2");
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    db.prepare_cached(&sql)?.query_map(params![session, count], action)?.collect()
+}
+
+/// Intended and not concluded, oldest first.
+pub(crate) fn open_intents(db: &Connection, session: &str) -> rusqlite::Result<Vec<ActionRecord>> {
+    let sql = format!("SELECT {ACTION} FROM actions WHERE settled_at IS NULL AND session = ?1 ORDER BY id");
+    db.prepare_cached(&sql)?.query_map((session,), action)?.collect()
 }
 
 /// Its number.

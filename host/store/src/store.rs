@@ -123,20 +123,23 @@ impl Journal for Store {
         }
     }
 
-    async fn record(&self, _: &EventRecord) -> Result<(), JournalError> {
-        Ok(())
+    async fn record(&self, event: &EventRecord) -> Result<(), JournalError> {
+        let event = Box::new(event.clone());
+        self.ask(|reply| Request::Event(event, reply)).await.map_err(told)
     }
 
-    async fn recent(&self, _: &str, _: usize) -> Result<Vec<ActionRecord>, JournalError> {
-        Ok(Vec::new())
+    async fn recent(&self, session: &str, count: usize) -> Result<Vec<ActionRecord>, JournalError> {
+        let session = session.to_owned();
+        self.ask(|reply| Request::Recent { session, count, reply }).await.map_err(told)
     }
 
-    async fn open_intents(&self, _: &str) -> Result<Vec<ActionRecord>, JournalError> {
-        Ok(Vec::new())
+    async fn open_intents(&self, session: &str) -> Result<Vec<ActionRecord>, JournalError> {
+        let session = session.to_owned();
+        self.ask(|reply| Request::OpenIntents { session, reply }).await.map_err(told)
     }
 
     async fn halts(&self) -> Result<Vec<Halt>, JournalError> {
-        Ok(Vec::new())
+        self.ask(Request::Halts).await.map_err(told)
     }
 
     async fn undoable(&self, session: &str, count: usize) -> Result<Vec<ActionRecord>, JournalError> {

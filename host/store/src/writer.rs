@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::mpsc;
 
 use crate::request::{Reply, Request};
-use crate::{StoreError, rows};
+use crate::{StoreError, events, rows};
 
 /// More than this does not go into one transaction, so that nobody waits long for it.
 const LARGEST_BATCH: usize = 256;
@@ -119,6 +119,14 @@ fn perform(
             later(reply, known.and_then(|known| known_or(known, "action", action.id)))
         }
         Request::Tick(tick) => Performed::Tick(rows::insert_tick(db, *run, &tick).map_err(failed)),
+        Request::Event(event, reply) => later(reply, events::insert(db, *run, &event).map_err(failed)),
+        Request::Recent { session, count, reply } => {
+            later(reply, rows::recent(db, &session, count).map_err(failed))
+        }
+        Request::OpenIntents { session, reply } => {
+            later(reply, rows::open_intents(db, &session).map_err(failed))
+        }
+        Request::Halts(reply) => later(reply, events::halts(db).map_err(failed)),
         Request::Undoable { session, count, reply } => {
             later(reply, rows::undoable(db, &session, count).map_err(failed))
         }
@@ -159,8 +167,13 @@ fn refused(request: Request) -> Option<Answer> {
     match request {
         Request::Tick(_) => None,
         Request::Intend(_, reply) | Request::BeginRun { reply, .. } => answer(reply),
-        Request::Conclude(_, reply) | Request::EndRun { reply, .. } => answer(reply),
-        Request::Undoable { reply, .. } => answer(reply),
+        Request::Conclude(_, reply) | Request::Event(_, reply) | Request::EndRun { reply, .. } => {
+            answer(reply)
+        }
+        Request::Recent { reply, .. }
+        | Request::OpenIntents { reply, .. }
+        | Request::Undoable { reply, .. } => answer(reply),
+        Request::Halts(reply) => answer(reply),
     }
 }
 

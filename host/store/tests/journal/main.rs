@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 mod durability;
+mod events;
+mod migrating;
 mod opening;
 mod reading;
 mod records;

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
 use flyball_control::ports::Journal;
-use flyball_model::{Action, ActionKind, Ending, Outcome};
+use flyball_model::{Action, ActionKind, Attributed, Cost, Ending, Outcome};
 use flyball_store::{ActionFilter, Reader, Store, TickFilter};
 
-use crate::records::{concluded, intent, tick};
+use crate::records::{allowed, by, concluded, decision, intent, tick};
 
 #[tokio::test]
 async fn actions_are_found_by_what_is_asked_newest_first() {
@@ -15,6 +15,7 @@ async fn actions_are_found_by_what_is_asked_newest_first() {
     let run = store.begin_run().await.unwrap();
     let mut restart = intent("till", 2);
     restart.proposal.action = Action::RestartProcess { node: "read".to_owned() };
+    restart.judged_by.push(by("no-oscillation"));
     let second = store.intend(&restart).await.unwrap();
     let third = store.intend(&intent("shop", 3)).await.unwrap();
 
@@ -30,7 +31,14 @@ async fn actions_are_found_by_what_is_asked_newest_first() {
     assert_eq!(ids(ActionFilter { outcome: Some(Outcome::Verified), ..all.clone() }), [first]);
     assert_eq!(ids(ActionFilter { kind: Some(ActionKind::RestartProcess), ..all.clone() }), [second]);
     assert_eq!(ids(ActionFilter { node: Some("read".into()), ..all.clone() }), [second]);
-    assert_eq!(ids(ActionFilter { since: Some(1_002), ..all }), [third, second]);
+    assert_eq!(ids(ActionFilter { since: Some(1_002), ..all.clone() }), [third, second]);
+    assert_eq!(ids(ActionFilter { until: Some(1_002), ..all.clone() }), [second, first]);
+    assert_eq!(
+        ids(ActionFilter { plugin: Some("rule-decider".into()), ..all.clone() }),
+        [third, second, first]
+    );
+    assert_eq!(ids(ActionFilter { plugin: Some("no-oscillation".into()), ..all.clone() }), [second]);
+    assert!(ids(ActionFilter { plugin: Some("map".into()), ..all }).is_empty(), "that is a node");
 }
 
 #[tokio::test]
@@ -38,8 +46,11 @@ async fn ticks_are_found_by_what_is_asked_and_are_on_disk_when_the_run_has_ended
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path()).unwrap();
     let run = store.begin_run().await.unwrap();
-    let records =
+    let mut records =
         [tick("shop", 1, Ending::Held), tick("till", 2, Ending::NoOp), tick("shop", 3, Ending::NoOp)];
+    records[1].costs.push((by("catalog"), Cost::default()));
+    records[1].decision = Some(Attributed { by: by("rule-decider"), said: decision() });
+    records[2].verdicts.push(allowed(by("host")));
     for record in &records {
         store.tick(record).await.unwrap();
     }
@@ -50,8 +61,22 @@ async fn ticks_are_found_by_what_is_asked_and_are_on_disk_when_the_run_has_ended
     let all = TickFilter::default();
     let ticks = |filter: TickFilter| reader.ticks(&filter).unwrap();
     assert_eq!(ticks(TickFilter { session: Some("shop".into()), ..all.clone() }), [third.clone(), first]);
-    assert_eq!(ticks(TickFilter { ending: Some(Ending::NoOp), ..all.clone() }), [third.clone(), second]);
-    assert_eq!(ticks(TickFilter { since: Some(1_003), run: Some(run), ..all.clone() }), [third]);
+    assert_eq!(
+        ticks(TickFilter { ending: Some(Ending::NoOp), ..all.clone() }),
+        [third.clone(), second.clone()]
+    );
+    assert_eq!(
+        ticks(TickFilter { since: Some(1_003), run: Some(run), ..all.clone() }),
+        std::slice::from_ref(&third)
+    );
+    assert_eq!(
+        ticks(TickFilter { since: Some(1_002), until: Some(1_002), ..all.clone() }),
+        std::slice::from_ref(&second)
+    );
+    for (plugin, expected) in [("catalog", &second), ("rule-decider", &second), ("host", &third)] {
+        let of = TickFilter { plugin: Some(plugin.into()), ..all.clone() };
+        assert_eq!(ticks(of), std::slice::from_ref(expected), "{plugin}");
+    }
     assert!(ticks(TickFilter { run: Some(run + 1), ..all }).is_empty());
     let ran = &reader.runs(10).unwrap()[0];
     assert!(ran.id == run && ran.ended.is_some_and(|ended| ended >= ran.started), "{ran:?}");

@@ -1,9 +1,9 @@
 use flyball_model::{
-    Action, ActionRecord, Ending, Evidence, Finding, GraphSpec, NodeSpec, Outcome, PluginId, Proposal,
-    Severity, TickRecord,
+    Action, ActionRecord, Approval, Decision, Ending, Event, EventRecord, Evidence, Finding, GraphSpec,
+    NodeSpec, Outcome, PluginId, Proposal, Reason, Severity, TickRecord, Verdict, VerdictRecord,
 };
 
-fn by(name: &str) -> PluginId {
+pub(crate) fn by(name: &str) -> PluginId {
     PluginId { name: name.into(), version: "1.0.0".into(), digest: "abc".into() }
 }
 
@@ -76,5 +76,44 @@ pub(crate) fn tick(session: &str, tick: u64, ending: Ending) -> TickRecord {
         error: None,
         took_ns: 30_000,
         costs: vec![(by("threshold-heuristic"), flyball_model::Cost::default())],
+    }
+}
+
+pub(crate) fn event(session: Option<&str>, number: u64, event: Event) -> EventRecord {
+    EventRecord { at: 1_000 + number, session: session.map(Into::into), tick: number, event }
+}
+
+pub(crate) fn halted(session: Option<&str>, number: u64) -> EventRecord {
+    event(session, number, Event::Halted { why: "I look at it".to_owned() })
+}
+
+pub(crate) fn resumed(session: Option<&str>, number: u64) -> EventRecord {
+    event(session, number, Event::Resumed { why: "it is well".to_owned() })
+}
+
+pub(crate) fn decision() -> Decision {
+    Decision { analysis: "it is full".to_owned(), issues: Vec::new(), proposal: intent("shop", 1).proposal }
+}
+
+pub(crate) fn allowed(by: PluginId) -> VerdictRecord {
+    VerdictRecord { by, within: None, action: Action::NoOp, verdict: Verdict::Allow }
+}
+
+/// Asked on this tick.
+pub(crate) fn approval(tick: u64) -> Approval {
+    Approval {
+        id: "abc".to_owned(),
+        tick,
+        action: Action::RemoveNode { node: "map".to_owned() },
+        reason: Reason {
+            code: "big".to_owned(),
+            message: "it is big".to_owned(),
+            hint: None,
+            rests_on: vec![],
+        },
+        decided_by: "rule-decider".to_owned(),
+        findings: vec!["queue-pressure at map".to_owned()],
+        graph: graph(1).digest(),
+        expires_at: 9_000,
     }
 }

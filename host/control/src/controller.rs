@@ -197,7 +197,7 @@ impl Controller {
         record: &mut TickRecord,
     ) {
         let woken = record.findings.iter().any(wakes);
-        match self.look_at_question(state, now, record).await {
+        match self.look_at_question(state, panel.as_deref(), now, record).await {
             Standing::None => {}
             Standing::Approved(approved) => {
                 let (answer, approval) = *approved;

@@ -16,7 +16,8 @@ const HALTS: &str = "
     )
     ORDER BY id";
 
-pub(crate) fn insert(db: &Connection, run: Option<i64>, record: &EventRecord) -> rusqlite::Result<()> {
+/// Its number.
+pub(crate) fn insert(db: &Connection, run: Option<i64>, record: &EventRecord) -> rusqlite::Result<i64> {
     db.prepare_cached(
         "INSERT INTO events (run, session, tick, at, what, event) VALUES (?1, ?2, ?3, ?4, ?5 ->> '$.what', ?5)",
     )?
@@ -27,7 +28,7 @@ pub(crate) fn insert(db: &Connection, run: Option<i64>, record: &EventRecord) ->
         int(record.at),
         json(&record.event)?,
     ])?;
-    Ok(())
+    Ok(db.last_insert_rowid())
 }
 
 pub(crate) fn event(row: &Row<'_>) -> rusqlite::Result<EventRecord> {

@@ -3,8 +3,11 @@
 //! One thread writes, so that the loop never waits for a lock and many sessions share the price of one commit. Readers
 //! have connections of their own and see what is committed, also from another process and while a host runs.
 
+mod chain;
+mod content;
 mod error;
 mod events;
+mod fault;
 mod file;
 mod filter;
 mod keeping;
@@ -13,9 +16,14 @@ mod recordings;
 mod request;
 mod rows;
 mod store;
+#[cfg(test)]
+mod trouble;
+mod verifying;
 mod writer;
 
+pub use chain::{Head, NoHead};
 pub use error::StoreError;
+pub use fault::Fault;
 pub use filter::{ActionFilter, EventFilter, Run, TickFilter};
 pub use keeping::PluginStates;
 pub use reader::Reader;
@@ -24,3 +32,4 @@ pub use recordings::{
     RecordingsReader, RecordingsStatus, SECRET_FIELDS, Which, same,
 };
 pub use store::{Store, TICKS_KEPT};
+pub use verifying::Verified;

@@ -89,6 +89,9 @@ fn lives_again(home: &Path) {
 
 fn check(home: &Path) {
     let reader = Reader::open(home).unwrap();
+    let mut faults = vec![];
+    reader.verify(None, |fault| faults.push(fault.to_string())).unwrap();
+    assert!(faults.is_empty(), "the journal does not verify: {faults:?}");
     let open = reader.open_intents().unwrap();
     assert!(open.is_empty(), "half known: {open:?}");
     let actions = reader.actions(&ActionFilter { limit: usize::MAX, ..ActionFilter::default() }).unwrap();

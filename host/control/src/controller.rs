@@ -177,7 +177,7 @@ impl Controller {
             self.restore(state, panel.as_ref().map(|panel| &panel.rules), record).await;
         }
         let history = panel.as_ref().map_or(0, |panel| panel.rules.history);
-        let sight = state.see(Arc::new(observed), history);
+        let sight = state.see(Arc::new(observed), history, self.plane.reading_window());
         if let Some(panel) = &panel {
             assess(panel, &sight, &mut state.breaches, record).await;
         }
@@ -197,7 +197,7 @@ impl Controller {
         record: &mut TickRecord,
     ) {
         let woken = record.findings.iter().any(wakes);
-        match self.look_at_question(state, now, record).await {
+        match self.look_at_question(state, panel.as_deref(), now, record).await {
             Standing::None => {}
             Standing::Approved(approved) => {
                 let (answer, approval) = *approved;

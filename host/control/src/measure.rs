@@ -20,7 +20,7 @@ const LOAD_MARGIN: f64 = 0.1;
 /// Looks in a row that must agree before something is called worse.
 const LOOKS_TO_AGREE: u32 = 2;
 
-/// When each of the newest observations was made, oldest first. Monotonic: the wall clock may jump.
+/// When each of the observations was made, oldest first. Monotonic: the wall clock may jump.
 pub(crate) type Readings = VecDeque<(Instant, Arc<Observation>)>;
 
 /// The signals of one action.
@@ -52,16 +52,19 @@ impl Measure {
         window: Duration,
         findings: &[&Finding],
     ) -> Self {
-        let thinned = thinned(before, since, window);
+        let own = |at: &Instant| since.is_none_or(|since| *at > since + window);
         let line = |read: &dyn Fn(&Observation) -> f64| {
-            let readings: Vec<Reading> =
-                thinned.iter().map(|(at, seen)| (-seconds_between(*at, applied), read(seen))).collect();
+            let readings: Vec<Reading> = before
+                .iter()
+                .filter(|(at, _)| own(at))
+                .map(|(at, seen)| (-seconds_between(*at, applied), read(seen)))
+                .collect();
             Compared { before: Line::through(&readings), after: Vec::new() }
         };
-        let own = findings.iter().filter_map(|finding| Signal::of(finding));
+        let watched = findings.iter().filter_map(|finding| Signal::of(finding));
         let signals = GUARDS
             .into_iter()
-            .chain(own)
+            .chain(watched)
             .map(|signal| {
                 let compared = line(&|seen| signal.read(seen));
                 (signal, compared)
@@ -197,20 +200,6 @@ impl Compared {
         };
         Some((before.mean, mean, before.band(at, readings, miss)?))
     }
-}
-
-/// Those that rest on samples of their own, newest first.
-fn thinned(before: &Readings, since: Option<Instant>, window: Duration) -> Vec<(Instant, Arc<Observation>)> {
-    let mut kept: Vec<(Instant, Arc<Observation>)> = Vec::new();
-    for (at, seen) in before.iter().rev() {
-        if since.is_some_and(|since| *at <= since + window) {
-            break;
-        }
-        if kept.last().is_none_or(|(newer, _)| newer.duration_since(*at) >= window) {
-            kept.push((*at, Arc::clone(seen)));
-        }
-    }
-    kept
 }
 
 fn seconds_between(earlier: Instant, later: Instant) -> f64 {

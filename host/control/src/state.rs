@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use flyball_model::{ActionRecord, History, Observation, Outcome, PastAction};
 
@@ -14,6 +15,8 @@ use crate::pace::Pace;
 use crate::ports::Sight;
 use crate::tries::Tries;
 
+/// Readings before an action that it is measured against, at most.
+const READINGS_KEPT: usize = 8;
 /// Past actions that judges are told of.
 const PAST_ACTIONS: usize = 20;
 
@@ -34,7 +37,7 @@ pub(crate) struct State {
     /// Actions of which it is not known yet whether they helped.
     pub follow_ups: Vec<FollowUp>,
     past: VecDeque<Past>,
-    /// The newest observations by when they were made.
+    /// Of the newest observations, those that rest on samples of their own, by when they were made.
     pub readings: Readings,
     /// When an action of anybody's was last applied: what was read before is another pipeline's.
     pub last_applied: Option<Instant>,
@@ -80,7 +83,7 @@ impl State {
     }
 
     /// Takes in the newest observation; the one before it becomes history.
-    pub fn see(&mut self, now: Arc<Observation>, history_capacity: usize) -> Sight {
+    pub fn see(&mut self, now: Arc<Observation>, history_capacity: usize, window: Duration) -> Sight {
         // Nobody holds the window between ticks, so this copies nothing, unless a decider still looks at it.
         let history = Arc::make_mut(&mut self.history);
         if self.history_capacity != history_capacity {
@@ -90,11 +93,20 @@ impl State {
         if let Some(before) = self.newest.replace(Arc::clone(&now)) {
             history.push(before);
         }
-        while self.readings.len() > history_capacity {
+        self.keep_reading(&now, window);
+        self.sight(now)
+    }
+
+    /// One of each window: those between rest on the same samples.
+    fn keep_reading(&mut self, now: &Arc<Observation>, window: Duration) {
+        let at = Instant::now();
+        if self.readings.back().is_some_and(|(last, _)| at.duration_since(*last) < window) {
+            return;
+        }
+        if self.readings.len() >= READINGS_KEPT {
             self.readings.pop_front();
         }
-        self.readings.push_back((Instant::now(), Arc::clone(&now)));
-        self.sight(now)
+        self.readings.push_back((at, Arc::clone(now)));
     }
 
     /// The session as it is to be judged, at this observation.

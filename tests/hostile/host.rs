@@ -12,7 +12,7 @@ use flyball_control::ports::{
 use flyball_control::{Controller, Options, Sessions};
 use flyball_engine::{Library, LibraryOptions, PolicySource, Subject};
 use flyball_model::{
-    Action, ActionRecord, EventRecord, GraphSpec, Halt, NodeType, Observation, Outcome, TickRecord,
+    Action, ActionRecord, EventRecord, GraphSpec, Halt, Learned, NodeType, Observation, Outcome, TickRecord,
 };
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -248,6 +248,10 @@ impl Journal for Nothing {
     }
 
     async fn halts(&self) -> Result<Vec<Halt>, JournalError> {
+        Ok(Vec::new())
+    }
+
+    async fn learned(&self) -> Result<Vec<Learned>, JournalError> {
         Ok(Vec::new())
     }
 

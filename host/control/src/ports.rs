@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flyball_model::{
     Action, ActionKind, ActionRecord, Cost, Decision, EventRecord, Finding, GraphSpec, Halt, History,
-    NodeType, Observation, OnFailure, Outcome, PastAction, PluginId, Proposal, Reversal, Rule, Rules,
-    TickRecord, UnixMillis, Verdict,
+    Learned, NodeType, Observation, OnFailure, Outcome, PastAction, PluginId, Proposal, Reversal, Rule,
+    Rules, TickRecord, UnixMillis, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -272,6 +272,9 @@ pub trait Journal: Send + Sync {
 
     /// The halts that are in force, of the host and of sessions.
     async fn halts(&self) -> Result<Vec<Halt>, JournalError>;
+
+    /// What came of actions so far, in all sessions and runs.
+    async fn learned(&self) -> Result<Vec<Learned>, JournalError>;
 
     /// The newest actions of a session that were applied and neither undone nor themselves an undo, newest first.
     async fn undoable(&self, session: &str, count: usize) -> Result<Vec<ActionRecord>, JournalError>;

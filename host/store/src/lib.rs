@@ -11,6 +11,7 @@ mod fault;
 mod file;
 mod filter;
 mod keeping;
+mod learned;
 mod reader;
 mod recordings;
 mod request;

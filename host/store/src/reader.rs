@@ -1,10 +1,12 @@
 use std::path::{Path, PathBuf};
 
-use flyball_model::{ActionKind, ActionRecord, EventRecord, Halt, Outcome, TickRecord};
+use flyball_model::{ActionKind, ActionRecord, EventRecord, Halt, Learned, Outcome, TickRecord};
 use rusqlite::{Connection, Params, Row, named_params};
 
 use crate::verifying::{self, Verified};
-use crate::{ActionFilter, EventFilter, Fault, Head, Run, StoreError, TickFilter, events, file, rows};
+use crate::{
+    ActionFilter, EventFilter, Fault, Head, Run, StoreError, TickFilter, events, file, learned, rows,
+};
 
 /// Whether a plugin decided or judged an action.
 const ACTION_OF_PLUGIN: &str = "(
@@ -140,6 +142,16 @@ impl Reader {
     /// The journal cannot be read.
     pub fn undoable(&self, session: &str, count: usize) -> Result<Vec<ActionRecord>, StoreError> {
         rows::undoable(&self.connection, session, count).map_err(|error| self.explained(&error))
+    }
+
+    /// What came of actions so far, by finding, kind of action and type of node, in all sessions and runs. Actions of
+    /// which nothing is known yet and undos are not counted.
+    ///
+    /// # Errors
+    ///
+    /// The journal cannot be read.
+    pub fn learned(&self) -> Result<Vec<Learned>, StoreError> {
+        learned::learned(&self.connection).map_err(|error| self.explained(&error))
     }
 
     /// Intended and not concluded, oldest first: under way now, or cut off when a host was killed.

@@ -1,12 +1,12 @@
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
 use flyball_control::ports::{Clock, Journal, JournalError, SystemClock};
-use flyball_model::{ActionRecord, EventRecord, Halt, TickRecord};
+use flyball_model::{ActionRecord, EventRecord, Halt, Learned, TickRecord};
 use rusqlite::Connection;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::chain::End;
 use crate::request::{Read, Reply, Request, Write};
 use crate::writer::{Now, Writer};
-use crate::{StoreError, file};
+use crate::{Reader, StoreError, file};
 
 /// Older ticks are forgotten when there are more; actions are kept.
 pub const TICKS_KEPT: u64 = 100_000;
@@ -24,6 +24,7 @@ const QUEUE: usize = 1_024;
 
 /// The journal of a running host.
 pub struct Store {
+    directory: PathBuf,
     /// None only while it is dropped.
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
@@ -46,15 +47,16 @@ impl Store {
     ///
     /// As for [`Store::open`].
     pub fn keeping(directory: &Path, ticks: u64) -> Result<Self, StoreError> {
-        Self::on(&file::path(directory), file::open_to_write(directory)?, ticks)
+        Self::on(directory, file::open_to_write(directory)?, ticks)
     }
 
-    pub(crate) fn on(path: &Path, connection: Connection, ticks: u64) -> Result<Self, StoreError> {
-        let chain = End::of(&connection).map_err(|error| StoreError::of(path, &error))?;
+    pub(crate) fn on(directory: &Path, connection: Connection, ticks: u64) -> Result<Self, StoreError> {
+        let path = file::path(directory);
+        let chain = End::of(&connection).map_err(|error| StoreError::of(&path, &error))?;
         let (requests, received) = mpsc::channel(QUEUE);
         let dropped_ticks = Arc::new(AtomicU64::new(0));
         let writer = Writer {
-            path: path.to_owned(),
+            path: path.clone(),
             connection,
             ticks_kept: ticks,
             dropped_ticks: Arc::clone(&dropped_ticks),
@@ -64,8 +66,13 @@ impl Store {
         let writer = thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.serve(received))
-            .map_err(|error| StoreError::unopenable(path, &error))?;
-        Ok(Self { requests: Some(requests), writer: Some(writer), dropped_ticks })
+            .map_err(|error| StoreError::unopenable(&path, &error))?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            requests: Some(requests),
+            writer: Some(writer),
+            dropped_ticks,
+        })
     }
 
     /// Begins a run: what is recorded from now on is recorded as its. Its number.
@@ -154,6 +161,13 @@ impl Journal for Store {
 
     async fn halts(&self) -> Result<Vec<Halt>, JournalError> {
         self.read(Read::Halts).await.map_err(told)
+    }
+
+    /// It looks at everything that was ever done, so it does so beside the writer and not in its way.
+    async fn learned(&self) -> Result<Vec<Learned>, JournalError> {
+        let directory = self.directory.clone();
+        let learned = tokio::task::spawn_blocking(move || Reader::open(&directory)?.learned());
+        learned.await.unwrap_or(Err(StoreError::Stopped)).map_err(told)
     }
 
     async fn undoable(&self, session: &str, count: usize) -> Result<Vec<ActionRecord>, JournalError> {

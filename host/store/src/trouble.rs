@@ -19,7 +19,7 @@ use records::{concluded, halted, intent, tick};
 fn store_with(directory: &Path, pragma: &str) -> Store {
     let connection = file::open_to_write(directory).unwrap();
     connection.execute_batch(pragma).unwrap();
-    Store::on(&file::path(directory), connection, TICKS_KEPT).unwrap()
+    Store::on(directory, connection, TICKS_KEPT).unwrap()
 }
 
 /// An intent of some pages.

@@ -12,7 +12,7 @@ use flyball_control::ports::{
 use flyball_engine::{Engine, EngineOptions, Judge as Sandboxed, Plugin};
 use flyball_model::{
     Action, ActionKind, ActionRecord, Cost, Decision, EventRecord, Evidence, Executor, Finding, GraphMetrics,
-    GraphSpec, Halt, Limits, Metrics, MutationPolicy, NodeColumns, NodeSpec, NodeType, Observation,
+    GraphSpec, Halt, Learned, Limits, Metrics, MutationPolicy, NodeColumns, NodeSpec, NodeType, Observation,
     OnFailure, Outcome, PluginId, PluginUse, Proposal, Reason, Rule, Rules, Severity, Status, TickRecord,
     Trend, Verdict, metric,
 };
@@ -171,6 +171,10 @@ impl Journal for NoJournal {
     }
 
     async fn halts(&self) -> Result<Vec<Halt>, JournalError> {
+        Ok(Vec::new())
+    }
+
+    async fn learned(&self) -> Result<Vec<Learned>, JournalError> {
         Ok(Vec::new())
     }
 

@@ -402,6 +402,10 @@ impl Journal for Memory {
         Ok(halts)
     }
 
+    async fn learned(&self) -> Result<Vec<Learned>, JournalError> {
+        Ok(Vec::new())
+    }
+
     async fn undoable(&self, _: &str, count: usize) -> Result<Vec<ActionRecord>, JournalError> {
         let undone = |action: &&ActionRecord| {
             action.undoes.is_none()

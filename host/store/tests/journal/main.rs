@@ -5,6 +5,7 @@ mod chain;
 mod damage;
 mod durability;
 mod events;
+mod learning;
 mod migrating;
 mod opening;
 mod reading;

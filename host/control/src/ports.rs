@@ -200,6 +200,8 @@ pub struct Situation {
     pub node_types: Arc<[NodeType]>,
     /// Newest first.
     pub past: Vec<PastAction>,
+    /// What came of actions against findings like these, in all sessions and runs.
+    pub learned: Vec<Learned>,
     /// What the session must keep to.
     pub rules: Rules,
 }

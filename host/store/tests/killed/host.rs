@@ -96,6 +96,10 @@ impl Journal for Stepwise {
         self.store.halts().await
     }
 
+    async fn learned(&self) -> Result<Vec<Learned>, JournalError> {
+        self.store.learned().await
+    }
+
     async fn undoable(&self, session: &str, count: usize) -> Result<Vec<ActionRecord>, JournalError> {
         self.store.undoable(session, count).await
     }

@@ -9,6 +9,7 @@ mod graph;
 mod history;
 mod judgement;
 mod manifest;
+mod merge;
 mod number;
 mod observation;
 mod outcome;
@@ -26,6 +27,7 @@ pub use graph::{GraphSpec, NodeSpec};
 pub use history::History;
 pub use judgement::{Amendment, Decision, Evidence, Finding, Reason, Severity, Verdict};
 pub use manifest::{Connection, Controller, LlmSection, Manifest, NodeDeclaration};
+pub use merge::merge;
 pub use observation::{
     Executor, GraphMetrics, Metrics, NodeColumns, Observation, SeenError, Status, Trend, metric, total,
 };

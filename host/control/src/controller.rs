@@ -333,9 +333,11 @@ impl Controller {
         let first = stage.and_then(|stage| {
             escalation::taken(stage, &panel.rules.safety).iter().rev().find_map(|step| step.decider.clone())
         });
+        let said: Vec<Finding> = findings.iter().map(|found| found.said.clone()).collect();
         let situation = Situation {
-            findings: findings.iter().map(|found| found.said.clone()).collect(),
+            learned: self.fleet.learned(&said),
             graph: Arc::new(self.plane.graph()),
+            findings: said,
             allowed,
             node_types: self.plane.node_types().into(),
             past: state.past(),
@@ -417,6 +419,7 @@ impl Controller {
         for action in settled {
             state.learn(action.id, action.outcome);
             state.tries.conclude(action.id, action.outcome);
+            self.fleet.learn(&action, None);
             if let Err(error) = self.journal.conclude(&action).await {
                 add_error(record, format!("what became of action {} is not recorded: {error}", action.id));
             }

@@ -10,6 +10,7 @@ use flyball_model::{
     Learned, NodeType, Observation, OnFailure, Outcome, PastAction, PluginId, Proposal, Reversal, Rule,
     Rules, TickRecord, UnixMillis, Verdict,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A running pipeline: what the loop watches and changes.
@@ -61,7 +62,8 @@ impl Support {
 }
 
 /// What goes on while a data plane makes a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// Everything else.
     Live,
@@ -72,7 +74,8 @@ pub enum Change {
 }
 
 /// Whether a data plane can undo a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum UndoKind {
     /// Wholly, or it leaves the graph as it was.
     Reversible,
@@ -83,7 +86,8 @@ pub enum UndoKind {
 }
 
 /// What work may be lost by a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Loss {
     /// None.
     None,
@@ -200,6 +204,8 @@ pub struct Situation {
     pub node_types: Arc<[NodeType]>,
     /// Newest first.
     pub past: Vec<PastAction>,
+    /// What came of actions against findings like these, in all sessions and runs.
+    pub learned: Vec<Learned>,
     /// What the session must keep to.
     pub rules: Rules,
 }

@@ -226,6 +226,7 @@ impl Controller {
             allowed: vec![step.kind()],
             node_types: offered(panel, self.plane.node_types(), &mut failures, &mut costs).await.into(),
             past: state.past(),
+            learned: self.fleet.learned(&undone.findings),
             rules: panel.rules.clone(),
         };
         let proposal = Proposal {
@@ -307,7 +308,8 @@ impl Controller {
         action.note = Some(note.to_owned());
         let mut failed = None;
         for record in std::iter::once(action).chain(done) {
-            record.outcome = outcome;
+            let before = std::mem::replace(&mut record.outcome, outcome);
+            self.fleet.learn(record, Some(before));
             record.settled_at = Some(self.clock.now());
             state.learn(record.id, outcome);
             state.tries.conclude(record.id, outcome);

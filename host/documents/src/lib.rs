@@ -24,6 +24,6 @@ pub use binding::{Tie, matches, policy_for};
 pub use fault::{Fault, Faults};
 pub use narrowing::rules;
 pub use never_fires::never_fires;
-pub use reading::{locate, read_manifest, read_policy};
-pub use schema::{manifest_schema, policy_schema};
+pub use reading::{locate, read_as, read_manifest, read_policy};
+pub use schema::{manifest_schema, of as schema_of, policy_schema};
 pub use source::Source;

@@ -2,6 +2,7 @@ use std::sync::LazyLock;
 
 use flyball_model::{Manifest, Policy, Problem};
 use jsonschema::Validator;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -31,6 +32,17 @@ pub fn read_policy(source: &Source) -> Result<Policy, Faults> {
 /// Everything that is wrong with it.
 pub fn read_manifest(source: &Source) -> Result<Manifest, Faults> {
     read(source, schema::manifest(), MANIFEST.as_ref(), |_| Vec::new())
+}
+
+/// Reads a document of another type, by the schema that is derived from it.
+///
+/// # Errors
+///
+/// Everything that is wrong with it.
+pub fn read_as<T: DeserializeOwned + JsonSchema>(source: &Source, title: &str) -> Result<T, Faults> {
+    let schema = schema::of::<T>(title);
+    let validator = jsonschema::validator_for(&schema).ok();
+    read(source, &schema, validator.as_ref(), |_| Vec::new())
 }
 
 /// Finds the lines of problems that were found elsewhere. A pointer that leads nowhere shows the innermost part on

@@ -25,7 +25,8 @@ pub(crate) fn manifest() -> &'static Value {
     &MANIFEST
 }
 
-fn of<T: JsonSchema>(title: &str) -> Value {
+/// The JSON Schema (2020-12) of a document of this type.
+pub fn of<T: JsonSchema>(title: &str) -> Value {
     let mut schema = schemars::schema_for!(T).to_value();
     bound_whole_numbers(&mut schema);
     spell_read_only_both_ways(&mut schema);

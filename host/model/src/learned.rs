@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ActionKind, UnixMillis};
+use crate::{ActionKind, Outcome, UnixMillis};
 
 /// What came of one kind of action against one finding on one type of node, over all sessions and runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -27,4 +27,35 @@ pub struct Learned {
     pub rolled_back: u64,
     /// When the newest of these was intended.
     pub newest: UnixMillis,
+}
+
+impl Learned {
+    /// Nothing yet.
+    pub const fn nothing(finding: String, kind: ActionKind, node_type: Option<String>) -> Self {
+        Self {
+            finding,
+            kind,
+            node_type,
+            verified: 0,
+            ineffective: 0,
+            worse: 0,
+            unknown: 0,
+            failed: 0,
+            rolled_back: 0,
+            newest: 0,
+        }
+    }
+
+    /// Where this outcome is counted; none: it is none that says whether the action helped.
+    pub const fn count_of(&mut self, outcome: Outcome) -> Option<&mut u64> {
+        match outcome {
+            Outcome::Verified => Some(&mut self.verified),
+            Outcome::Ineffective => Some(&mut self.ineffective),
+            Outcome::Worse => Some(&mut self.worse),
+            Outcome::Unknown => Some(&mut self.unknown),
+            Outcome::Failed => Some(&mut self.failed),
+            Outcome::RolledBack => Some(&mut self.rolled_back),
+            Outcome::Accepted | Outcome::Effective | Outcome::RollbackFailed | Outcome::Rejected => None,
+        }
+    }
 }

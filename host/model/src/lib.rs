@@ -10,6 +10,7 @@ mod history;
 mod judgement;
 mod learned;
 mod manifest;
+mod merge;
 mod number;
 mod observation;
 mod outcome;
@@ -28,6 +29,7 @@ pub use history::History;
 pub use judgement::{Amendment, Decision, Evidence, Finding, Reason, Severity, Verdict};
 pub use learned::Learned;
 pub use manifest::{Connection, Controller, LlmSection, Manifest, NodeDeclaration};
+pub use merge::merge;
 pub use observation::{
     Executor, GraphMetrics, Metrics, NodeColumns, Observation, SeenError, Status, Trend, metric, total,
 };

@@ -2,7 +2,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Constraints, Executor, MutationPolicy, NodeId};
+use crate::{Constraints, Executor, GraphSpec, MutationPolicy, NodeId, NodeSpec};
 
 /// A pipeline for the embedded data plane, and how it is to be controlled. Each manifest that runs is a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -55,6 +55,32 @@ pub struct NodeDeclaration {
     /// The pipeline is right without it, only poorer: it is never on the critical path and may be bypassed.
     #[serde(default)]
     pub optional: bool,
+}
+
+impl Manifest {
+    /// The graph that it declares.
+    pub fn graph(&self) -> GraphSpec {
+        GraphSpec {
+            nodes: self.nodes.iter().map(NodeDeclaration::spec).collect(),
+            edges: self.connections.iter().map(|edge| (edge.from.clone(), edge.to.clone())).collect(),
+        }
+    }
+}
+
+impl NodeDeclaration {
+    /// The node as it is configured when the pipeline starts.
+    pub fn spec(&self) -> NodeSpec {
+        NodeSpec {
+            id: self.id.clone(),
+            node_type: self.node_type.clone(),
+            executor: self.executor,
+            config: Value::Object(self.params.clone()),
+            replicas: self.replicas,
+            queue_capacity: self.queue_capacity,
+            bypassed: false,
+            optional: self.optional,
+        }
+    }
 }
 
 fn default_capacity() -> u32 {

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::UnixMillis;
 
 /// Where a node's work is done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Executor {
     /// Rust, in the host.

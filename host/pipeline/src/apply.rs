@@ -8,12 +8,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use flyball_control::ports::ApplyError;
-use flyball_model::{Action, Executor, NodeId, NodeSpec, NodeType};
+use flyball_model::{Action, Executor, NodeId, NodeSpec, NodeType, merge};
 use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::check::{MOST_REPLICAS, MOST_WAITING};
-use crate::merge::merge;
 use crate::node::Node;
 use crate::pipeline::Running;
 use crate::stock::{Pass, Role, listed, nearest, offers, role};

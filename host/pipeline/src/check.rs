@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use flyball_measure::sorted;
 use flyball_model::{Manifest, NodeDeclaration, NodeType, Problem};
 use flyball_nodes::WasmNodes;
 use serde_json::Value;
 
 use crate::stock::{Role, check_config, listed, nearest, offers, role, types};
-use crate::topology::sorted;
 
 /// The limits of a queue and of a crew.
 pub(crate) const MOST_WAITING: u32 = 1_000_000;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use flyball_measure::Sample;
 use flyball_nodes::{Item, Progress, Source, SourceError, Taken};
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -14,7 +15,6 @@ use crate::ledger::Ledger;
 use crate::node::Node;
 use crate::piece::Tickets;
 use crate::settle::bury;
-use crate::window::Sample;
 
 /// Items asked for at once.
 const BATCH: usize = 64;

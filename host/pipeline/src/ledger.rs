@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use flyball_measure::{Sample, Summary, Window};
 use flyball_model::Account;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-
-use crate::window::{Sample, Summary, Window};
 
 const FILTERED: u8 = 1;
 const DELIVERED: u8 = 2;

@@ -22,7 +22,6 @@ mod apply;
 mod check;
 mod intake;
 mod ledger;
-mod merge;
 mod mishaps;
 mod node;
 mod observe;
@@ -34,7 +33,6 @@ mod settle;
 mod stock;
 mod tool;
 mod topology;
-mod window;
 mod worker;
 
 pub use check::check;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use flyball_measure::{Sample, Window};
 use flyball_model::NodeSpec;
 use flyball_nodes::Gathering;
 use parking_lot::Mutex;
@@ -16,7 +17,6 @@ use crate::mishaps::Mishaps;
 use crate::piece::{Piece, Tag, Tickets};
 use crate::queue::{Queue, Taking};
 use crate::stock::Role;
-use crate::window::{Sample, Window};
 use crate::worker::Crew;
 
 /// A worker takes no more at once than it can do in about this time, so that waiting items show as waiting and a

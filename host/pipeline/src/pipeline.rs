@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flyball_control::ports::{ApplyError, DataPlane, PlaneError, Support};
+use flyball_measure::Window;
 use flyball_model::{
-    Account, Action, ActionKind, GraphSpec, Manifest, NodeDeclaration, NodeId, NodeSpec, NodeType,
-    Observation, Problem,
+    Account, Action, ActionKind, GraphSpec, Manifest, NodeId, NodeSpec, NodeType, Observation, Problem,
 };
 use flyball_nodes::WasmNodes;
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
-use serde_json::Value;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
@@ -27,7 +26,6 @@ use crate::node::{Node, Shared};
 use crate::stock::{BuiltinChild, Role, Stock, role};
 use crate::tool::Tool;
 use crate::topology::Topology;
-use crate::window::Window;
 use crate::worker::employ;
 use crate::{check::check, observe, pulse};
 
@@ -265,7 +263,7 @@ impl Running {
         let mut problems = Vec::new();
         let (mut nodes, mut tools, mut sources) = (Vec::new(), Vec::new(), Vec::new());
         for (index, declared) in manifest.nodes.iter().enumerate() {
-            let spec = spec_of(declared);
+            let spec = declared.spec();
             let mut fault = |error| problems.push(Problem::new(format!("/nodes/{index}"), error));
             if role(&spec.node_type) == Role::Source {
                 match self.stock.source(&spec) {
@@ -301,19 +299,6 @@ impl Node {
         for tool in tools {
             self.crew.add(employ(self, tool));
         }
-    }
-}
-
-fn spec_of(declared: &NodeDeclaration) -> NodeSpec {
-    NodeSpec {
-        id: declared.id.clone(),
-        node_type: declared.node_type.clone(),
-        executor: declared.executor,
-        config: Value::Object(declared.params.clone()),
-        replicas: declared.replicas,
-        queue_capacity: declared.queue_capacity,
-        bypassed: false,
-        optional: declared.optional,
     }
 }
 

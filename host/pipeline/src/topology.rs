@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flyball_measure::sorted;
 use flyball_model::{GraphSpec, NodeId};
 
 use crate::node::Node;
@@ -57,29 +58,4 @@ impl Topology {
             edges: self.edges.iter().map(|(from, to)| (self.id(*from), self.id(*to))).collect(),
         }
     }
-}
-
-/// Topological order; what is on a cycle is left out.
-pub(crate) fn sorted(count: usize, edges: &[(u32, u32)]) -> Vec<usize> {
-    let mut feeds = vec![0usize; count];
-    for (_, to) in edges {
-        if let Some(feeds) = feeds.get_mut(*to as usize) {
-            *feeds += 1;
-        }
-    }
-    let mut order: Vec<usize> = (0..count).filter(|node| feeds.get(*node) == Some(&0)).collect();
-    let mut next = 0;
-    while let Some(&node) = order.get(next) {
-        next += 1;
-        for (_, to) in edges.iter().filter(|(from, _)| *from as usize == node) {
-            let to = *to as usize;
-            if let Some(feeds) = feeds.get_mut(to) {
-                *feeds -= 1;
-                if *feeds == 0 {
-                    order.push(to);
-                }
-            }
-        }
-    }
-    order
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use flyball_measure::Sample;
 use flyball_nodes::{ProcessError, Vitals};
 use futures::FutureExt as _;
 use parking_lot::Mutex;
@@ -16,7 +17,6 @@ use crate::node::Node;
 use crate::piece::{Batch, Piece};
 use crate::settle::{Settled, settle};
 use crate::tool::Tool;
-use crate::window::Sample;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {

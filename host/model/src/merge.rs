@@ -1,7 +1,7 @@
 use serde_json::{Map, Value};
 
-/// JSON merge patch, RFC 7396.
-pub(crate) fn merge(target: &mut Value, patch: &Value) {
+/// JSON merge patch, RFC 7396: what `update-node-config` does to a configuration.
+pub fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();
         return;

@@ -18,33 +18,43 @@ const TREND_CHANGE: f64 = 0.2;
 
 /// What one batch adds.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Sample {
+pub struct Sample {
     /// Time for each item.
-    pub(crate) each: Duration,
-    pub(crate) finished: u64,
-    pub(crate) failed: u64,
+    pub each: Duration,
+    /// Items that were done.
+    pub finished: u64,
+    /// Items that failed for good.
+    pub failed: u64,
     /// Time that all items together waited before it.
-    pub(crate) waited: Duration,
+    pub waited: Duration,
 }
 
 /// What the window says.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Summary {
-    pub(crate) p50_ms: f64,
-    pub(crate) p99_ms: f64,
+pub struct Summary {
+    /// Median time for an item; NaN without samples.
+    pub p50_ms: f64,
+    /// 99th percentile.
+    pub p99_ms: f64,
     /// Mean time for an item.
-    pub(crate) mean_ms: f64,
+    pub mean_ms: f64,
     /// Mean wait of an item in the queue before.
-    pub(crate) wait_ms: f64,
-    pub(crate) finished_per_second: f64,
-    pub(crate) failed_per_second: f64,
-    pub(crate) finished: u64,
-    pub(crate) failed: u64,
-    pub(crate) trend: Trend,
+    pub wait_ms: f64,
+    /// Items done a second.
+    pub finished_per_second: f64,
+    /// Items failed a second.
+    pub failed_per_second: f64,
+    /// Items done.
+    pub finished: u64,
+    /// Items failed.
+    pub failed: u64,
+    /// Where the time for an item is heading.
+    pub trend: Trend,
 }
 
+/// The last few seconds of a node, or of the whole pipeline.
 #[derive(Debug)]
-pub(crate) struct Window {
+pub struct Window {
     slot: Duration,
     slots: Vec<Slot>,
     /// The slot that is being filled, and since when.
@@ -85,7 +95,8 @@ fn histogram() -> Histogram<u32> {
 }
 
 impl Window {
-    pub(crate) fn new(now: Instant, slot: Duration, slots: usize) -> Self {
+    /// Of so many slots of that length, empty.
+    pub fn new(now: Instant, slot: Duration, slots: usize) -> Self {
         let slots = (0..slots.max(2))
             .map(|_| Slot { times: histogram(), units: 0, waited: Duration::ZERO, finished: 0, failed: 0 })
             .collect();
@@ -93,7 +104,7 @@ impl Window {
     }
 
     /// Forgets everything: what comes now is another worker's.
-    pub(crate) fn reset(&mut self, now: Instant) {
+    pub fn reset(&mut self, now: Instant) {
         self.slots.iter_mut().for_each(Slot::clear);
         self.whole.reset();
         self.turned = now;
@@ -101,10 +112,11 @@ impl Window {
     }
 
     fn turn(&mut self, now: Instant) {
-        let due = now.saturating_duration_since(self.turned).as_nanos() / self.slot.as_nanos().max(1);
-        if due == 0 {
+        let since = now.saturating_duration_since(self.turned);
+        if since < self.slot {
             return;
         }
+        let due = since.as_nanos() / self.slot.as_nanos().max(1);
         for _ in 0..due.min(self.slots.len() as u128) {
             self.current = (self.current + 1) % self.slots.len();
             if let Some(oldest) = self.slots.get_mut(self.current) {
@@ -117,7 +129,8 @@ impl Window {
         self.turned += self.slot.saturating_mul(u32::try_from(due).unwrap_or(u32::MAX));
     }
 
-    pub(crate) fn record(&mut self, now: Instant, sample: Sample) {
+    /// Adds what was done.
+    pub fn record(&mut self, now: Instant, sample: Sample) {
         self.turn(now);
         let units = u64::try_from(sample.each.as_nanos() / UNIT_NS).unwrap_or(LONGEST).clamp(1, LONGEST);
         let count = sample.finished + sample.failed;
@@ -140,7 +153,8 @@ impl Window {
         covered.min(now.saturating_duration_since(self.began)).max(self.slot)
     }
 
-    pub(crate) fn summary(&mut self, now: Instant) -> Summary {
+    /// What it says now.
+    pub fn summary(&mut self, now: Instant) -> Summary {
         self.turn(now);
         let (mut finished, mut failed, mut units, mut waited) = (0, 0, 0, Duration::ZERO);
         for slot in &self.slots {

@@ -2,6 +2,10 @@
 //!
 //! One thread writes, so that the loop never waits for a lock and many sessions share the price of one commit. Readers
 //! have connections of their own and see what is committed, also from another process and while a host runs.
+//!
+//! Everything that is written has an entry in a hash chain, by which [`Reader::verify`] tells what was altered, taken out
+//! or put in afterwards. Whoever may write the file can write all of the chain anew: only a head that is kept elsewhere
+//! shows that, and only for what was written before it.
 
 mod chain;
 mod content;

@@ -68,7 +68,7 @@ fn tick(reader: &Reader, session: Option<&str>, number: Option<u64>) -> Result<O
     Ok(newest)
 }
 
-fn tick_text(tick: &TickRecord) -> String {
+pub(crate) fn tick_text(tick: &TickRecord) -> String {
     let mut text = format!(
         "tick {} of {} at {}, generation {}: {}\n",
         tick.tick,
@@ -182,7 +182,7 @@ fn reason_text(reason: &Reason) -> String {
     text
 }
 
-fn action_text(action: &ActionRecord) -> String {
+pub(crate) fn action_text(action: &ActionRecord) -> String {
     let undoes = action.undoes.map(|undone| format!(", undoes {undone}")).unwrap_or_default();
     let outcome = if action.settled_at.is_none() { "open" } else { action.outcome.name() };
     let mut text = format!(

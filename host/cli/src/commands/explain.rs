@@ -4,9 +4,11 @@ use flyball_store::{ActionFilter, Reader, TickFilter};
 
 use crate::args::{ExplainOptions, Places};
 use crate::exit::Failure;
-use crate::narrator::{clock, tame};
+use crate::narrator::{clock, tame, tame_to};
 use crate::state_dir::StateDir;
 
+/// All numbers of an action's outcome.
+const LONGEST_NOTE: usize = 2_000;
 /// Ticks among which the one that is named is looked for.
 const LOOKED_AT: usize = 100_000;
 
@@ -192,7 +194,7 @@ pub(crate) fn action_text(action: &ActionRecord) -> String {
         action.decided_by.name
     );
     if let Some(note) = &action.note {
-        text += &format!(": {}", tame(note));
+        text += &format!(": {}", tame_to(LONGEST_NOTE, note));
     }
     text += "\n";
     let judged: Vec<String> =

@@ -54,6 +54,11 @@ pub(crate) enum Command {
     Demo(DemoOptions),
     /// Say what is wrong with manifests, policies and plugins, without running them
     Check(CheckOptions),
+    /// Try a policy on simulated pipelines: what goes wrong when, and what is expected to come of it
+    ///
+    /// A folder holds scenario.yaml (faults by time, and what is expected), and pipeline.yaml, policy.yaml and world.yaml, each
+    /// of which may stand in the folder above instead.
+    Scenario(ScenarioOptions),
     /// List the plugins of the running host, or those that a run would use
     Plugins(PluginsOptions),
     /// Show what a plugin is, what it asks for and who signed it
@@ -215,6 +220,21 @@ pub(crate) struct CheckOptions {
     /// A directory of plugins that manifests and policies may name
     #[arg(long, value_name = "DIR")]
     pub(crate) plugins: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScenarioOptions {
+    /// Folders of scenarios, or folders of such folders
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) dirs: Vec<PathBuf>,
+
+    /// Print what happened, tick by tick
+    #[arg(long)]
+    pub(crate) story: bool,
+
+    /// Print JSON lines
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -492,6 +512,10 @@ pub(crate) enum Document {
     Manifest,
     /// What `run --report` writes
     Report,
+    /// What goes wrong and what is expected (scenario.yaml)
+    Scenario,
+    /// How a simulated pipeline behaves (world.yaml)
+    World,
 }
 
 #[derive(Debug, Args)]

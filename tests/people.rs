@@ -143,8 +143,9 @@ fn a_halt_stops_acting_outlives_the_host_and_is_ended_by_a_person() {
     running.says("the host is halted: migration of the database", SOON);
     running.says("held by halted", SOON);
     assert!(place.actions().is_empty());
-    let explained = text(&place.say(&["explain"]));
-    assert!(explained.contains("held by the gate halted: a person halted the host"), "{explained}");
+    let held = "held by the gate halted: a person halted the host";
+    // A tick is journaled a moment after it is told.
+    until("the journal has it", SOON, || said(&place.say(&["explain"])).contains(held));
 
     text(&place.say(&["resume", "--why", "done"]));
     until("it acts again", SOON, || !place.actions().is_empty());

@@ -28,10 +28,13 @@ pub struct Fleet {
     halts: RwLock<Vec<Halt>>,
     tried: Mutex<VecDeque<Instant>>,
     /// By code of finding, kind of action and type of node.
-    learned: RwLock<BTreeMap<(String, ActionKind, Option<String>), Learned>>,
+    learned: RwLock<BTreeMap<Lesson, Learned>>,
     /// By code of finding: which session showed it last when.
     faults: Mutex<BTreeMap<String, BTreeMap<Arc<str>, Instant>>>,
 }
+
+/// A code of finding, a kind of action, a type of node.
+type Lesson = (String, ActionKind, Option<String>);
 
 impl Fleet {
     /// With the halts that are in force already.

@@ -36,7 +36,14 @@ async fn hour(rate: f64) {
 fn plan(rate: f64) -> Plan {
     let nodes = (0..NODES).map(|number| NodeSpec {
         id: format!("n{number}"),
-        node_type: "work".to_owned(),
+        node_type: if number == 0 {
+            "in"
+        } else if number + 1 == NODES {
+            "out"
+        } else {
+            "work"
+        }
+        .to_owned(),
         executor: Executor::Native,
         config: serde_json::json!({}),
         replicas: if number == 0 { 1 } else { 2 },

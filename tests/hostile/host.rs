@@ -13,6 +13,7 @@ use flyball_control::{Controller, Options, Sessions};
 use flyball_engine::{Library, LibraryOptions, PolicySource, Subject};
 use flyball_model::{
     Action, ActionRecord, EventRecord, GraphSpec, Halt, Learned, NodeType, Observation, Outcome, TickRecord,
+    UnixMillis,
 };
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -245,6 +246,10 @@ impl Journal for Nothing {
 
     async fn open_intents(&self, _: &str) -> Result<Vec<ActionRecord>, JournalError> {
         Ok(Vec::new())
+    }
+
+    async fn resumed_at(&self, _: &str) -> Result<Option<UnixMillis>, JournalError> {
+        Ok(None)
     }
 
     async fn halts(&self) -> Result<Vec<Halt>, JournalError> {

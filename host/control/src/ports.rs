@@ -276,6 +276,9 @@ pub trait Journal: Send + Sync {
     /// The actions of a session that were intended and of which nothing more is known: a host was killed. Oldest first.
     async fn open_intents(&self, session: &str) -> Result<Vec<ActionRecord>, JournalError>;
 
+    /// When a person last let this session act again and begin anew; none: never.
+    async fn resumed_at(&self, session: &str) -> Result<Option<UnixMillis>, JournalError>;
+
     /// The halts that are in force, of the host and of sessions.
     async fn halts(&self) -> Result<Vec<Halt>, JournalError>;
 

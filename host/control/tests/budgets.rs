@@ -174,6 +174,22 @@ async fn a_freeze_outlives_the_host() {
         restarted.tick().await;
     }
     assert_eq!(rig.applied().len(), 3);
+
+    let resumed = EventRecord {
+        at: SystemClock.now() + 1,
+        session: Some("s".into()),
+        tick: 0,
+        event: Event::Resumed { why: "mended".into() },
+    };
+    rig.journal.record(&resumed).await.unwrap();
+    let restarted = rig.restarted();
+    assert_eq!(
+        gate(&restarted.tick().await),
+        "settling",
+        "what was done just now by the wall clock settles first"
+    );
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(restarted.tick().await.ending, Ending::Acted, "a person has ended the freeze");
 }
 
 #[tokio::test(start_paused = true)]

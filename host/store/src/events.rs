@@ -1,7 +1,7 @@
 //! What happened to the loop itself, to rows and back.
 
 use flyball_model::{Event, EventRecord, Halt};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::rows::{from_json, int, json, uint};
 
@@ -48,4 +48,13 @@ pub(crate) fn halts(db: &Connection) -> rusqlite::Result<Vec<Halt>> {
         Ok(if let Event::Halted { why } = event { Some(Halt { session, at, why }) } else { None })
     });
     halted.filter_map(Result::transpose).collect()
+}
+
+/// When the session was last resumed by name.
+pub(crate) fn resumed_at(db: &Connection, session: &str) -> rusqlite::Result<Option<u64>> {
+    db.prepare_cached(
+        "SELECT at FROM events WHERE what = 'resumed' AND session = ?1 ORDER BY id DESC LIMIT 1",
+    )?
+    .query_row((session,), |row| uint(row, "at"))
+    .optional()
 }

@@ -26,5 +26,6 @@ pub(crate) enum Read {
     Recent { session: String, count: usize, reply: Reply<Vec<ActionRecord>> },
     OpenIntents { session: String, reply: Reply<Vec<ActionRecord>> },
     Halts(Reply<Vec<Halt>>),
+    ResumedAt { session: String, reply: Reply<Option<UnixMillis>> },
     Undoable { session: String, count: usize, reply: Reply<Vec<ActionRecord>> },
 }

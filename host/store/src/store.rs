@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
 use flyball_control::ports::{Clock, Journal, JournalError, SystemClock};
-use flyball_model::{ActionRecord, EventRecord, Halt, Learned, TickRecord};
+use flyball_model::{ActionRecord, EventRecord, Halt, Learned, TickRecord, UnixMillis};
 use rusqlite::Connection;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
@@ -157,6 +157,11 @@ impl Journal for Store {
     async fn open_intents(&self, session: &str) -> Result<Vec<ActionRecord>, JournalError> {
         let session = session.to_owned();
         self.read(|reply| Read::OpenIntents { session, reply }).await.map_err(told)
+    }
+
+    async fn resumed_at(&self, session: &str) -> Result<Option<UnixMillis>, JournalError> {
+        let session = session.to_owned();
+        self.read(|reply| Read::ResumedAt { session, reply }).await.map_err(told)
     }
 
     async fn halts(&self) -> Result<Vec<Halt>, JournalError> {

@@ -98,6 +98,9 @@ impl Writer {
             Read::OpenIntents { session, reply } => {
                 drop(reply.send(rows::open_intents(db, &session).map_err(failed)));
             }
+            Read::ResumedAt { session, reply } => {
+                drop(reply.send(events::resumed_at(db, &session).map_err(failed)));
+            }
             Read::Halts(reply) => drop(reply.send(events::halts(db).map_err(failed))),
             Read::Undoable { session, count, reply } => {
                 drop(reply.send(rows::undoable(db, &session, count).map_err(failed)));

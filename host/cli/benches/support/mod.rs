@@ -14,7 +14,7 @@ use flyball_model::{
     Action, ActionKind, ActionRecord, Cost, Decision, EventRecord, Evidence, Executor, Finding, GraphMetrics,
     GraphSpec, Halt, Learned, Limits, Metrics, MutationPolicy, NodeColumns, NodeSpec, NodeType, Observation,
     OnFailure, Outcome, PluginId, PluginUse, Proposal, Reason, Rule, Rules, Severity, Status, TickRecord,
-    Trend, Verdict, metric,
+    Trend, UnixMillis, Verdict, metric,
 };
 use parking_lot::Mutex;
 use serde_json::json;
@@ -168,6 +168,10 @@ impl Journal for NoJournal {
 
     async fn open_intents(&self, _: &str) -> Result<Vec<ActionRecord>, JournalError> {
         Ok(Vec::new())
+    }
+
+    async fn resumed_at(&self, _: &str) -> Result<Option<UnixMillis>, JournalError> {
+        Ok(None)
     }
 
     async fn halts(&self) -> Result<Vec<Halt>, JournalError> {

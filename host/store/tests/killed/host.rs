@@ -92,6 +92,10 @@ impl Journal for Stepwise {
         self.store.open_intents(session).await
     }
 
+    async fn resumed_at(&self, session: &str) -> Result<Option<UnixMillis>, JournalError> {
+        self.store.resumed_at(session).await
+    }
+
     async fn halts(&self) -> Result<Vec<Halt>, JournalError> {
         self.store.halts().await
     }

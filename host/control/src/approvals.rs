@@ -115,6 +115,11 @@ impl Asked {
         (self.gone >= TICKS_TO_BE_GONE).then(|| "what it was for is not found any more".to_owned())
     }
 
+    /// Whether it is asked for the sake of this.
+    pub fn is_for(&self, finding: &Finding) -> bool {
+        self.findings.iter().any(|asked| same(&asked.said, finding))
+    }
+
     fn stands(&self, record: &TickRecord) -> bool {
         self.findings
             .iter()

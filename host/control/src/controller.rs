@@ -205,11 +205,13 @@ impl Controller {
                 return;
             }
             Standing::Waits(gate) => {
-                if woken {
-                    record.ending = Ending::Held;
-                    record.gate = Some(barred(panel.as_deref()).unwrap_or(gate));
+                if !record.findings.iter().any(|found| wakes(found) && !state.is_asked(&found.said)) {
+                    if woken {
+                        record.ending = Ending::Held;
+                        record.gate = Some(barred(panel.as_deref()).unwrap_or(gate));
+                    }
+                    return;
                 }
-                return;
             }
         }
         if let Some(mut pending) = state.pending.take() {
@@ -322,8 +324,12 @@ impl Controller {
         sight: &Sight,
         record: &mut TickRecord,
     ) -> Question {
-        let findings: Vec<Attributed<Finding>> =
-            record.findings.iter().filter(|found| wakes(found)).cloned().collect();
+        let findings: Vec<Attributed<Finding>> = record
+            .findings
+            .iter()
+            .filter(|found| wakes(found) && !state.is_asked(&found.said))
+            .cloned()
+            .collect();
         let stage = match findings.first() {
             Some(worst) => self.escalate(state, &worst.said, &panel.rules.safety, record).await,
             None => None,

@@ -185,6 +185,12 @@ impl Controller {
                     refuse(record, about.action, vec![reason("approval-for-another", message)]);
                     return;
                 }
+                None if state.asked.is_some() => {
+                    let message =
+                        "a person is asked about another action already; one question at a time".to_owned();
+                    refuse(record, about.action, vec![reason("another-question-stands", message)]);
+                    return;
+                }
                 None => {
                     let expires_at = self.clock.now().saturating_add(safety.approval.expires_ms);
                     let approval = about.question(why.clone(), record.tick, expires_at);

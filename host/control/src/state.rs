@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_model::{ActionRecord, History, Observation, Outcome, PastAction};
+use flyball_model::{ActionRecord, Finding, History, Observation, Outcome, PastAction};
 
 use tokio::time::Instant;
 
@@ -119,6 +119,11 @@ impl State {
         if self.past.len() < PAST_ACTIONS {
             self.past.push_back(past(action));
         }
+    }
+
+    /// Whether a person is asked about this already.
+    pub fn is_asked(&self, finding: &Finding) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.is_for(finding))
     }
 
     /// The past actions, newest first.

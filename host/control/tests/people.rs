@@ -103,6 +103,42 @@ async fn an_approval_is_void_when_the_graph_or_the_finding_is_another() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_question_that_stands_keeps_nobody_from_healing_something_else() {
+    let rig = Rig::new(|panel| {
+        safety(panel, |safety| safety.approval.kinds = vec![ActionKind::RestartProcess]);
+        panel.deciders = vec![decider("both", |_, situation| {
+            let codes: Vec<&str> = situation.findings.iter().map(|finding| finding.code.as_str()).collect();
+            let action = if codes.contains(&"slow") { restart("b") } else { scale("c", 2) };
+            Ok(Decided::For(decision(action)))
+        })];
+    });
+    let question = asked(&rig).await;
+    rig.finds(vec![finding("slow", Some("b")), finding("full", Some("c"))]);
+    assert_eq!(rig.tick_in(6).await.ending, Ending::Acted);
+    assert_eq!(rig.applied(), [scale("c", 2)]);
+    let expired =
+        Event::ApprovalExpired { id: question.id, why: "the graph has changed since it was asked".into() };
+    rig.tick_in(1).await;
+    assert!(rig.told.events.lock().contains(&expired));
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_are_asked_one_question_at_a_time() {
+    let rig = Rig::new(|panel| {
+        safety(panel, |safety| safety.approval.kinds = vec![ActionKind::RestartProcess]);
+        panel.deciders = vec![decider("worst", |_, situation| {
+            let node = situation.findings[0].target.clone().unwrap();
+            Ok(Decided::For(decision(restart(&node))))
+        })];
+    });
+    asked(&rig).await;
+    rig.finds(vec![finding("slow", Some("b")), finding("slow", Some("c"))]);
+    let record = rig.tick_in(6).await;
+    assert_eq!((record.ending, refusals(&record)), (Ending::Rejected, vec!["another-question-stands"]));
+    assert_eq!(rig.notices(), ["approval-asked"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_approved_action_is_checked_again_when_it_is_applied() {
     let rig = Rig::new(asks_for(ActionKind::RestartProcess));
     let question = asked(&rig).await;

@@ -2,21 +2,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_model::{
-    ActionKind, Attributed, Ending, Event, Finding, GateRefusal, Outcome, PluginId, Rules, Safety, TickRecord,
-};
+use flyball_model::{Ending, GateRefusal, TickRecord};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use crate::approvals::Standing;
 use crate::assess::{assess, wakes};
-use crate::deciding::{Answer, Pending, Question};
-use crate::escalation::{self, Stage};
+use crate::deciding::{Answer, Pending};
 use crate::fleet::Fleet;
-use crate::follow_up::{FollowUp, Look};
-use crate::landing::{Landing, settle_time};
+use crate::landing::Landing;
 use crate::pace::{barred, deciding, refusal};
-use crate::ports::{Clock, DataPlane, Journal, Judges, Listener, Panel, Sight, Situation, UndoKind};
+use crate::ports::{Clock, DataPlane, Journal, Judges, Listener, Panel, Sight};
 use crate::state::State;
 use crate::tries::fault;
 
@@ -313,156 +309,6 @@ impl Controller {
             Err(error) => {
                 record.ending = Ending::Undecided;
                 add_error(record, format!("the deciders were broken off: {error}"));
-            }
-        }
-    }
-
-    async fn question(
-        &self,
-        state: &mut State,
-        panel: &Arc<Panel>,
-        sight: &Sight,
-        record: &mut TickRecord,
-    ) -> Question {
-        let findings: Vec<Attributed<Finding>> = record
-            .findings
-            .iter()
-            .filter(|found| wakes(found) && !state.is_asked(&found.said))
-            .cloned()
-            .collect();
-        let stage = match findings.first() {
-            Some(worst) => self.escalate(state, &worst.said, &panel.rules.safety, record).await,
-            None => None,
-        };
-        let allowed = self.allowed(&panel.rules, stage);
-        let first = stage.and_then(|stage| {
-            escalation::taken(stage, &panel.rules.safety).iter().rev().find_map(|step| step.decider.clone())
-        });
-        let said: Vec<Finding> = findings.iter().map(|found| found.said.clone()).collect();
-        let situation = Situation {
-            learned: self.fleet.learned(&said),
-            graph: Arc::new(self.plane.graph()),
-            findings: said,
-            allowed,
-            node_types: self.plane.node_types().into(),
-            past: state.past(),
-            rules: panel.rules.clone(),
-        };
-        Question { panel: Arc::clone(panel), sight: sight.clone(), situation, findings, first }
-    }
-
-    /// The kinds that a decider may choose from: supported, allowed, and of this stage of the escalation.
-    fn allowed(&self, rules: &Rules, stage: Option<Stage>) -> Vec<ActionKind> {
-        let support = self.plane.support();
-        let kinds = escalation::kinds(stage, &rules.safety);
-        let may = |kind: ActionKind| {
-            support.iter().any(|support| {
-                support.kind == kind
-                    && (support.undo != UndoKind::Irreversible || rules.safety.irreversible.contains(&kind))
-            }) && rules.mutation.allows(kind)
-                && kinds.as_ref().is_none_or(|kinds| kinds.contains(&kind))
-        };
-        ActionKind::ALL.into_iter().filter(|kind| *kind == ActionKind::NoOp || may(*kind)).collect()
-    }
-
-    /// Where the escalation of the worst finding is; a step that is new is journaled, and told where the policy says so.
-    async fn escalate(
-        &self,
-        state: &mut State,
-        worst: &Finding,
-        safety: &Safety,
-        record: &mut TickRecord,
-    ) -> Option<Stage> {
-        let stage = escalation::stage(worst, safety, &state.tries)?;
-        let fault = fault(worst);
-        let step = match stage {
-            Stage::At(step) => u32::try_from(step).unwrap_or(u32::MAX) + 1,
-            Stage::Exhausted => u32::MAX,
-        };
-        if state.escalated.insert(fault.clone(), step) == Some(step) || step == 1 {
-            return Some(stage);
-        }
-        let (why, tell) = match stage {
-            Stage::At(at) => (
-                format!("what was tried for {fault} did not help, or it is critical"),
-                safety.escalation.get(at).is_some_and(|step| step.notify),
-            ),
-            Stage::Exhausted => (format!("every step was tried for {fault}, in vain: people must"), true),
-        };
-        let step = step.min(u32::try_from(safety.escalation.len()).unwrap_or(u32::MAX));
-        self.tell(record, Event::Escalated { fault, step, why: why.clone() }).await;
-        if tell {
-            self.notify(record, "escalated", format!("{}: {why}", self.session)).await;
-        }
-        Some(stage)
-    }
-
-    /// Looks after the actions of which it is not known yet whether they helped.
-    async fn follow_up(
-        &self,
-        state: &mut State,
-        panel: Option<&Panel>,
-        sight: &Sight,
-        at: Instant,
-        record: &mut TickRecord,
-    ) {
-        let mut settled = Vec::new();
-        let look = Look { at, panel, now: &sight.now, record };
-        for mut follow_up in std::mem::take(&mut state.follow_ups) {
-            match follow_up.look(&look) {
-                None => state.follow_ups.push(follow_up),
-                Some((outcome, note)) => {
-                    follow_up.record.outcome = outcome;
-                    follow_up.record.note = Some(note);
-                    follow_up.record.settled_at = Some(self.clock.now());
-                    settled.push(follow_up);
-                }
-            }
-        }
-        for follow_up in settled {
-            let action = follow_up.record.clone();
-            state.learn(action.id, action.outcome);
-            state.tries.conclude(action.id, action.outcome);
-            self.fleet.learn(&action, None);
-            if let Err(error) = self.journal.conclude(&action).await {
-                add_error(record, format!("what became of action {} is not recorded: {error}", action.id));
-            }
-            self.listener.concluded(&action, action.outcome);
-            if let Some(panel) = panel {
-                if action.outcome == Outcome::Worse && panel.rules.safety.undo_worse {
-                    self.undo_worse(state, follow_up, record).await;
-                } else if let (Some(undone), Some(worse)) = (action.undoes, follow_up.still_worse()) {
-                    let message =
-                        format!("the undo of action {undone} did not mend what it had made worse: {worse}");
-                    self.notify(record, "undo-did-not-help", message).await;
-                }
-                self.freeze_if_futile(state, &panel.rules.safety, record).await;
-            }
-        }
-    }
-
-    /// What made things worse is undone by the host itself, through the same guards; where that does not work, people must.
-    async fn undo_worse(&self, state: &mut State, follow_up: FollowUp, record: &mut TickRecord) {
-        let (action, measure) = follow_up.into_parts();
-        let what = format!("action {} (\"{}\")", action.id, action.proposal.action);
-        if action.after.as_ref().is_some_and(|after| after.digest() == action.before.digest()) {
-            let message =
-                format!("{what} made things worse and left the graph as it was: there is nothing to undo");
-            self.notify(record, "worse", message).await;
-            return;
-        }
-        match self.undo(state, action, &PluginId::host()).await.result {
-            Ok(done) => {
-                if let Some(last) = done.into_iter().next_back() {
-                    let settle = settle_time(&self.plane.support(), &last.proposal.action);
-                    state.follow_ups.push(FollowUp::of_undo(last, Instant::now(), settle, measure));
-                }
-            }
-            Err(error) => {
-                let message = format!("{what} made things worse, and its undo failed: {error}");
-                state.frozen = Some(message.clone());
-                self.tell(record, Event::Frozen { why: message.clone() }).await;
-                self.notify(record, "rollback-failed", message).await;
             }
         }
     }

@@ -5,15 +5,21 @@
 //!
 //! | module | does |
 //! |---|---|
+//! | `restoring` | once: what the journal knows of the session, and what was left open when a host was killed |
 //! | `assess` | asks the heuristics, holds the graph against the policy's constraints |
-//! | `follow_up` | says of earlier actions whether they helped |
-//! | `pace` | the gates: settling, cooldown, breaker |
+//! | `follow_up` | says of earlier actions whether they helped: `measure` compares `signals` by the `band` that was to be expected |
+//! | `aftermath` | undoes what made things worse, freezes what is futile |
+//! | `approvals` | the question to a person that stands |
+//! | `pace`, `fleet` | the gates: settling, cooldown, breaker; halts and faults of many sessions |
+//! | `questioning`, `escalation` | what deciders are asked, and which kinds of action are open to them by now |
 //! | `deciding` | asks catalogs and deciders, in a task of their own |
-//! | `landing` | takes a decision to its end: the order of the next three |
+//! | `landing` | takes a decision to its end: the order of the next four |
 //! | `checks` | the host's own checks, whatever the plugins say |
 //! | `review` | asks the validators, again after each amendment |
+//! | `tries` | the budgets |
 //! | `acting` | intent, act, read back |
-//! | `rollback` | an operator's undo |
+//! | `rollback` | an undo, at an operator's word or the host's own |
+//! | `telling` | journals and tells what happened to the loop itself |
 //!
 //! # Generations
 //!
@@ -28,10 +34,12 @@
 //! # What starts a cooldown
 //!
 //! The end of every tick but the quiet, the held and those on which a decider is still thinking; so a no-op, a rejection,
-//! an error, a tick that could not be observed and an action start one alike. It is never over before the settle time of
+//! an error, a tick that could not be observed and an action start one alike. It doubles while the same faults are decided
+//! about without an action. It is never over before the settle time of
 //! an action that was taken.
 
 mod acting;
+mod aftermath;
 mod approvals;
 mod assess;
 mod band;
@@ -45,6 +53,7 @@ mod landing;
 mod measure;
 mod pace;
 pub mod ports;
+mod questioning;
 mod recording;
 mod restoring;
 mod review;

@@ -29,6 +29,7 @@ pub(crate) struct Asked {
     /// What is taken to its end once it is approved.
     answer: Answer,
     findings: Vec<Attributed<Finding>>,
+    asked: Instant,
     deadline: Instant,
     given: bool,
     /// Ticks in a row on which nothing was found of what it is for.
@@ -99,7 +100,7 @@ impl Asked {
         safety: &Safety,
     ) -> Self {
         let deadline = now + Duration::from_millis(safety.approval.expires_ms);
-        Self { approval, answer, findings, deadline, given: false, gone: 0 }
+        Self { approval, answer, findings, asked: now, deadline, given: false, gone: 0 }
     }
 
     /// Why the answer would be to another question, if it would.
@@ -118,6 +119,16 @@ impl Asked {
     /// Whether it is asked for the sake of this.
     pub fn is_for(&self, finding: &Finding) -> bool {
         self.findings.iter().any(|asked| same(&asked.said, finding))
+    }
+
+    /// The same action for the same findings, whenever.
+    pub fn gist(approval: &Approval) -> String {
+        format!("{} for {}", approval.action, approval.findings.join(", "))
+    }
+
+    /// Not to be asked again for as long as it might have stood.
+    fn in_vain(&self, now: Instant) -> (String, Instant) {
+        (Self::gist(&self.approval), now + self.deadline.duration_since(self.asked))
     }
 
     fn stands(&self, record: &TickRecord) -> bool {
@@ -178,7 +189,9 @@ impl Controller {
         let mut state = self.state.lock().await;
         let approval = self.standing(&state, id)?;
         self.answer(&state, Event::ApprovalDenied { id: approval.id.clone(), why: why.to_owned() }).await?;
-        state.asked = None;
+        if let Some(asked) = state.asked.take() {
+            state.asked_in_vain.push(asked.in_vain(Instant::now()));
+        }
         Ok(approval)
     }
 
@@ -210,6 +223,10 @@ impl Controller {
         };
         if let Some(why) = asked.void(now, &self.plane.graph(), record) {
             let id = asked.approval.id.clone();
+            if now >= asked.deadline {
+                let in_vain = asked.in_vain(now);
+                state.asked_in_vain.push(in_vain);
+            }
             state.asked = None;
             self.tell(record, Event::ApprovalExpired { id, why }).await;
             return Standing::None;

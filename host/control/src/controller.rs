@@ -171,6 +171,13 @@ impl Controller {
         if !state.restored {
             self.restore(state, panel.as_ref().map(|panel| &panel.rules), record).await;
         }
+        if let Some(old) = state.old_reading(observed.taken_at, started, self.plane.reading_window()) {
+            if let Some(error) = old {
+                record.ending = Ending::Unobserved;
+                record.error = Some(error);
+            }
+            return;
+        }
         let history = panel.as_ref().map_or(0, |panel| panel.rules.history);
         let sight = state.see(Arc::new(observed), history, self.plane.reading_window());
         if let Some(panel) = &panel {
@@ -293,7 +300,7 @@ impl Controller {
         state.told.remove("systemic-fault");
         let faults =
             record.findings.iter().filter(|found| wakes(found)).map(|found| fault(&found.said)).collect();
-        state.pace.closed_for(&faults, rules, now)
+        state.pace.closed_for(&faults, rules, now).or_else(|| state.verifying(record, now))
     }
 
     async fn answered(

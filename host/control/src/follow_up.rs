@@ -102,6 +102,15 @@ impl FollowUp {
         }
     }
 
+    /// Whether it is this that the action was for, and the action has not had its time yet: twice its settling.
+    pub fn is_waited_for(&self, finding: &Finding, now: Instant) -> bool {
+        now < self.applied + self.measure.settling(self.settle) * 2
+            && self
+                .watched
+                .iter()
+                .any(|watched| watched.code == finding.code && watched.target == finding.target)
+    }
+
     /// The action, and how it is measured.
     pub fn into_parts(self) -> (ActionRecord, Measure) {
         (self.record, self.measure)

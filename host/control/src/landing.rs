@@ -16,7 +16,7 @@ use crate::controller::{Controller, add_error};
 use crate::deciding::Answer;
 use crate::escalation;
 use crate::follow_up::FollowUp;
-use crate::measure::Measure;
+use crate::measure::{Measure, Taken};
 use crate::pace::{disabled, no_policy};
 use crate::ports::{Panel, Sight, Support};
 use crate::review::{Review, Reviewers};
@@ -194,6 +194,13 @@ impl Controller {
                 None => {
                     let expires_at = self.clock.now().saturating_add(safety.approval.expires_ms);
                     let approval = about.question(why.clone(), record.tick, expires_at);
+                    let (now, gist) = (Instant::now(), Asked::gist(&approval));
+                    state.asked_in_vain.retain(|(_, until)| *until > now);
+                    if state.asked_in_vain.iter().any(|(asked, _)| *asked == gist) {
+                        let message = format!("a person was asked \"{gist}\" and did not say yes");
+                        refuse(record, about.action, vec![reason("asked-in-vain", message)]);
+                        return;
+                    }
                     self.ask_people(state, approval, question, passed.findings, safety, record).await;
                     return;
                 }
@@ -267,9 +274,14 @@ impl Controller {
             self.fleet.learn(&action, None);
         }
         if record.ending == Ending::Acted {
-            let said: Vec<&Finding> = findings.iter().map(|finding| &finding.said).collect();
-            let window = self.plane.reading_window();
-            let measure = Measure::new(&state.readings, state.last_applied, applied, settle, window, &said);
+            let taken = Taken {
+                action: &action,
+                at: applied,
+                since: state.last_applied,
+                newest: state.newest.as_deref(),
+                findings: &action.findings,
+            };
+            let measure = Measure::new(&state.readings, &taken, settle, self.plane.reading_window());
             let findings: Vec<_> = findings.iter().collect();
             state.follow_ups.push(FollowUp::new(action.clone(), &findings, applied, settle, measure));
             state.last_applied = Some(applied);

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_model::{Finding, Observation};
+use flyball_model::{ActionRecord, Finding, Observation};
 use tokio::time::Instant;
 
 use crate::band::{Band, Line, Reading};
-use crate::signals::{Direction, GUARDS, Signal, held_back, load};
+use crate::signals::{Direction, Signal, guards, held_back, load};
 
 /// The chance that an unchanged signal is called worse at one look: 1 % for an action's four guard signals and its own.
 const MISS: f64 = 0.002;
@@ -23,6 +23,18 @@ const LOOKS_TO_AGREE: u32 = 2;
 /// When each of the observations was made, oldest first. Monotonic: the wall clock may jump.
 pub(crate) type Readings = VecDeque<(Instant, Arc<Observation>)>;
 
+/// The action that is measured.
+#[derive(Clone, Copy)]
+pub(crate) struct Taken<'a> {
+    pub action: &'a ActionRecord,
+    pub at: Instant,
+    /// When the one before it was: what was read until then is another pipeline's.
+    pub since: Option<Instant>,
+    /// What was seen when it was decided.
+    pub newest: Option<&'a Observation>,
+    pub findings: &'a [Finding],
+}
+
 /// The signals of one action.
 pub(crate) struct Measure {
     applied: Instant,
@@ -31,6 +43,8 @@ pub(crate) struct Measure {
     window: Duration,
     load: Compared,
     signals: Vec<(Signal, Compared)>,
+    /// Items had piled up already: what waited long comes out late, whoever did what.
+    backlog: bool,
     held_back: bool,
     looks: u32,
     worse: u32,
@@ -39,19 +53,15 @@ pub(crate) struct Measure {
 #[derive(Default)]
 struct Compared {
     before: Option<Line>,
+    /// It was getting worse already when the action was taken, so that nobody can say what would have come without it.
+    bad_already: bool,
     after: Vec<Reading>,
 }
 
 impl Measure {
-    /// What was read before the action, back to `since`: what was before that is another action's.
-    pub fn new(
-        before: &Readings,
-        since: Option<Instant>,
-        applied: Instant,
-        settle: Duration,
-        window: Duration,
-        findings: &[&Finding],
-    ) -> Self {
+    /// What was read before the action.
+    pub fn new(before: &Readings, taken: &Taken<'_>, settle: Duration, window: Duration) -> Self {
+        let Taken { action, at: applied, since, newest, findings } = *taken;
         let own = |at: &Instant| since.is_none_or(|since| *at > since + window);
         let line = |read: &dyn Fn(&Observation) -> f64| {
             let readings: Vec<Reading> = before
@@ -59,23 +69,28 @@ impl Measure {
                 .filter(|(at, _)| own(at))
                 .map(|(at, seen)| (-seconds_between(*at, applied), read(seen)))
                 .collect();
-            Compared { before: Line::through(&readings), after: Vec::new() }
+            Compared { before: Line::through(&readings), bad_already: false, after: Vec::new() }
         };
-        let watched = findings.iter().filter_map(|finding| Signal::of(finding));
-        let signals = GUARDS
+        let watched = findings.iter().filter_map(Signal::of);
+        let signals: Vec<(Signal, Compared)> = guards(&action.proposal.action, &action.before)
             .into_iter()
             .chain(watched)
             .map(|signal| {
-                let compared = line(&|seen| signal.read(seen));
+                let mut compared = line(&|seen| signal.read(seen));
+                compared.bad_already =
+                    compared.is_bad(&signal, newest.map_or(f64::NAN, |newest| signal.read(newest)));
                 (signal, compared)
             })
             .collect();
+        let backlog =
+            signals.iter().any(|(signal, compared)| *signal == Signal::Queued && compared.bad_already);
         Self {
             applied,
             begins: applied + settle.max(window),
             window,
             load: line(&load),
             signals,
+            backlog,
             held_back: false,
             looks: 0,
             worse: 0,
@@ -110,6 +125,11 @@ impl Measure {
         true
     }
 
+    /// From the action to the first reading that counts.
+    pub fn settling(&self, settle: Duration) -> Duration {
+        settle.max(self.window)
+    }
+
     /// Looks that counted.
     pub const fn looks(&self) -> u32 {
         self.looks
@@ -129,11 +149,13 @@ impl Measure {
                 Direction::Up => mean > band.high && mean > before + margin,
                 Direction::Down => mean < band.low && mean < before - margin,
             };
-            let excused = match signal {
-                Signal::Errors => false,
-                Signal::Throughput => load < 0.0 && !self.held_back,
-                Signal::Latency | Signal::Queued | Signal::Own { .. } => load > 0.0,
-            };
+            let excused = compared.bad_already
+                || match signal {
+                    Signal::Errors(_) => false,
+                    Signal::Latency if self.backlog => true,
+                    Signal::Throughput => load < 0.0 && !self.held_back,
+                    Signal::Latency | Signal::Queued | Signal::Own { .. } => load > 0.0,
+                };
             (beyond && !excused).then(|| {
                 format!(
                     "{signal} was {} before and is {}; at most {} to {} was to be expected",
@@ -197,6 +219,16 @@ impl Measure {
 }
 
 impl Compared {
+    /// Whether the newest reading before the action is on the bad side already: by a quarter of what would matter.
+    fn is_bad(&self, signal: &Signal, newest: f64) -> bool {
+        let Some(before) = &self.before else { return false };
+        let margin = signal.margin(before.mean) / 4.0;
+        match signal.bad() {
+            Direction::Up => newest > before.mean + margin,
+            Direction::Down => newest < before.mean - margin,
+        }
+    }
+
     /// What was, what is, and what was to be expected.
     fn against(&self, window: Duration, miss: f64) -> Option<(f64, f64, Band)> {
         let before = self.before.as_ref()?;

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use flyball_model::{Finding, NodeId, Observation, metric};
+use flyball_model::{Action, Finding, GraphSpec, NodeId, Observation, metric};
 
 /// A number that shows how the pipeline is.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Signal {
-    /// Of all that was worked on, the part that failed.
-    Errors,
+    /// Of all that was worked on at these nodes, the part that failed: where the action was done, and behind.
+    Errors(BTreeSet<NodeId>),
     /// Of the whole, in milliseconds.
     Latency,
     /// Delivered a second.
@@ -28,7 +28,24 @@ pub(crate) enum Direction {
 }
 
 /// What must not get worse, whatever the action was for.
-pub(crate) const GUARDS: [Signal; 4] = [Signal::Errors, Signal::Latency, Signal::Throughput, Signal::Queued];
+pub(crate) fn guards(action: &Action, graph: &GraphSpec) -> [Signal; 4] {
+    [Signal::Errors(at_and_behind(action, graph)), Signal::Latency, Signal::Throughput, Signal::Queued]
+}
+
+/// What an action can make fail: its node, and all that is fed by it.
+fn at_and_behind(action: &Action, graph: &GraphSpec) -> BTreeSet<NodeId> {
+    let mut reached: BTreeSet<NodeId> =
+        action.touches().into_iter().chain(action.target()).cloned().collect();
+    let mut next: Vec<NodeId> = reached.iter().cloned().collect();
+    while let Some(node) = next.pop() {
+        for behind in graph.after(&node) {
+            if reached.insert(behind.clone()) {
+                next.push(behind.clone());
+            }
+        }
+    }
+    reached
+}
 
 impl Signal {
     /// What the finding rests on, where that is a number of a node held against a limit.
@@ -43,9 +60,11 @@ impl Signal {
     /// Now; NaN where nothing was measured.
     pub fn read(&self, now: &Observation) -> f64 {
         match self {
-            Self::Errors => {
-                let (failed, done) =
-                    (sum(now, metric::ERRORS_PER_SECOND), sum(now, metric::ITEMS_PER_SECOND));
+            Self::Errors(nodes) => {
+                let of = |name| {
+                    known(nodes.iter().filter_map(|node| Some(now.nodes.number(now.nodes.find(node)?, name))))
+                };
+                let (failed, done) = (of(metric::ERRORS_PER_SECOND), of(metric::ITEMS_PER_SECOND));
                 failed / (failed + done)
             }
             Self::Latency => now.graph.end_to_end_latency_ms,
@@ -59,7 +78,7 @@ impl Signal {
 
     pub const fn bad(&self) -> Direction {
         match self {
-            Self::Errors | Self::Latency | Self::Queued => Direction::Up,
+            Self::Errors(_) | Self::Latency | Self::Queued => Direction::Up,
             Self::Throughput => Direction::Down,
             Self::Own { bad, .. } => *bad,
         }
@@ -68,7 +87,7 @@ impl Signal {
     /// Differences smaller than this are of no interest, however certain they are.
     pub fn margin(&self, before: f64) -> f64 {
         match self {
-            Self::Errors => 0.02,
+            Self::Errors(_) => 0.02,
             Self::Latency => (before * 0.25).max(1.0),
             Self::Throughput => before * 0.2,
             Self::Queued => (before * 0.25).max(10.0),
@@ -80,7 +99,7 @@ impl Signal {
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Errors => f.write_str("the part that fails"),
+            Self::Errors(_) => f.write_str("the part that fails there and behind"),
             Self::Latency => f.write_str("the end-to-end latency in ms"),
             Self::Throughput => f.write_str("what is delivered a second"),
             Self::Queued => f.write_str("what waits in all queues"),

@@ -2,19 +2,23 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_model::{ActionRecord, Finding, History, Observation, Outcome, PastAction};
+use flyball_model::{
+    ActionRecord, Finding, GateRefusal, History, Observation, Outcome, PastAction, TickRecord, UnixMillis,
+};
 
 use tokio::time::Instant;
 
 use crate::approvals::Asked;
-use crate::assess::Breaches;
+use crate::assess::{Breaches, wakes};
 use crate::deciding::Pending;
 use crate::follow_up::FollowUp;
 use crate::measure::Readings;
-use crate::pace::Pace;
+use crate::pace::{Pace, refusal, seconds};
 use crate::ports::Sight;
 use crate::tries::Tries;
 
+/// A data plane that reads seldom shows the same for a while.
+const LONGEST_WITHOUT_NEWS: Duration = Duration::from_secs(10);
 /// Readings before an action that it is measured against, at most.
 const READINGS_KEPT: usize = 8;
 /// Past actions that judges are told of.
@@ -37,6 +41,8 @@ pub(crate) struct State {
     /// Actions of which it is not known yet whether they helped.
     pub follow_ups: Vec<FollowUp>,
     past: VecDeque<Past>,
+    /// When the newest reading says that it was taken, and when it was first seen.
+    read: Option<(UnixMillis, Instant)>,
     /// Of the newest observations, those that rest on samples of their own, by when they were made.
     pub readings: Readings,
     /// When an action of anybody's was last applied: what was read before is another pipeline's.
@@ -44,6 +50,8 @@ pub(crate) struct State {
     pub tries: Tries,
     /// The question to a person that stands.
     pub asked: Option<Asked>,
+    /// What people were asked and did not approve, and until when they are not asked it again.
+    pub asked_in_vain: Vec<(String, Instant)>,
     /// Why the session is frozen, if it is.
     pub frozen: Option<String>,
     /// Whether what the journal knows of the session was taken in.
@@ -71,10 +79,12 @@ impl State {
             pending: None,
             follow_ups: Vec::new(),
             past: VecDeque::new(),
+            read: None,
             readings: VecDeque::new(),
             last_applied: None,
             tries: Tries::default(),
             asked: None,
+            asked_in_vain: Vec::new(),
             frozen: None,
             restored: false,
             escalated: BTreeMap::new(),
@@ -95,6 +105,29 @@ impl State {
         }
         self.keep_reading(&now, window);
         self.sight(now)
+    }
+
+    /// A reading that was taken when the one before was says nothing new: there is nothing to judge. When that goes on, it is
+    /// an error.
+    pub fn old_reading(
+        &mut self,
+        taken_at: UnixMillis,
+        now: Instant,
+        window: Duration,
+    ) -> Option<Option<String>> {
+        let fresh = taken_at == 0 || self.read.is_none_or(|(last, _)| last != taken_at);
+        let since = match self.read {
+            Some((_, since)) if !fresh => since,
+            _ => {
+                self.read = Some((taken_at, now));
+                return None;
+            }
+        };
+        let old = now.duration_since(since);
+        Some(
+            (old > (window * 2).max(LONGEST_WITHOUT_NEWS))
+                .then(|| format!("what is seen was taken {} ago, and nothing newer comes", seconds(old))),
+        )
     }
 
     /// One of each window: those between rest on the same samples.
@@ -119,6 +152,22 @@ impl State {
         if self.past.len() < PAST_ACTIONS {
             self.past.push_back(past(action));
         }
+    }
+
+    /// The gate of a fault that was answered and of which it is not known yet whether that helped.
+    pub fn verifying(&self, record: &TickRecord, now: Instant) -> Option<GateRefusal> {
+        let mut open = None;
+        for found in record.findings.iter().filter(|found| wakes(found)) {
+            open = Some(self.follow_ups.iter().find(|open| open.is_waited_for(&found.said, now))?);
+        }
+        let action = &open?.record;
+        Some(refusal(
+            "verifying",
+            format!(
+                "whether action {} (\"{}\") helped is not known yet; opens when it is, or has had twice its settle time",
+                action.id, action.proposal.action
+            ),
+        ))
     }
 
     /// Whether a person is asked about this already.

@@ -92,7 +92,13 @@ async fn the_cooldown_is_never_shorter_than_the_settle_time() {
     let held = rig.tick_in(7).await;
     assert_eq!((held.ending, gate(&held)), (Ending::Held, "settling"));
     assert_eq!(message(&held), "7.0 s of 8.0 s have passed since \"restart b\"; opens in 1.0 s");
-    assert_eq!(rig.tick_in(1).await.ending, Ending::Acted);
+    let held = rig.tick_in(1).await;
+    assert_eq!((held.ending, gate(&held)), (Ending::Held, "verifying"));
+    assert_eq!(
+        message(&held),
+        "whether action 1 (\"restart b\") helped is not known yet; opens when it is, or has had twice its settle time"
+    );
+    assert_eq!(rig.tick_in(8).await.ending, Ending::Acted);
 }
 
 #[tokio::test(start_paused = true)]

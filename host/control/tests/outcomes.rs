@@ -204,3 +204,52 @@ async fn what_a_plane_cannot_undo_needs_the_policys_permission_by_name() {
     irreversible(&rig);
     assert_eq!(rig.tick().await.ending, Ending::Acted);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_getting_worse_already_is_not_the_actions_fault() {
+    let rig = Rig::new(|panel| {
+        panel.deciders = vec![wants(scale("b", 2))];
+        panel.reversers = vec![puts_back()];
+    });
+    rig.finds(vec![]);
+    rig.plane.view.lock().columns = vec![(metric::ITEMS_PER_SECOND, 100.0), (metric::QUEUE_DEPTH, 3.0)];
+    rig.ticks(10).await;
+    // The trouble begins: it is seen on the tick on which it is answered, and goes on as it began.
+    sets(&rig, metric::QUEUE_DEPTH, 20.0);
+    rig.plane.view.lock().throughput = 45.0;
+    rig.finds(vec![finding("slow", Some("b"))]);
+    assert_eq!(rig.tick_in(1).await.ending, Ending::Acted);
+    sets(&rig, metric::QUEUE_DEPTH, 100.0);
+    rig.plane.view.lock().throughput = 20.0;
+    rig.plane.view.lock().latency_ms = 900.0;
+    rig.ticks(5).await;
+    assert_eq!(rig.outcome(1), Outcome::Ineffective, "{}", rig.note(1));
+    assert_eq!(rig.applied().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_before_the_actions_node_are_not_its_fault() {
+    for (node, outcome) in [("a", Outcome::Verified), ("b", Outcome::RolledBack), ("c", Outcome::RolledBack)]
+    {
+        let rig = scaled().await;
+        rig.plane.view.lock().failing = Some(node);
+        rig.finds(vec![]);
+        rig.ticks(5).await;
+        assert_eq!(rig.outcome(1), outcome, "{node}: {}", rig.note(1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reading_that_is_as_old_as_the_one_before_is_no_reading() {
+    let rig = scaled().await;
+    rig.plane.view.lock().taken_at = 7;
+    rig.tick_in(1).await;
+    rig.finds(vec![]);
+    let quiet = rig.tick_in(1).await;
+    assert_eq!((quiet.ending, quiet.findings.len()), (Ending::Quiet, 0));
+    let records = rig.ticks(15).await;
+    assert_eq!(rig.outcome(1), Outcome::Effective, "nothing more is known of it");
+    let last = records.last().unwrap();
+    assert_eq!(last.ending, Ending::Unobserved);
+    assert!(last.error.as_ref().unwrap().contains("nothing newer comes"), "{last:?}");
+}

@@ -61,6 +61,12 @@ async fn what_a_person_denies_is_not_done() {
     assert!(rig.controller.approve(&question.id).await.is_err());
     rig.ticks(4).await;
     assert!(rig.applied().is_empty());
+    let again = rig.tick_in(10).await;
+    assert_eq!(
+        (again.ending, refusals(&again)),
+        (Ending::Rejected, vec!["asked-in-vain"]),
+        "nobody is nagged"
+    );
     let denied = Event::ApprovalDenied { id: question.id, why: "not at noon".into() };
     assert!(rig.told.events.lock().contains(&denied));
 }
@@ -80,6 +86,10 @@ async fn a_question_that_nobody_answers_expires_and_that_is_journaled() {
     assert!(rig.journal.events.lock().iter().any(|record| record.event == expired));
     assert!(rig.controller.approve(&question.id).await.is_err());
     assert!(rig.applied().is_empty());
+    rig.ticks(50).await;
+    assert_eq!(rig.notices(), ["approval-asked"], "nobody is nagged");
+    rig.ticks(60).await;
+    assert_eq!(rig.notices(), ["approval-asked", "approval-asked"], "a while later it may be asked again");
 }
 
 #[tokio::test(start_paused = true)]

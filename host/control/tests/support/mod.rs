@@ -70,6 +70,10 @@ pub struct View {
     pub types: Vec<NodeType>,
     pub applied: Vec<(Action, GraphSpec)>,
     pub observed: u32,
+    /// When a reading says that it was taken; 0: it does not say.
+    pub taken_at: UnixMillis,
+    /// A node at which half of all fails.
+    pub failing: Option<&'static str>,
     /// More columns, each the same for all nodes.
     pub columns: Vec<(&'static str, f64)>,
 }
@@ -100,6 +104,8 @@ impl Plane {
                 types: vec![node_type("upper", &[Executor::Native, Executor::Wasm])],
                 applied: vec![],
                 observed: 0,
+                taken_at: 0,
+                failing: None,
                 columns: vec![],
             }),
         }
@@ -132,10 +138,14 @@ impl DataPlane for Plane {
         for (name, value) in &view.columns {
             columns.metrics.set(*name, vec![*value; nodes.len()]);
         }
+        if let Some(failing) = view.failing {
+            let errors = nodes.iter().map(|node| if node.id == failing { 50.0 } else { 0.0 }).collect();
+            columns.metrics.set(metric::ERRORS_PER_SECOND, errors);
+        }
         Ok(Observation {
             session: "s".into(),
             tick: 0,
-            taken_at: 0,
+            taken_at: view.taken_at,
             nodes: columns,
             graph: GraphMetrics {
                 end_to_end_latency_ms: view.latency_ms,

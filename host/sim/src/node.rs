@@ -119,9 +119,17 @@ pub(crate) struct Node {
     pub(crate) listed: bool,
 }
 
+/// How many attempts and crews there were at a node's place before it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Past {
+    attempts: u64,
+    crews: u64,
+}
+
 /// What a new node is made of.
 pub(crate) struct Making {
     pub(crate) number: usize,
+    pub(crate) past: Past,
     pub(crate) role: Role,
     pub(crate) spec: NodeSpec,
     pub(crate) work: Work,
@@ -134,7 +142,7 @@ pub(crate) struct Making {
 
 impl Node {
     pub(crate) fn new(making: Making, now: Nanos) -> Self {
-        let Making { number, role, spec, work, retries, speed, tap, window, rng } = making;
+        let Making { number, past, role, spec, work, retries, speed, tap, window, rng } = making;
         let mut node = Self {
             number,
             role,
@@ -155,17 +163,21 @@ impl Node {
             condition: Condition::default(),
             paused_until: 0,
             crew_since: now,
-            crew: 0,
+            crew: past.crews + 1,
             scar: 1.0,
             last_error: None,
             done: Done::default(),
-            attempts: 0,
+            attempts: past.attempts,
             turn: 0,
             listed: false,
             spec,
         };
         node.workers = vec![Worker::Idle; node.crew_size()];
         node
+    }
+
+    pub(crate) const fn past(&self) -> Past {
+        Past { attempts: self.attempts, crews: self.crew }
     }
 
     /// Workers that it should have.

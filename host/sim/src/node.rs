@@ -341,9 +341,18 @@ impl Node {
         lost
     }
 
+    /// Where nobody lives any more, whoever comes now is a crew of its own: nothing has grown for it yet.
+    pub(crate) fn begin_anew_if_dead(&mut self, now: Nanos) {
+        if self.dead() == self.workers.len() {
+            self.crew += 1;
+            self.crew_since = now;
+        }
+    }
+
     /// More workers or fewer; the dead go first, then the idle. What is lost by it.
-    pub(crate) fn resize(&mut self, loses: Loss) -> Vec<Piece> {
+    pub(crate) fn resize(&mut self, now: Nanos, loses: Loss) -> Vec<Piece> {
         let size = self.crew_size();
+        self.begin_anew_if_dead(now);
         let mut lost = Vec::new();
         if self.workers.len() < size {
             self.workers.resize(size, Worker::Idle);

@@ -161,7 +161,7 @@ impl Network {
                 seen.taken_at = if *honest { seen.taken_at } else { taken_at };
             }
         }
-        let empty = on.iter().any(|(_, what)| matches!(what, What::EmptyTopology {}));
+        let empty = on.iter().any(|(_, what)| matches!(what, What::EmptyTopology { .. }));
         if empty || self.now < self.topology_empty_until {
             seen.nodes = NodeColumns::default();
             seen.edges = Arc::from([]);

@@ -245,8 +245,13 @@ fn check_faults(faults: &Faults, graph: &GraphSpec, stock: &Stock) -> Vec<Proble
             // Nodes that are inserted later have no faults in a document that was written before.
             What::Change { .. } => {}
             what => {
-                if let Some(id) = what.node().filter(|id| graph.node(id).is_none()) {
-                    problems.push(no_node(format!("{at}/what"), id, graph));
+                let at = format!("{at}/what");
+                let Some(id) = what.node() else { continue };
+                if graph.node(id).is_none() {
+                    problems.push(no_node(at, id, graph));
+                } else if stock.role(id) == Role::Source && !matches!(what, What::Ghost { .. }) {
+                    let problem = Problem::new(at, format!("\"{id}\" is a source, which has no workers"));
+                    problems.push(problem.help("`load` and `source-restart` are what befalls a source"));
                 }
             }
         }

@@ -91,7 +91,7 @@ impl Network {
             node.speed = speed;
             lost.extend(node.restaff(now, instant, loses));
         } else if resized {
-            lost.extend(node.resize(loses));
+            lost.extend(node.resize(now, loses));
         }
         if narrowed && loses == Loss::Waiting {
             let capacity = node.spec.queue_capacity as usize;

@@ -321,6 +321,21 @@ fn what_was_done_is_in_the_journal_and_can_be_undone_while_the_host_runs() {
     assert!(said(&undo).contains("undone"), "{}", said(&undo));
     assert!(actions().iter().any(|action| action["undoes"] == last["id"]), "{:?}", actions());
     assert!(said(&run(dir.path(), &["journal", "--ticks"])).contains("slow"));
+
+    let of_decider = ["journal", "--plugin", "rule-decider", "--since", "1h", "--json"];
+    let ids = |arguments: &[&str]| -> Vec<Value> {
+        let output = run(dir.path(), arguments);
+        let lines = String::from_utf8(output.stdout).unwrap();
+        lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect()
+    };
+    assert!(ids(&of_decider).contains(&last["id"]));
+    assert!(ids(&["journal", "--outcome", "rolled-back", "--json"]).contains(&last["id"]));
+    for none in [["--plugin", "no-oscillation"], ["--outcome", "rejected"]] {
+        let output = run(dir.path(), &["journal", none[0], none[1]]);
+        assert!(said(&output).contains("the journal has nothing of that"), "{none:?}: {}", said(&output));
+    }
+    let verified = run(dir.path(), &["journal", "verify"]);
+    assert!(verified.status.success(), "also while the host writes: {}", said(&verified));
 }
 
 const FLOODED: &str = r#"name: flooded

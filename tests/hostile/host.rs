@@ -12,7 +12,8 @@ use flyball_control::ports::{
 use flyball_control::{Controller, Options, Sessions};
 use flyball_engine::{Library, LibraryOptions, PolicySource, Subject};
 use flyball_model::{
-    Action, ActionRecord, EventRecord, GraphSpec, Halt, NodeType, Observation, Outcome, TickRecord,
+    Action, ActionRecord, EventRecord, GraphSpec, Halt, Learned, NodeType, Observation, Outcome, TickRecord,
+    UnixMillis,
 };
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -247,7 +248,15 @@ impl Journal for Nothing {
         Ok(Vec::new())
     }
 
+    async fn resumed_at(&self, _: &str) -> Result<Option<UnixMillis>, JournalError> {
+        Ok(None)
+    }
+
     async fn halts(&self) -> Result<Vec<Halt>, JournalError> {
+        Ok(Vec::new())
+    }
+
+    async fn learned(&self) -> Result<Vec<Learned>, JournalError> {
         Ok(Vec::new())
     }
 

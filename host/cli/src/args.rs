@@ -2,12 +2,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use flyball_model::Outcome;
+use flyball_store::Head;
 use serde_json::Value;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  it failed: a document is wrong, a pipeline could not run, an undo did not work
+  1  it failed: a document is wrong, a pipeline could not run, an undo did not work, a journal was altered
   2  the command line is wrong
   3  no host is running that could be asked
   4  the run ended and its item account does not balance
@@ -52,6 +54,11 @@ pub(crate) enum Command {
     Demo(DemoOptions),
     /// Say what is wrong with manifests, policies and plugins, without running them
     Check(CheckOptions),
+    /// Try a policy on simulated pipelines: what goes wrong when, and what is expected to come of it
+    ///
+    /// A folder holds scenario.yaml (faults by time, and what is expected), and pipeline.yaml, policy.yaml and world.yaml, each
+    /// of which may stand in the folder above instead.
+    Scenario(ScenarioOptions),
     /// List the plugins of the running host, or those that a run would use
     Plugins(PluginsOptions),
     /// Show what a plugin is, what it asks for and who signed it
@@ -216,6 +223,21 @@ pub(crate) struct CheckOptions {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct ScenarioOptions {
+    /// Folders of scenarios, or folders of such folders
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) dirs: Vec<PathBuf>,
+
+    /// Print what happened, tick by tick
+    #[arg(long)]
+    pub(crate) story: bool,
+
+    /// Print JSON lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct PluginsOptions {
     #[command(subcommand)]
@@ -287,18 +309,38 @@ pub(crate) struct VerifyOptions {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct JournalOptions {
+    #[command(subcommand)]
+    pub(crate) command: Option<JournalCommand>,
+
     /// Only this session's
     #[arg(long, value_name = "NAME")]
     pub(crate) session: Option<String>,
 
     /// Only actions on this node
-    #[arg(long, value_name = "NODE")]
+    #[arg(long, value_name = "NODE", conflicts_with_all = ["ticks", "events"])]
     pub(crate) node: Option<String>,
+
+    /// Only actions that came to this: verified, ineffective, worse, unknown, failed, rolled-back…
+    #[arg(long, value_name = "OUTCOME", value_parser = outcome, conflicts_with_all = ["ticks", "events"])]
+    pub(crate) outcome: Option<Outcome>,
+
+    /// Only what this plugin decided or judged
+    #[arg(long, value_name = "NAME", conflicts_with = "events")]
+    pub(crate) plugin: Option<String>,
+
+    /// Only what happened in this last time: 10m, 1h
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) since: Option<Duration>,
 
     /// Ticks on which something was found, instead of actions
     #[arg(long)]
     pub(crate) ticks: bool,
+
+    /// What people and guards did to the loop itself (halts, approvals, notices), instead of actions
+    #[arg(long, conflicts_with = "ticks")]
+    pub(crate) events: bool,
 
     /// At most this many, the newest
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
@@ -307,6 +349,23 @@ pub(crate) struct JournalOptions {
     /// Print JSON lines, whole
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JournalCommand {
+    /// Hold everything in the journal against its hash chain, also while a host runs
+    ///
+    /// Each fault is a line. What the chain cannot tell by itself is that someone who may write the file wrote all of it
+    /// anew: keep the head that is printed where they cannot write, and name it the next time.
+    Verify {
+        /// A head that an earlier verification printed: say whether everything up to it is still there
+        #[arg(long, value_name = "HASH")]
+        head: Option<Head>,
+
+        /// Print JSON lines: each fault, and at the end what it came to
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -453,6 +512,10 @@ pub(crate) enum Document {
     Manifest,
     /// What `run --report` writes
     Report,
+    /// What goes wrong and what is expected (scenario.yaml)
+    Scenario,
+    /// How a simulated pipeline behaves (world.yaml)
+    World,
 }
 
 #[derive(Debug, Args)]
@@ -474,6 +537,10 @@ pub(crate) struct NodeOptions {
 
 fn json(text: &str) -> Result<Value, serde_json::Error> {
     serde_json::from_str(text)
+}
+
+fn outcome(text: &str) -> Result<Outcome, serde_json::Error> {
+    serde_json::from_value(Value::String(text.to_owned()))
 }
 
 /// A number and a unit: 250ms, 90s, 5m, 1h.

@@ -176,7 +176,9 @@ impl Host {
         for halt in &halts {
             plan.narrator.say(&halt_text(halt));
         }
-        let fleet = Fleet::new(halts);
+        let learned =
+            store.learned().await.map_err(|error| anyhow!(error)).context("cannot read the journal")?;
+        let fleet = Fleet::with_learned(halts, learned);
         let told = Arc::new(Both(recorder.clone(), plan.narrator.clone()));
         let listener: Arc<dyn Listener> = match Webhook::open(&plan.notify)? {
             Some(webhook) => Arc::new(Both(told, Arc::new(webhook))),

@@ -8,6 +8,7 @@ mod demo;
 mod exit;
 mod narrator;
 mod report;
+mod scenario;
 mod state_dir;
 mod summary;
 mod wasm_nodes;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Run(options) => commands::run::run(&arguments.places, &options),
         Command::Demo(options) => commands::demo::run(&options),
         Command::Check(options) => commands::check::run(&arguments.places, &options),
+        Command::Scenario(options) => commands::scenario::run(&arguments.places, &options),
         Command::Plugins(options) => commands::plugins::run(&arguments.places, &options),
         Command::Inspect(options) => commands::inspect::run(&arguments.places, &options),
         Command::Keygen(options) => commands::keygen::run(&options),

@@ -180,10 +180,14 @@ pub(crate) fn clock(at: UnixMillis) -> String {
 
 /// Text from a pipeline or a plugin, fit for a terminal: one line, no control characters, not too long.
 pub(crate) fn tame(text: &str) -> String {
-    const LONGEST: usize = 240;
+    tame_to(240, text)
+}
+
+/// The same, with at most so many characters.
+pub(crate) fn tame_to(longest: usize, text: &str) -> String {
     let mut tamed: String =
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST).collect();
-    if text.chars().nth(LONGEST).is_some() {
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(longest).collect();
+    if text.chars().nth(longest).is_some() {
         tamed.push('…');
     }
     tamed

@@ -14,9 +14,12 @@ use crate::checks::same;
 use crate::controller::Controller;
 use crate::deciding::Answer;
 use crate::pace::{refusal, seconds};
+use crate::ports::Panel;
 use crate::state::State;
 use crate::tries::fault;
 
+/// A finding may come and go; after so many ticks without it in a row it is gone.
+const TICKS_TO_BE_GONE: u32 = 3;
 /// How much of a digest names a question.
 const ID_CHARS: usize = 16;
 
@@ -28,6 +31,8 @@ pub(crate) struct Asked {
     findings: Vec<Attributed<Finding>>,
     deadline: Instant,
     given: bool,
+    /// Ticks in a row on which nothing was found of what it is for.
+    gone: u32,
 }
 
 /// Why there is nothing to answer.
@@ -94,22 +99,26 @@ impl Asked {
         safety: &Safety,
     ) -> Self {
         let deadline = now + Duration::from_millis(safety.approval.expires_ms);
-        Self { approval, answer, findings, deadline, given: false }
+        Self { approval, answer, findings, deadline, given: false, gone: 0 }
     }
 
     /// Why the answer would be to another question, if it would.
-    fn void(&self, now: Instant, graph: &GraphSpec, record: &TickRecord) -> Option<String> {
+    fn void(&mut self, now: Instant, graph: &GraphSpec, record: &TickRecord) -> Option<String> {
         if now >= self.deadline {
             return Some("nobody answered in time".to_owned());
         }
         if graph.digest() != self.approval.graph {
             return Some("the graph has changed since it was asked".to_owned());
         }
-        let stands = self
-            .findings
+        let stands = self.stands(record);
+        self.gone = if stands { 0 } else { self.gone + 1 };
+        (self.gone >= TICKS_TO_BE_GONE).then(|| "what it was for is not found any more".to_owned())
+    }
+
+    fn stands(&self, record: &TickRecord) -> bool {
+        self.findings
             .iter()
-            .any(|asked| record.findings.iter().any(|found| wakes(found) && same(&found.said, &asked.said)));
-        (!stands).then(|| "what it was for is not found any more".to_owned())
+            .any(|asked| record.findings.iter().any(|found| wakes(found) && same(&found.said, &asked.said)))
     }
 
     fn gate(&self, now: Instant) -> GateRefusal {
@@ -187,10 +196,11 @@ impl Controller {
     pub(crate) async fn look_at_question(
         &self,
         state: &mut State,
+        panel: Option<&Panel>,
         now: Instant,
         record: &mut TickRecord,
     ) -> Standing {
-        let Some(asked) = &state.asked else {
+        let Some(asked) = &mut state.asked else {
             return Standing::None;
         };
         if let Some(why) = asked.void(now, &self.plane.graph(), record) {
@@ -200,6 +210,13 @@ impl Controller {
             return Standing::None;
         }
         if !asked.given {
+            return Standing::Waits(asked.gate(now));
+        }
+        // A yes waits for what is only a matter of time.
+        if let Some(gate) = panel.and_then(|panel| state.pace.closed(&panel.rules, now)) {
+            return Standing::Waits(gate);
+        }
+        if !asked.stands(record) {
             return Standing::Waits(asked.gate(now));
         }
         match state.asked.take() {

@@ -3,8 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_model::{
-    ActionKind, ActionRecord, Attributed, Ending, Event, Finding, GateRefusal, Outcome, PluginId, Rules,
-    Safety, TickRecord,
+    ActionKind, Attributed, Ending, Event, Finding, GateRefusal, Outcome, PluginId, Rules, Safety, TickRecord,
 };
 use tokio::sync::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
@@ -14,8 +13,8 @@ use crate::assess::{assess, wakes};
 use crate::deciding::{Answer, Pending, Question};
 use crate::escalation::{self, Stage};
 use crate::fleet::Fleet;
-use crate::follow_up::Look;
-use crate::landing::Landing;
+use crate::follow_up::{FollowUp, Look};
+use crate::landing::{Landing, settle_time};
 use crate::pace::{barred, deciding, refusal};
 use crate::ports::{Clock, DataPlane, Journal, Judges, Listener, Panel, Sight, Situation, UndoKind};
 use crate::state::State;
@@ -197,7 +196,7 @@ impl Controller {
         record: &mut TickRecord,
     ) {
         let woken = record.findings.iter().any(wakes);
-        match self.look_at_question(state, now, record).await {
+        match self.look_at_question(state, panel.as_deref(), now, record).await {
             Standing::None => {}
             Standing::Approved(approved) => {
                 let (answer, approval) = *approved;
@@ -333,9 +332,11 @@ impl Controller {
         let first = stage.and_then(|stage| {
             escalation::taken(stage, &panel.rules.safety).iter().rev().find_map(|step| step.decider.clone())
         });
+        let said: Vec<Finding> = findings.iter().map(|found| found.said.clone()).collect();
         let situation = Situation {
-            findings: findings.iter().map(|found| found.said.clone()).collect(),
+            learned: self.fleet.learned(&said),
             graph: Arc::new(self.plane.graph()),
+            findings: said,
             allowed,
             node_types: self.plane.node_types().into(),
             past: state.past(),
@@ -399,31 +400,35 @@ impl Controller {
         at: Instant,
         record: &mut TickRecord,
     ) {
-        let mut open = std::mem::take(&mut state.follow_ups);
         let mut settled = Vec::new();
         let look = Look { at, panel, now: &sight.now, record };
-        open.retain_mut(|follow_up| match follow_up.look(&look) {
-            None => true,
-            Some((outcome, note)) => {
-                let mut action = follow_up.record.clone();
-                action.outcome = outcome;
-                action.note = Some(note);
-                action.settled_at = Some(self.clock.now());
-                settled.push(action);
-                false
+        for mut follow_up in std::mem::take(&mut state.follow_ups) {
+            match follow_up.look(&look) {
+                None => state.follow_ups.push(follow_up),
+                Some((outcome, note)) => {
+                    follow_up.record.outcome = outcome;
+                    follow_up.record.note = Some(note);
+                    follow_up.record.settled_at = Some(self.clock.now());
+                    settled.push(follow_up);
+                }
             }
-        });
-        state.follow_ups = open;
-        for action in settled {
+        }
+        for follow_up in settled {
+            let action = follow_up.record.clone();
             state.learn(action.id, action.outcome);
             state.tries.conclude(action.id, action.outcome);
+            self.fleet.learn(&action, None);
             if let Err(error) = self.journal.conclude(&action).await {
                 add_error(record, format!("what became of action {} is not recorded: {error}", action.id));
             }
             self.listener.concluded(&action, action.outcome);
             if let Some(panel) = panel {
                 if action.outcome == Outcome::Worse && panel.rules.safety.undo_worse {
-                    self.undo_worse(state, action, record).await;
+                    self.undo_worse(state, follow_up, record).await;
+                } else if let (Some(undone), Some(worse)) = (action.undoes, follow_up.still_worse()) {
+                    let message =
+                        format!("the undo of action {undone} did not mend what it had made worse: {worse}");
+                    self.notify(record, "undo-did-not-help", message).await;
                 }
                 self.freeze_if_futile(state, &panel.rules.safety, record).await;
             }
@@ -431,7 +436,8 @@ impl Controller {
     }
 
     /// What made things worse is undone by the host itself, through the same guards; where that does not work, people must.
-    async fn undo_worse(&self, state: &mut State, action: ActionRecord, record: &mut TickRecord) {
+    async fn undo_worse(&self, state: &mut State, follow_up: FollowUp, record: &mut TickRecord) {
+        let (action, measure) = follow_up.into_parts();
         let what = format!("action {} (\"{}\")", action.id, action.proposal.action);
         if action.after.as_ref().is_some_and(|after| after.digest() == action.before.digest()) {
             let message =
@@ -439,12 +445,19 @@ impl Controller {
             self.notify(record, "worse", message).await;
             return;
         }
-        let undo = self.undo(state, action, &PluginId::host()).await;
-        if let Err(error) = undo.result {
-            let message = format!("{what} made things worse, and its undo failed: {error}");
-            state.frozen = Some(message.clone());
-            self.tell(record, Event::Frozen { why: message.clone() }).await;
-            self.notify(record, "rollback-failed", message).await;
+        match self.undo(state, action, &PluginId::host()).await.result {
+            Ok(done) => {
+                if let Some(last) = done.into_iter().next_back() {
+                    let settle = settle_time(&self.plane.support(), &last.proposal.action);
+                    state.follow_ups.push(FollowUp::of_undo(last, Instant::now(), settle, measure));
+                }
+            }
+            Err(error) => {
+                let message = format!("{what} made things worse, and its undo failed: {error}");
+                state.frozen = Some(message.clone());
+                self.tell(record, Event::Frozen { why: message.clone() }).await;
+                self.notify(record, "rollback-failed", message).await;
+            }
         }
     }
 }

@@ -1,11 +1,13 @@
 //! What the sessions of one host share: the halts, the host's own budget, and the faults that many show at once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use flyball_model::{Budget, GateRefusal, Halt, Reason, Systemic};
+use flyball_model::{
+    ActionKind, ActionRecord, Budget, Finding, GateRefusal, Halt, Learned, Outcome, Reason, Systemic,
+};
 use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
@@ -14,6 +16,8 @@ use crate::pace::{refusal, seconds};
 
 /// Of all sessions that run, so many percent at least must show a fault before it is systemic.
 const SYSTEMIC_PERCENT: usize = 25;
+/// So much of what was learned is told at once.
+const LEARNED_TOLD: usize = 64;
 /// Tries of all sessions that are remembered.
 const TRIES_KEPT: usize = 100_000;
 
@@ -23,14 +27,64 @@ pub struct Fleet {
     sessions: AtomicUsize,
     halts: RwLock<Vec<Halt>>,
     tried: Mutex<VecDeque<Instant>>,
+    /// By code of finding, kind of action and type of node.
+    learned: RwLock<BTreeMap<Lesson, Learned>>,
     /// By code of finding: which session showed it last when.
     faults: Mutex<BTreeMap<String, BTreeMap<Arc<str>, Instant>>>,
 }
 
+/// A code of finding, a kind of action, a type of node.
+type Lesson = (String, ActionKind, Option<String>);
+
 impl Fleet {
     /// With the halts that are in force already.
     pub fn new(halts: Vec<Halt>) -> Arc<Self> {
-        Arc::new(Self { halts: RwLock::new(halts), ..Self::default() })
+        Self::with_learned(halts, Vec::new())
+    }
+
+    /// The same, with what earlier runs have learned.
+    pub fn with_learned(halts: Vec<Halt>, learned: Vec<Learned>) -> Arc<Self> {
+        let learned = learned
+            .into_iter()
+            .map(|learned| ((learned.finding.clone(), learned.kind, learned.node_type.clone()), learned))
+            .collect();
+        Arc::new(Self { halts: RwLock::new(halts), learned: RwLock::new(learned), ..Self::default() })
+    }
+
+    /// What became of an action, after what was thought of it before.
+    pub(crate) fn learn(&self, action: &ActionRecord, before: Option<Outcome>) {
+        let (kind, target) = (action.proposal.action.kind(), action.proposal.action.target());
+        if action.undoes.is_some() {
+            return;
+        }
+        let node = target.and_then(|target| action.before.node(target));
+        let node_type = node.map(|node| node.node_type.clone());
+        let codes: BTreeSet<&str> = action.findings.iter().map(|finding| finding.code.as_str()).collect();
+        let mut learned = self.learned.write();
+        for code in codes {
+            let entry = learned
+                .entry((code.to_owned(), kind, node_type.clone()))
+                .or_insert_with(|| Learned::nothing(code.to_owned(), kind, node_type.clone()));
+            if let Some(count) = before.and_then(|before| entry.count_of(before)) {
+                *count = count.saturating_sub(1);
+            }
+            if let Some(count) = entry.count_of(action.outcome) {
+                *count = count.saturating_add(1);
+                entry.newest = entry.newest.max(action.at);
+            }
+        }
+    }
+
+    /// Of findings like these.
+    pub(crate) fn learned(&self, findings: &[Finding]) -> Vec<Learned> {
+        let codes: BTreeSet<&str> = findings.iter().map(|finding| finding.code.as_str()).collect();
+        let learned = self.learned.read();
+        learned
+            .values()
+            .filter(|learned| codes.contains(learned.finding.as_str()))
+            .take(LEARNED_TOLD)
+            .cloned()
+            .collect()
     }
 
     /// The halts that are in force.

@@ -86,6 +86,45 @@ impl FollowUp {
         }
     }
 
+    /// Of the undo of an action that made things worse: whether they are as they were.
+    pub fn of_undo(undo: ActionRecord, undone: Instant, settle: Duration, measure: Measure) -> Self {
+        let measure = measure.again(undone, settle);
+        Self {
+            record: undo,
+            watched: Vec::new(),
+            measure,
+            applied: undone,
+            settle,
+            seen: 0,
+            clean: 0,
+            fewest_samples: f64::INFINITY,
+            still: 0,
+        }
+    }
+
+    /// The action, and how it is measured.
+    pub fn into_parts(self) -> (ActionRecord, Measure) {
+        (self.record, self.measure)
+    }
+
+    /// What an undo leaves behind is worse than what was to be expected, if it is.
+    pub fn still_worse(&self) -> Option<String> {
+        self.measure.worse()
+    }
+
+    fn look_after_undo(&self, over: bool, since: Duration) -> Option<(Outcome, String)> {
+        let told = if let Some(worse) = self.measure.worse() {
+            format!("the graph is as it was before, and things are not: {worse}")
+        } else if self.measure.looks() >= OBSERVATIONS_TO_AGREE {
+            format!("the graph is as it was before, and so is what was measured: {}", self.measure.numbers())
+        } else if over {
+            "the graph is as it was before; whether things are could not be measured".to_owned()
+        } else {
+            return None;
+        };
+        Some((Outcome::RolledBack, format!("{told}, {} after the undo", seconds(since))))
+    }
+
     /// Looks at the session once more. Some: what became of the action, and the numbers behind it.
     pub fn look(&mut self, look: &Look<'_>) -> Option<(Outcome, String)> {
         let since = look.at.duration_since(self.applied);
@@ -94,10 +133,13 @@ impl FollowUp {
         }
         self.seen = self.seen.saturating_add(1);
         self.measure.look(look.at, look.now);
+        let over = self.seen >= LEAST_OBSERVATIONS && since >= self.settle * SETTLE_TIMES;
+        if self.record.undoes.is_some() {
+            return self.look_after_undo(over, since);
+        }
         if let Some(worse) = self.measure.worse() {
             return Some((Outcome::Worse, format!("{worse}, {} after the action", seconds(since))));
         }
-        let over = self.seen >= LEAST_OBSERVATIONS && since >= self.settle * SETTLE_TIMES;
         if seen(&self.record.proposal.action, look.now) == Some(false) {
             self.clean = 0;
             return over.then(|| (Outcome::Ineffective, self.never_took_effect(since)));

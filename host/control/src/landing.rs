@@ -257,6 +257,9 @@ impl Controller {
                 Some(format!("the action was tried, and what became of it is not recorded: {error}"));
         }
         record.ending = if action.outcome == Outcome::Failed { Ending::Failed } else { Ending::Acted };
+        if record.ending == Ending::Failed {
+            self.fleet.learn(&action, None);
+        }
         if record.ending == Ending::Acted {
             let said: Vec<&Finding> = findings.iter().map(|finding| &finding.said).collect();
             let window = self.plane.reading_window();

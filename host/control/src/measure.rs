@@ -82,6 +82,17 @@ impl Measure {
         }
     }
 
+    /// The same signals, after an undo: whether they are again what was to be expected before the action.
+    #[must_use]
+    pub fn again(mut self, undone: Instant, settle: Duration) -> Self {
+        self.begins = undone + settle.max(self.window);
+        self.looks = 0;
+        self.worse = 0;
+        self.load.after.clear();
+        self.signals.iter_mut().for_each(|(_, compared)| compared.after.clear());
+        self
+    }
+
     /// One more observation. Whether it is one that counts.
     pub fn look(&mut self, at: Instant, now: &Observation) -> bool {
         if at < self.begins {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flyball_model::{
     Action, ActionKind, ActionRecord, Cost, Decision, EventRecord, Finding, GraphSpec, Halt, History,
-    NodeType, Observation, OnFailure, Outcome, PastAction, PluginId, Proposal, Reversal, Rule, Rules,
-    TickRecord, UnixMillis, Verdict,
+    Learned, NodeType, Observation, OnFailure, Outcome, PastAction, PluginId, Proposal, Reversal, Rule,
+    Rules, TickRecord, UnixMillis, Verdict,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -204,6 +204,8 @@ pub struct Situation {
     pub node_types: Arc<[NodeType]>,
     /// Newest first.
     pub past: Vec<PastAction>,
+    /// What came of actions against findings like these, in all sessions and runs.
+    pub learned: Vec<Learned>,
     /// What the session must keep to.
     pub rules: Rules,
 }
@@ -274,8 +276,14 @@ pub trait Journal: Send + Sync {
     /// The actions of a session that were intended and of which nothing more is known: a host was killed. Oldest first.
     async fn open_intents(&self, session: &str) -> Result<Vec<ActionRecord>, JournalError>;
 
+    /// When a person last let this session act again and begin anew; none: never.
+    async fn resumed_at(&self, session: &str) -> Result<Option<UnixMillis>, JournalError>;
+
     /// The halts that are in force, of the host and of sessions.
     async fn halts(&self) -> Result<Vec<Halt>, JournalError>;
+
+    /// What came of actions so far, in all sessions and runs.
+    async fn learned(&self) -> Result<Vec<Learned>, JournalError>;
 
     /// The newest actions of a session that were applied and neither undone nor themselves an undo, newest first.
     async fn undoable(&self, session: &str, count: usize) -> Result<Vec<ActionRecord>, JournalError>;

@@ -69,6 +69,7 @@ pub struct CallRecord {
 }
 
 /// What a judge is asked.
+#[allow(clippy::large_enum_variant, reason = "one for each call; boxing would be an allocation for each")]
 #[derive(Debug, Clone)]
 pub enum Asked {
     /// A heuristic.

@@ -43,6 +43,7 @@ impl Controller {
         for open in self.journal.open_intents(&self.session).await? {
             self.reconcile(open, record).await?;
         }
+        let resumed_at = self.journal.resumed_at(&self.session).await?.unwrap_or_default();
         let recent = self.journal.recent(&self.session, RECALLED).await?;
         let (now, wall) = (Instant::now(), self.clock.now());
         let support = self.plane.support();
@@ -53,7 +54,9 @@ impl Controller {
             // The wall clock may have jumped; what it says lies ahead was just now.
             let age = Duration::from_millis(wall.saturating_sub(action.at));
             let at = now.checked_sub(age).unwrap_or(now);
-            state.tries.add(action, at);
+            if action.at > resumed_at {
+                state.tries.add(action, at);
+            }
             if let Some(rules) = rules {
                 state.pace.tried(at, rules);
             }

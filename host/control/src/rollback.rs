@@ -6,7 +6,7 @@ use flyball_model::{
 };
 use tokio::time::Instant;
 
-use crate::acting::carry_out;
+use crate::acting::{carry_out, shows};
 use crate::assess::{ask, failed};
 use crate::checks::Ground;
 use crate::controller::Controller;
@@ -160,6 +160,11 @@ impl Controller {
         let undoing = Undoing { panel: &panel, sight: state.sight(now), by };
         let (actions, reverser) = self.reversal(action, &panel).await?;
         for step in actions {
+            // A reverser cannot know what a data plane sets by itself; what is so already need not be done.
+            let now = self.plane.graph();
+            if shows(&step, &now, &now) == Some(true) {
+                continue;
+            }
             let undo = self.take_step(state, action, step, &reverser, &undoing).await?;
             let failed = (undo.outcome == Outcome::Failed).then(|| UndoError::NotApplied {
                 undo: undo.proposal.action.to_string(),
@@ -221,6 +226,7 @@ impl Controller {
             allowed: vec![step.kind()],
             node_types: offered(panel, self.plane.node_types(), &mut failures, &mut costs).await.into(),
             past: state.past(),
+            learned: self.fleet.learned(&undone.findings),
             rules: panel.rules.clone(),
         };
         let proposal = Proposal {
@@ -302,7 +308,8 @@ impl Controller {
         action.note = Some(note.to_owned());
         let mut failed = None;
         for record in std::iter::once(action).chain(done) {
-            record.outcome = outcome;
+            let before = std::mem::replace(&mut record.outcome, outcome);
+            self.fleet.learn(record, Some(before));
             record.settled_at = Some(self.clock.now());
             state.learn(record.id, outcome);
             state.tries.conclude(record.id, outcome);

@@ -174,6 +174,22 @@ async fn a_freeze_outlives_the_host() {
         restarted.tick().await;
     }
     assert_eq!(rig.applied().len(), 3);
+
+    let resumed = EventRecord {
+        at: SystemClock.now() + 1,
+        session: Some("s".into()),
+        tick: 0,
+        event: Event::Resumed { why: "mended".into() },
+    };
+    rig.journal.record(&resumed).await.unwrap();
+    let restarted = rig.restarted();
+    assert_eq!(
+        gate(&restarted.tick().await),
+        "settling",
+        "what was done just now by the wall clock settles first"
+    );
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(restarted.tick().await.ending, Ending::Acted, "a person has ended the freeze");
 }
 
 #[tokio::test(start_paused = true)]
@@ -274,4 +290,32 @@ async fn a_critical_fault_begins_where_the_policy_says() {
     assert_eq!(refusals(&rig.tick().await), ["escalation"], "a restart is of the second step");
     rig.finds(vec![Finding { severity: Severity::Critical, ..finding("broken", Some("b")) }]);
     assert_eq!(rig.tick_in(10).await.ending, Ending::Acted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_of_actions_in_one_session_reaches_the_deciders_of_all() {
+    let fleet = Fleet::with_learned(
+        vec![],
+        vec![Learned {
+            verified: 2,
+            ..Learned::nothing("slow".into(), ActionKind::ScaleNode, Some("upper".into()))
+        }],
+    );
+    let one = Rig::in_fleet(&fleet, |_| {});
+    assert_eq!(one.tick().await.ending, Ending::Acted);
+    one.ticks(6).await;
+    assert_eq!(one.outcome(1), Outcome::Ineffective);
+
+    let told = Arc::new(Mutex::new(vec![]));
+    let other = Rig::in_fleet(&fleet, |panel| {
+        let told = Arc::clone(&told);
+        panel.deciders = vec![decider("learns", move |_, situation| {
+            told.lock().clone_from(&situation.learned);
+            Ok(Decided::Abstains("it only looks".into()))
+        })];
+    });
+    other.tick().await;
+    let told: Vec<(ActionKind, u64, u64)> =
+        told.lock().iter().map(|learned| (learned.kind, learned.verified, learned.ineffective)).collect();
+    assert_eq!(told, [(ActionKind::RestartProcess, 0, 1), (ActionKind::ScaleNode, 2, 0)]);
 }

@@ -42,6 +42,31 @@ async fn what_raises_the_latency_is_worse_and_is_undone_within_two_settle_times(
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_undo_is_measured_too_and_people_are_told_when_it_did_not_help() {
+    let rig = scaled().await;
+    rig.plane.view.lock().latency_ms = 80.0;
+    rig.ticks(3).await;
+    rig.plane.view.lock().latency_ms = 5.0;
+    rig.finds(vec![]);
+    rig.ticks(5).await;
+    assert_eq!((rig.outcome(1), rig.outcome(2)), (Outcome::RolledBack, Outcome::RolledBack));
+    assert!(
+        rig.note(2).starts_with("the graph is as it was before, and so is what was measured"),
+        "{}",
+        rig.note(2)
+    );
+    assert!(rig.notices().is_empty());
+
+    let rig = scaled().await;
+    rig.plane.view.lock().latency_ms = 80.0;
+    rig.ticks(3).await;
+    rig.finds(vec![]);
+    rig.ticks(5).await;
+    assert!(rig.note(2).starts_with("the graph is as it was before, and things are not"), "{}", rig.note(2));
+    assert_eq!(rig.notices(), ["undo-did-not-help"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_makes_items_fail_is_worse_and_its_numbers_are_kept() {
     let rig = scaled().await;
     sets(&rig, metric::ERRORS_PER_SECOND, 50.0);

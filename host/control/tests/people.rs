@@ -32,7 +32,8 @@ async fn what_a_person_approves_is_done_on_the_next_tick_and_once() {
     assert!(rig.applied().is_empty());
 
     rig.controller.approve(&question.id).await.unwrap();
-    assert_eq!(rig.tick_in(6).await.ending, Ending::Acted);
+    assert_eq!(gate(&rig.tick_in(1).await), "cooldown", "a yes waits for what is a matter of time");
+    assert_eq!(rig.tick_in(5).await.ending, Ending::Acted);
     assert_eq!(rig.applied(), [restart("b")]);
     let again = rig.controller.approve(&question.id).await.unwrap_err();
     assert!(matches!(again, ApprovalError::Unknown { .. }), "{again}");
@@ -95,7 +96,9 @@ async fn an_approval_is_void_when_the_graph_or_the_finding_is_another() {
     let rig = Rig::new(asks_for(ActionKind::RestartProcess));
     let question = asked(&rig).await;
     rig.finds(vec![finding("other", Some("c"))]);
-    rig.tick_in(1).await;
+    rig.ticks(2).await;
+    assert_eq!(rig.controller.approvals().await.len(), 1, "a finding may come and go");
+    rig.ticks(1).await;
     assert!(rig.controller.approve(&question.id).await.is_err());
 }
 

@@ -202,3 +202,17 @@ async fn an_undo_is_done_while_a_decider_thinks_and_holds_what_it_decides() {
     let landed = rig.tick_in(1).await;
     assert_eq!((landed.ending, refusals(&landed)), (Ending::Rejected, vec!["settling"]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_step_of_an_undo_that_is_so_already_is_left_out() {
+    let rig = after(&[scale("b", 3)], |panel| {
+        panel.reversers = vec![Arc::new(plain("thorough", |_: &Action, before: &GraphSpec| {
+            let capacity = before.node("b").unwrap().queue_capacity;
+            reversible(vec![scale("b", 1), Action::AdjustBuffering { node: "b".into(), capacity }])
+        }))];
+    })
+    .await;
+    let undone = rig.controller.rollback(1).await.unwrap();
+    assert_eq!(undone[0].result.as_ref().unwrap().len(), 1);
+    assert_eq!(rig.applied(), [scale("b", 3), scale("b", 1)]);
+}

@@ -9,6 +9,7 @@
 mod binding;
 mod fault;
 mod narrowing;
+mod never_fires;
 mod policy_check;
 mod reading;
 mod scalar;
@@ -22,6 +23,7 @@ mod yaml;
 pub use binding::{Tie, matches, policy_for};
 pub use fault::{Fault, Faults};
 pub use narrowing::rules;
+pub use never_fires::never_fires;
 pub use reading::{locate, read_as, read_manifest, read_policy};
 pub use schema::{manifest_schema, of as schema_of, policy_schema};
 pub use source::Source;

@@ -2,7 +2,7 @@
 
 use flyball_control::ports::Situation;
 use flyball_model::{
-    Action, ActionKind, Evidence, Finding, GraphSpec, MutationPolicy, NodeSpec, NodeType, Outcome,
+    Action, ActionKind, Evidence, Finding, GraphSpec, Learned, MutationPolicy, NodeSpec, NodeType, Outcome,
     PastAction, Proposal, Severity,
 };
 
@@ -14,7 +14,23 @@ pub(crate) fn situation(situation: &Situation) -> deciding::Situation {
         findings: each(&situation.findings, finding),
         allowed: situation.allowed.iter().map(|kind| allowance(*kind)).collect(),
         past: each(&situation.past, past_action),
+        learned: each(&situation.learned, learned),
         constraints: constraints(situation),
+    }
+}
+
+fn learned(learned: &Learned) -> actions::Learned {
+    actions::Learned {
+        finding: learned.finding.clone(),
+        kind: learned.kind.name().to_owned(),
+        node_type: learned.node_type.clone(),
+        verified: learned.verified,
+        ineffective: learned.ineffective,
+        worse: learned.worse,
+        unknown: learned.unknown,
+        failed: learned.failed,
+        rolled_back: learned.rolled_back,
+        newest: learned.newest,
     }
 }
 

@@ -89,7 +89,9 @@ pub struct Approval {
     /// The beginning of the digest of everything that the answer is bound to: session, tick, action with all parameters,
     /// the graph, the findings, and when it expires.
     pub id: String,
-    /// The tick on which it was asked: the same asked again is another question.
+    /// The tick on which it was asked: the same asked again is another question. Of another name than the record's own
+    /// tick, beside which it stands when an [`EventRecord`] is written.
+    #[serde(rename = "asked_on")]
     pub tick: u64,
     /// Which action.
     pub action: Action,

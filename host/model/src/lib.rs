@@ -8,6 +8,7 @@ mod event;
 mod graph;
 mod history;
 mod judgement;
+mod learned;
 mod manifest;
 mod merge;
 mod number;
@@ -26,6 +27,7 @@ pub use event::{Approval, Event, EventRecord, Halt, Notice};
 pub use graph::{GraphSpec, NodeSpec};
 pub use history::History;
 pub use judgement::{Amendment, Decision, Evidence, Finding, Reason, Severity, Verdict};
+pub use learned::Learned;
 pub use manifest::{Connection, Controller, LlmSection, Manifest, NodeDeclaration};
 pub use merge::merge;
 pub use observation::{

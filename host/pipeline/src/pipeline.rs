@@ -324,22 +324,9 @@ impl DataPlane for Pipeline {
     }
 
     fn support(&self) -> Vec<Support> {
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let Options { window, slots, .. } = self.running.options;
-        // A node's window begins anew with its new workers; of other changes the old window must pass first.
-        let (anew, passed) = (millis(window / slots.max(2) * 2), millis(window));
-        let settle = |kind| match kind {
-            ActionKind::NoOp => 0,
-            ActionKind::ReplaceNode
-            | ActionKind::UpdateNodeConfig
-            | ActionKind::BypassNode
-            | ActionKind::SwitchExecutor
-            | ActionKind::RestartProcess => anew,
-            ActionKind::InsertNode
-            | ActionKind::RemoveNode
-            | ActionKind::ScaleNode
-            | ActionKind::AdjustBuffering => passed,
-        };
+        // What a reading looks back on must lie behind the change, whatever it was.
+        let window = u64::try_from(self.running.options.window.as_millis()).unwrap_or(u64::MAX);
+        let settle = |kind| if kind == ActionKind::NoOp { 0 } else { window };
         ActionKind::ALL.map(|kind| Support::live(kind, settle(kind))).to_vec()
     }
 

@@ -1,5 +1,5 @@
 //! Whatever actions come in whatever order, with children killed between them: every item arrives at every sink exactly
-//! once and in order, and the account balances.
+//! once and in order, and the account balances. What is undone, as the first-party reverser says, leaves the graph as it was.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,12 +12,15 @@
 
 mod support;
 
-use flyball_control::ports::{ApplyError, DataPlane as _};
-use flyball_model::{Action, Executor};
+use std::sync::{Arc, LazyLock};
+
+use flyball_control::ports::{ApplyError, DataPlane as _, Reverser as _};
+use flyball_engine::{Engine, EngineOptions, Judge};
+use flyball_model::{Action, ActionKind, Executor, GraphSpec, Limits, PluginUse, Reversal};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use serde_json::{Value, json};
-use support::{Run, kill, manifest, pass, sink, source};
+use support::{Run, killed, manifest, pass, sink, source};
 
 const ITEMS: u64 = 2_500;
 const NODES: [&str; 4] = ["first", "child", "last", "side"];
@@ -25,10 +28,19 @@ const NODES: [&str; 4] = ["first", "child", "last", "side"];
 #[derive(Debug, Clone)]
 enum Step {
     Do(Action),
+    Undo(Action),
     Kill,
 }
 
 fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        5 => action().prop_map(Step::Do),
+        5 => action().prop_map(Step::Undo),
+        1 => Just(Step::Kill),
+    ]
+}
+
+fn action() -> impl Strategy<Value = Action> {
     let node = || proptest::sample::select(&NODES[..]).prop_map(str::to_owned);
     let executor =
         || proptest::sample::select(&[Executor::Native, Executor::Multiprocess, Executor::Wasm][..]);
@@ -36,30 +48,29 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (node(), any::<bool>()).prop_map(move |(node, flaky)| {
             let node_type = if flaky { "flaky" } else { "map" }.to_owned();
-            Step::Do(Action::ReplaceNode { node, node_type, config: Some(config()) })
+            Action::ReplaceNode { node, node_type, config: Some(config()) }
         }),
         (node(), 0..3, executor()).prop_map(move |(after, number, executor)| {
-            Step::Do(Action::InsertNode {
+            Action::InsertNode {
                 id: format!("new-{number}"),
                 node_type: "map".to_owned(),
                 config: config(),
                 executor: Some(executor),
                 after: vec![after],
                 before: vec![],
-            })
+            }
         }),
-        (0..3).prop_map(|number| Step::Do(Action::RemoveNode { node: format!("new-{number}") })),
-        node().prop_map(|node| Step::Do(Action::RemoveNode { node })),
+        (0..3).prop_map(|number| Action::RemoveNode { node: format!("new-{number}") }),
+        node().prop_map(|node| Action::RemoveNode { node }),
         (node(), any::<bool>()).prop_map(|(node, null)| {
             let patch = json!({"on_missing": if null { json!("null") } else { Value::Null }});
-            Step::Do(Action::UpdateNodeConfig { node, patch })
+            Action::UpdateNodeConfig { node, patch }
         }),
-        (node(), any::<bool>()).prop_map(|(node, active)| Step::Do(Action::BypassNode { node, active })),
-        (node(), executor()).prop_map(|(node, to)| Step::Do(Action::SwitchExecutor { node, to })),
-        node().prop_map(|node| Step::Do(Action::RestartProcess { node })),
-        (node(), 1u32..5).prop_map(|(node, replicas)| Step::Do(Action::ScaleNode { node, replicas })),
-        (node(), 1u32..100).prop_map(|(node, capacity)| Step::Do(Action::AdjustBuffering { node, capacity })),
-        Just(Step::Kill),
+        (node(), any::<bool>()).prop_map(|(node, active)| Action::BypassNode { node, active }),
+        (node(), executor()).prop_map(|(node, to)| Action::SwitchExecutor { node, to }),
+        node().prop_map(|node| Action::RestartProcess { node }),
+        (node(), 1u32..5).prop_map(|(node, replicas)| Action::ScaleNode { node, replicas }),
+        (node(), 1u32..100).prop_map(|(node, capacity)| Action::AdjustBuffering { node, capacity }),
     ]
 }
 
@@ -93,7 +104,8 @@ async fn start() -> Run {
 async fn kill_one(run: &Run) {
     for node in run.pipeline.graph().nodes {
         if let Some(pid) = run.pipeline.worker_pids(&node.id).first() {
-            kill(*pid);
+            // One that died of an action just now is as dead.
+            let _ = killed(*pid);
             return;
         }
     }
@@ -108,10 +120,13 @@ async fn play(steps: Vec<Step>) {
             Step::Kill => kill_one(&run).await,
             Step::Do(action) => {
                 let before = run.pipeline.graph();
-                match run.try_act(action).await {
-                    Ok(()) => applied += 1,
-                    Err(ApplyError::Refused(_)) => assert_eq!(run.pipeline.graph(), before, "{action}"),
-                    Err(ApplyError::Failed(why)) => panic!("{action}: {why}"),
+                applied += u32::from(did(&run, action, &before).await);
+            }
+            Step::Undo(action) => {
+                let before = run.pipeline.graph();
+                if did(&run, action, &before).await {
+                    applied += 1;
+                    undo(&run, action, &before).await;
                 }
             }
         }
@@ -123,6 +138,55 @@ async fn play(steps: Vec<Step>) {
     run.assert_whole("out", ITEMS);
     run.assert_whole("aside", ITEMS);
     assert!(applied > 0 || steps.len() < 5, "all of {steps:?} was refused");
+}
+
+async fn did(run: &Run, action: &Action, before: &GraphSpec) -> bool {
+    match run.try_act(action).await {
+        Ok(()) => true,
+        Err(ApplyError::Refused(_)) => {
+            assert_eq!(run.pipeline.graph(), *before, "{action}");
+            false
+        }
+        Err(ApplyError::Failed(why)) => panic!("{action}: {why}"),
+    }
+}
+
+/// As the first-party reverser says.
+static REVERSER: LazyLock<Judge> = LazyLock::new(|| {
+    let engine = Engine::new(EngineOptions::default()).unwrap();
+    let plugin = engine.load(flyball_first_party::find("standard-reverser").unwrap().wasm).unwrap();
+    let used = PluginUse {
+        plugin: "standard-reverser".to_owned(),
+        settings: Default::default(),
+        limits: Limits { time_ms: 10_000, ..Limits::default() },
+        grants: Default::default(),
+        on_failure: Default::default(),
+    };
+    Judge::new(Arc::new(plugin), &used, 1).unwrap()
+});
+
+async fn undo(run: &Run, action: &Action, before: &GraphSpec) {
+    let after = run.pipeline.graph();
+    match REVERSER.reverse(action, before, &after).await.unwrap().said {
+        Reversal::Reversible { actions } => {
+            for step in &actions {
+                match run.try_act(step).await {
+                    Ok(()) => {}
+                    // The loop leaves out what is so already.
+                    Err(ApplyError::Refused(why)) if why.ends_with("already") => {}
+                    Err(error) => panic!("the undo of {action}, {step}, was not done: {error}"),
+                }
+            }
+            assert_eq!(run.pipeline.graph().digest(), before.digest(), "{action} undone by {actions:?}");
+        }
+        Reversal::Irreversible { why } => {
+            let may = matches!(
+                action.kind(),
+                ActionKind::RestartProcess | ActionKind::RemoveNode | ActionKind::InsertNode
+            );
+            assert!(may, "{action} cannot be undone: {why}");
+        }
+    }
 }
 
 /// A killed child may hold up everything until it is restarted.

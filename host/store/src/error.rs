@@ -1,6 +1,8 @@
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use rusqlite::ErrorCode;
+use rusqlite::{Error, ErrorCode};
 
 /// The journal could not be opened, read or written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,11 +49,16 @@ pub enum StoreError {
         /// The newest known.
         known: i64,
     },
+    /// An older Flyball wrote it, and it does not have what is asked for.
+    #[error(
+        "the journal {0} was written by an older Flyball, which kept no chain; run a host with its state directory once, which takes it over"
+    )]
+    Older(PathBuf),
     /// Another program holds it.
     #[error("the journal {0} is locked by another program; stop that one, or name another state directory")]
     Locked(PathBuf),
-    /// No room is left.
-    #[error("no room is left for the journal {0}; free some on its disk")]
+    /// No room is left. Once there is, it goes on.
+    #[error("no room is left for the journal {0}; free some on its disk, and it goes on")]
     Full(PathBuf),
     /// There is no action or run of that number.
     #[error(
@@ -62,6 +69,16 @@ pub enum StoreError {
         what: &'static str,
         /// The number.
         id: u64,
+    },
+    /// A row does not hold what Flyball writes.
+    #[error(
+        "a row of the journal {path} cannot be read: {cause}; `flyball journal verify` tells whether it was altered"
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
     },
     /// The writing thread is gone.
     #[error("the journal's writer has stopped; start the host again")]
@@ -77,14 +94,21 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(crate) fn of(path: &Path, error: &rusqlite::Error) -> Self {
+    pub(crate) fn of(path: &Path, error: &Error) -> Self {
         let (path, cause) = (path.to_owned(), error.to_string());
+        if let Error::FromSqlConversionFailure(..) | Error::InvalidColumnType(..) | Error::Utf8Error(..) =
+            error
+        {
+            return Self::Unreadable { path, cause };
+        }
         match error.sqlite_error_code() {
             Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Self::Damaged { path, cause },
             Some(ErrorCode::ReadOnly) => Self::ReadOnly(path),
             Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Self::Unopenable { path, cause },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked(path),
             Some(ErrorCode::DiskFull) => Self::Full(path),
+            // What a file system says that has become read-only, SQLite does not pass on.
+            Some(ErrorCode::SystemIoFailure) if !may_be_written(&path) => Self::ReadOnly(path),
             _ => Self::Failed { path, cause },
         }
     }
@@ -92,4 +116,9 @@ impl StoreError {
     pub(crate) fn unopenable(path: &Path, error: &std::io::Error) -> Self {
         Self::Unopenable { path: path.to_owned(), cause: error.to_string() }
     }
+}
+
+fn may_be_written(path: &Path) -> bool {
+    let opened = OpenOptions::new().append(true).open(path).map_err(|error| error.kind());
+    !matches!(opened, Err(ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied))
 }

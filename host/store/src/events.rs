@@ -1,7 +1,7 @@
 //! What happened to the loop itself, to rows and back.
 
 use flyball_model::{Event, EventRecord, Halt};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::rows::{from_json, int, json, uint};
 
@@ -16,7 +16,8 @@ const HALTS: &str = "
     )
     ORDER BY id";
 
-pub(crate) fn insert(db: &Connection, run: Option<i64>, record: &EventRecord) -> rusqlite::Result<()> {
+/// Its number.
+pub(crate) fn insert(db: &Connection, run: Option<i64>, record: &EventRecord) -> rusqlite::Result<i64> {
     db.prepare_cached(
         "INSERT INTO events (run, session, tick, at, what, event) VALUES (?1, ?2, ?3, ?4, ?5 ->> '$.what', ?5)",
     )?
@@ -27,7 +28,7 @@ pub(crate) fn insert(db: &Connection, run: Option<i64>, record: &EventRecord) ->
         int(record.at),
         json(&record.event)?,
     ])?;
-    Ok(())
+    Ok(db.last_insert_rowid())
 }
 
 pub(crate) fn event(row: &Row<'_>) -> rusqlite::Result<EventRecord> {
@@ -47,4 +48,13 @@ pub(crate) fn halts(db: &Connection) -> rusqlite::Result<Vec<Halt>> {
         Ok(if let Event::Halted { why } = event { Some(Halt { session, at, why }) } else { None })
     });
     halted.filter_map(Result::transpose).collect()
+}
+
+/// When the session was last resumed by name.
+pub(crate) fn resumed_at(db: &Connection, session: &str) -> rusqlite::Result<Option<u64>> {
+    db.prepare_cached(
+        "SELECT at FROM events WHERE what = 'resumed' AND session = ?1 ORDER BY id DESC LIMIT 1",
+    )?
+    .query_row((session,), |row| uint(row, "at"))
+    .optional()
 }

@@ -6,9 +6,10 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use flyball_control::ports::{Clock, SystemClock};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use crate::StoreError;
+use crate::{StoreError, chain};
 
 /// The version of the tables, kept in SQLite's `user_version`.
 const VERSION: i64 = 2;
@@ -163,6 +164,8 @@ fn make_tables(connection: &mut Connection, path: &Path) -> Result<(), StoreErro
     }
     if found < 2 {
         transaction.execute_batch(NEW_IN_2).map_err(failed)?;
+        transaction.execute_batch(chain::TABLE).map_err(failed)?;
+        chain::take_over(&transaction, SystemClock.now()).map_err(failed)?;
     }
     if found < VERSION {
         transaction.pragma_update(None, "user_version", VERSION).map_err(failed)?;

@@ -2,20 +2,33 @@
 //!
 //! One thread writes, so that the loop never waits for a lock and many sessions share the price of one commit. Readers
 //! have connections of their own and see what is committed, also from another process and while a host runs.
+//!
+//! Everything that is written has an entry in a hash chain, by which [`Reader::verify`] tells what was altered, taken out
+//! or put in afterwards. Whoever may write the file can write all of the chain anew: only a head that is kept elsewhere
+//! shows that, and only for what was written before it.
 
+mod chain;
+mod content;
 mod error;
 mod events;
+mod fault;
 mod file;
 mod filter;
 mod keeping;
+mod learned;
 mod reader;
 mod recordings;
 mod request;
 mod rows;
 mod store;
+#[cfg(test)]
+mod trouble;
+mod verifying;
 mod writer;
 
+pub use chain::{Head, NoHead};
 pub use error::StoreError;
+pub use fault::Fault;
 pub use filter::{ActionFilter, EventFilter, Run, TickFilter};
 pub use keeping::PluginStates;
 pub use reader::Reader;
@@ -24,3 +37,4 @@ pub use recordings::{
     RecordingsReader, RecordingsStatus, SECRET_FIELDS, Which, same,
 };
 pub use store::{Store, TICKS_KEPT};
+pub use verifying::Verified;

@@ -1,9 +1,12 @@
 use std::path::{Path, PathBuf};
 
-use flyball_model::{ActionKind, ActionRecord, EventRecord, Halt, Outcome, TickRecord};
+use flyball_model::{ActionKind, ActionRecord, EventRecord, Halt, Learned, Outcome, TickRecord};
 use rusqlite::{Connection, Params, Row, named_params};
 
-use crate::{ActionFilter, EventFilter, Run, StoreError, TickFilter, events, file, rows};
+use crate::verifying::{self, Verified};
+use crate::{
+    ActionFilter, EventFilter, Fault, Head, Run, StoreError, TickFilter, events, file, learned, rows,
+};
 
 /// Whether a plugin decided or judged an action.
 const ACTION_OF_PLUGIN: &str = "(
@@ -141,6 +144,16 @@ impl Reader {
         rows::undoable(&self.connection, session, count).map_err(|error| self.explained(&error))
     }
 
+    /// What came of actions so far, by finding, kind of action and type of node, in all sessions and runs. Actions of
+    /// which nothing is known yet and undos are not counted.
+    ///
+    /// # Errors
+    ///
+    /// The journal cannot be read.
+    pub fn learned(&self) -> Result<Vec<Learned>, StoreError> {
+        learned::learned(&self.connection).map_err(|error| self.explained(&error))
+    }
+
     /// Intended and not concluded, oldest first: under way now, or cut off when a host was killed.
     ///
     /// # Errors
@@ -166,6 +179,23 @@ impl Reader {
                 version: row.get("version")?,
             })
         })
+    }
+
+    /// Holds everything against the chain, and tells each fault as it is found; with an expected head also whether the
+    /// chain still holds that. It sees the journal as it is when it begins, and keeps nobody from writing.
+    ///
+    /// # Errors
+    ///
+    /// The journal cannot be read to its end, or it has no chain yet.
+    pub fn verify(&self, expected: Option<Head>, tell: impl FnMut(Fault)) -> Result<Verified, StoreError> {
+        if self.version < 2 {
+            return Err(StoreError::Older(self.path.clone()));
+        }
+        let seen = || {
+            let moment = self.connection.unchecked_transaction()?;
+            verifying::verify(&moment, expected, tell)
+        };
+        seen().map_err(|error| self.explained(&error))
     }
 
     fn all<T>(

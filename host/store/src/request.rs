@@ -5,16 +5,27 @@ use crate::StoreError;
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
-/// What the writer is asked. Whoever waits for a reply is answered after the commit.
+/// What the writer is asked.
 pub(crate) enum Request {
+    Write(Write),
+    Read(Read),
+}
+
+/// Whoever waits for a reply is answered after the commit.
+pub(crate) enum Write {
     Intend(Box<ActionRecord>, Reply<u64>),
     Conclude(Box<ActionRecord>, Reply<()>),
     Tick(Box<TickRecord>),
     Event(Box<EventRecord>, Reply<()>),
+    BeginRun { at: UnixMillis, reply: Reply<u64> },
+    EndRun { run: u64, at: UnixMillis, reply: Reply<()> },
+}
+
+/// Answered from what is committed, also when nothing can be written.
+pub(crate) enum Read {
     Recent { session: String, count: usize, reply: Reply<Vec<ActionRecord>> },
     OpenIntents { session: String, reply: Reply<Vec<ActionRecord>> },
     Halts(Reply<Vec<Halt>>),
+    ResumedAt { session: String, reply: Reply<Option<UnixMillis>> },
     Undoable { session: String, count: usize, reply: Reply<Vec<ActionRecord>> },
-    BeginRun { at: UnixMillis, reply: Reply<u64> },
-    EndRun { run: u64, at: UnixMillis, reply: Reply<()> },
 }

@@ -51,7 +51,7 @@ pub(crate) fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rus
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error)))
 }
 
-fn from_word<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+pub(crate) fn from_word<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
     let index = row.as_ref().column_index(column)?;
     serde_json::from_value(serde_json::Value::String(row.get(index)?))
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(index, Type::Text, Box::new(error)))
@@ -62,7 +62,7 @@ pub(crate) fn insert_action(
     db: &Connection,
     run: Option<i64>,
     action: &ActionRecord,
-) -> rusqlite::Result<u64> {
+) -> rusqlite::Result<i64> {
     db.prepare_cached(
         "INSERT INTO actions (run, session, tick, generation, at, kind, target, proposal, findings, before, decided_by,
             judged_by, undoes, outcome, note, after, settled_at)
@@ -84,7 +84,24 @@ pub(crate) fn insert_action(
         ":judged_by": json(&action.judged_by)?,
         ":undoes": action.undoes.map(int),
     })?;
-    Ok(db.last_insert_rowid().cast_unsigned())
+    Ok(db.last_insert_rowid())
+}
+
+/// Its number.
+pub(crate) fn insert_tick(db: &Connection, run: Option<i64>, tick: &TickRecord) -> rusqlite::Result<i64> {
+    db.prepare_cached(
+        "INSERT INTO ticks (run, session, tick, generation, at, ending, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        run,
+        &*tick.session,
+        int(tick.tick),
+        int(tick.generation),
+        int(tick.at),
+        word(&tick.ending),
+        json(tick)?,
+    ])?;
+    Ok(db.last_insert_rowid())
 }
 
 /// Whether there is such an action.
@@ -102,22 +119,6 @@ pub(crate) fn conclude_action(db: &Connection, now: u64, action: &ActionRecord) 
             int(action.settled_at.unwrap_or(now)),
         ])?;
     Ok(changed == 1)
-}
-
-pub(crate) fn insert_tick(db: &Connection, run: Option<i64>, tick: &TickRecord) -> rusqlite::Result<()> {
-    db.prepare_cached(
-        "INSERT INTO ticks (run, session, tick, generation, at, ending, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?
-    .execute(params![
-        run,
-        &*tick.session,
-        int(tick.tick),
-        int(tick.generation),
-        int(tick.at),
-        word(&tick.ending),
-        json(tick)?,
-    ])?;
-    Ok(())
 }
 
 pub(crate) fn action(row: &Row<'_>) -> rusqlite::Result<ActionRecord> {
@@ -173,10 +174,10 @@ pub(crate) fn open_intents(db: &Connection, session: &str) -> rusqlite::Result<V
 }
 
 /// Its number.
-pub(crate) fn begin_run(db: &Connection, at: u64) -> rusqlite::Result<u64> {
+pub(crate) fn begin_run(db: &Connection, at: u64) -> rusqlite::Result<i64> {
     db.prepare_cached("INSERT INTO runs (started, version) VALUES (?1, ?2)")?
         .execute(params![int(at), env!("CARGO_PKG_VERSION")])?;
-    Ok(db.last_insert_rowid().cast_unsigned())
+    Ok(db.last_insert_rowid())
 }
 
 /// Whether there is such a run.

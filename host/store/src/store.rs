@@ -1,18 +1,20 @@
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
 use flyball_control::ports::{Clock, Journal, JournalError, SystemClock};
-use flyball_model::{ActionRecord, EventRecord, Halt, TickRecord};
+use flyball_model::{ActionRecord, EventRecord, Halt, Learned, TickRecord, UnixMillis};
+use rusqlite::Connection;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::request::{Reply, Request};
-use crate::writer::Writer;
-use crate::{StoreError, file};
+use crate::chain::End;
+use crate::request::{Read, Reply, Request, Write};
+use crate::writer::{Now, Writer};
+use crate::{Reader, StoreError, file};
 
 /// Older ticks are forgotten when there are more; actions are kept.
 pub const TICKS_KEPT: u64 = 100_000;
@@ -22,6 +24,7 @@ const QUEUE: usize = 1_024;
 
 /// The journal of a running host.
 pub struct Store {
+    directory: PathBuf,
     /// None only while it is dropped.
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
@@ -44,8 +47,12 @@ impl Store {
     ///
     /// As for [`Store::open`].
     pub fn keeping(directory: &Path, ticks: u64) -> Result<Self, StoreError> {
+        Self::on(directory, file::open_to_write(directory)?, ticks)
+    }
+
+    pub(crate) fn on(directory: &Path, connection: Connection, ticks: u64) -> Result<Self, StoreError> {
         let path = file::path(directory);
-        let connection = file::open_to_write(directory)?;
+        let chain = End::of(&connection).map_err(|error| StoreError::of(&path, &error))?;
         let (requests, received) = mpsc::channel(QUEUE);
         let dropped_ticks = Arc::new(AtomicU64::new(0));
         let writer = Writer {
@@ -53,13 +60,19 @@ impl Store {
             connection,
             ticks_kept: ticks,
             dropped_ticks: Arc::clone(&dropped_ticks),
-            run: None,
+            now: Now { run: None, chain },
+            damaged: None,
         };
         let writer = thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.serve(received))
             .map_err(|error| StoreError::unopenable(&path, &error))?;
-        Ok(Self { requests: Some(requests), writer: Some(writer), dropped_ticks })
+        Ok(Self {
+            directory: directory.to_owned(),
+            requests: Some(requests),
+            writer: Some(writer),
+            dropped_ticks,
+        })
     }
 
     /// Begins a run: what is recorded from now on is recorded as its. Its number.
@@ -69,7 +82,7 @@ impl Store {
     /// The journal cannot be written.
     pub async fn begin_run(&self) -> Result<u64, StoreError> {
         let at = SystemClock.now();
-        self.ask(|reply| Request::BeginRun { at, reply }).await
+        self.write(|reply| Write::BeginRun { at, reply }).await
     }
 
     /// Ends a run. All that was recorded before, ticks too, is on disk when it returns.
@@ -79,12 +92,20 @@ impl Store {
     /// There is no such run, or the journal cannot be written.
     pub async fn end_run(&self, run: u64) -> Result<(), StoreError> {
         let at = SystemClock.now();
-        self.ask(|reply| Request::EndRun { run, at, reply }).await
+        self.write(|reply| Write::EndRun { run, at, reply }).await
     }
 
     /// Ticks that are not in the journal because it could not keep up, or failed.
     pub fn dropped_ticks(&self) -> u64 {
         self.dropped_ticks.load(Ordering::Relaxed)
+    }
+
+    async fn write<T>(&self, write: impl FnOnce(Reply<T>) -> Write) -> Result<T, StoreError> {
+        self.ask(|reply| Request::Write(write(reply))).await
+    }
+
+    async fn read<T>(&self, read: impl FnOnce(Reply<T>) -> Read) -> Result<T, StoreError> {
+        self.ask(|reply| Request::Read(read(reply))).await
     }
 
     async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, StoreError> {
@@ -99,12 +120,12 @@ impl Store {
 impl Journal for Store {
     async fn intend(&self, intent: &ActionRecord) -> Result<u64, JournalError> {
         let intent = Box::new(intent.clone());
-        self.ask(|reply| Request::Intend(intent, reply)).await.map_err(told)
+        self.write(|reply| Write::Intend(intent, reply)).await.map_err(told)
     }
 
     async fn conclude(&self, action: &ActionRecord) -> Result<(), JournalError> {
         let action = Box::new(action.clone());
-        self.ask(|reply| Request::Conclude(action, reply)).await.map_err(told)
+        self.write(|reply| Write::Conclude(action, reply)).await.map_err(told)
     }
 
     /// A session never waits for its ticks to be written: what finds the queue full is dropped and counted.
@@ -112,7 +133,7 @@ impl Journal for Store {
         let requests = self.requests.as_ref().ok_or_else(|| told(StoreError::Stopped))?;
         match requests.try_reserve() {
             Ok(place) => {
-                place.send(Request::Tick(Box::new(record.clone())));
+                place.send(Request::Write(Write::Tick(Box::new(record.clone()))));
                 Ok(())
             }
             Err(TrySendError::Full(())) => {
@@ -125,26 +146,38 @@ impl Journal for Store {
 
     async fn record(&self, event: &EventRecord) -> Result<(), JournalError> {
         let event = Box::new(event.clone());
-        self.ask(|reply| Request::Event(event, reply)).await.map_err(told)
+        self.write(|reply| Write::Event(event, reply)).await.map_err(told)
     }
 
     async fn recent(&self, session: &str, count: usize) -> Result<Vec<ActionRecord>, JournalError> {
         let session = session.to_owned();
-        self.ask(|reply| Request::Recent { session, count, reply }).await.map_err(told)
+        self.read(|reply| Read::Recent { session, count, reply }).await.map_err(told)
     }
 
     async fn open_intents(&self, session: &str) -> Result<Vec<ActionRecord>, JournalError> {
         let session = session.to_owned();
-        self.ask(|reply| Request::OpenIntents { session, reply }).await.map_err(told)
+        self.read(|reply| Read::OpenIntents { session, reply }).await.map_err(told)
+    }
+
+    async fn resumed_at(&self, session: &str) -> Result<Option<UnixMillis>, JournalError> {
+        let session = session.to_owned();
+        self.read(|reply| Read::ResumedAt { session, reply }).await.map_err(told)
     }
 
     async fn halts(&self) -> Result<Vec<Halt>, JournalError> {
-        self.ask(Request::Halts).await.map_err(told)
+        self.read(Read::Halts).await.map_err(told)
+    }
+
+    /// It looks at everything that was ever done, so it does so beside the writer and not in its way.
+    async fn learned(&self) -> Result<Vec<Learned>, JournalError> {
+        let directory = self.directory.clone();
+        let learned = tokio::task::spawn_blocking(move || Reader::open(&directory)?.learned());
+        learned.await.unwrap_or(Err(StoreError::Stopped)).map_err(told)
     }
 
     async fn undoable(&self, session: &str, count: usize) -> Result<Vec<ActionRecord>, JournalError> {
         let session = session.to_owned();
-        self.ask(|reply| Request::Undoable { session, count, reply }).await.map_err(told)
+        self.read(|reply| Read::Undoable { session, count, reply }).await.map_err(told)
     }
 }
 

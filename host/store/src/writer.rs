@@ -1,15 +1,18 @@
 //! The one thread that writes. It takes whatever waits into one transaction, so that a hundred sessions that act at
 //! once wait for one commit and not for a hundred.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flyball_control::ports::{Clock, SystemClock};
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::mpsc;
 
-use crate::request::{Reply, Request};
+use crate::chain::End;
+use crate::content::What;
+use crate::request::{Read, Reply, Request, Write};
 use crate::{StoreError, events, rows};
 
 /// More than this does not go into one transaction, so that nobody waits long for it.
@@ -20,7 +23,16 @@ pub(crate) struct Writer {
     pub(crate) connection: Connection,
     pub(crate) ticks_kept: u64,
     pub(crate) dropped_ticks: Arc<AtomicU64>,
+    pub(crate) now: Now,
+    /// Nothing more is written to a file that was found damaged: what is still whole in it stays so.
+    pub(crate) damaged: Option<StoreError>,
+}
+
+/// What the next row goes on from; of what is committed only.
+#[derive(Clone, Copy)]
+pub(crate) struct Now {
     pub(crate) run: Option<i64>,
+    pub(crate) chain: End,
 }
 
 /// Answers whoever waits, once it is known whether the commit succeeded.
@@ -36,67 +48,142 @@ impl Writer {
             {
                 batch.push(next);
             }
-            self.write(batch);
+            self.answer(batch);
         }
     }
 
-    fn write(&mut self, batch: Vec<Request>) {
-        let ticks = batch.iter().filter(|request| matches!(request, Request::Tick(_))).count();
+    /// Writes first, so that what is read is not older than what was asked before.
+    fn answer(&mut self, batch: Vec<Request>) {
+        let (mut writes, mut reads) = (Vec::new(), Vec::new());
+        for request in batch {
+            match request {
+                Request::Write(write) => writes.push(write),
+                Request::Read(read) => reads.push(read),
+            }
+        }
+        if !writes.is_empty() {
+            self.write(writes);
+        }
+        for read in reads {
+            self.read(read);
+        }
+    }
+
+    fn write(&mut self, batch: Vec<Write>) {
+        let ticks = batch.iter().filter(|write| matches!(write, Write::Tick(_))).count();
         let mut answers: Vec<Answer> = Vec::new();
         let written = self.transact(batch, ticks > 0, &mut answers);
-        if let Err(error) = &written
-            && ticks > 0
-        {
-            tracing::error!(%error, ticks, "ticks are not in the journal");
-            self.dropped_ticks.fetch_add(ticks as u64, Ordering::Relaxed);
+        if let Err(error) = &written {
+            if ticks > 0 {
+                tracing::error!(%error, ticks, "ticks are not in the journal");
+                self.dropped_ticks.fetch_add(ticks as u64, Ordering::Relaxed);
+            }
+            if matches!(error, StoreError::Damaged { .. }) {
+                self.damaged = Some(error.clone());
+            }
         }
         for answer in answers {
             answer(written.clone());
         }
     }
 
-    /// All of the batch is committed or none of it.
+    /// Whoever no longer waits needs no answer.
+    fn read(&self, read: Read) {
+        let db = &self.connection;
+        let failed = |error| StoreError::of(&self.path, &error);
+        match read {
+            Read::Recent { session, count, reply } => {
+                drop(reply.send(rows::recent(db, &session, count).map_err(failed)));
+            }
+            Read::OpenIntents { session, reply } => {
+                drop(reply.send(rows::open_intents(db, &session).map_err(failed)));
+            }
+            Read::ResumedAt { session, reply } => {
+                drop(reply.send(events::resumed_at(db, &session).map_err(failed)));
+            }
+            Read::Halts(reply) => drop(reply.send(events::halts(db).map_err(failed))),
+            Read::Undoable { session, count, reply } => {
+                drop(reply.send(rows::undoable(db, &session, count).map_err(failed)));
+            }
+        }
+    }
+
+    /// All of the batch is committed or none of it; what fails by itself is left out, whole.
     fn transact(
         &mut self,
-        batch: Vec<Request>,
+        batch: Vec<Write>,
         prune: bool,
         answers: &mut Vec<Answer>,
     ) -> Result<(), StoreError> {
-        let Self { path, connection, run, dropped_ticks, ticks_kept } = self;
-        let failed = |error: rusqlite::Error| StoreError::of(path, &error);
-        let mut run_now = *run;
-        let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
-        let transaction = match begun.map_err(failed) {
-            Ok(transaction) => transaction,
+        let Self { path, connection, now, dropped_ticks, ticks_kept, damaged } = self;
+        let trouble = RefCell::new(damaged.clone());
+        let failed = |error: rusqlite::Error| {
+            let error = StoreError::of(path, &error);
+            trouble.replace(Some(error.clone()));
+            error
+        };
+        let begun = match damaged {
+            Some(error) => Err(error.clone()),
+            None => begin(connection, *now).map_err(failed),
+        };
+        let (mut transaction, mut next) = match begun {
+            Ok(begun) => begun,
             Err(error) => {
                 answers.extend(batch.into_iter().filter_map(refused));
                 return Err(error);
             }
         };
+        let mut lost_ticks = 0;
         let mut batch = batch.into_iter();
-        while let Some(request) = batch.next() {
-            // SQLite itself rolls back when its disk fails; what came next would then be committed alone.
-            if transaction.is_autocommit() {
-                answers.extend(std::iter::once(request).chain(batch).filter_map(refused));
-                let cause = "the transaction was rolled back".to_owned();
-                return Err(StoreError::Failed { path: path.clone(), cause });
-            }
-            match perform(&transaction, &mut run_now, request, &failed) {
+        while let Some(write) = batch.next() {
+            match perform(&mut transaction, &mut next, write, &failed) {
                 Performed::Answer(answer) => answers.push(answer),
                 Performed::Tick(Ok(())) => {}
                 Performed::Tick(Err(error)) => {
                     tracing::error!(%error, "a tick is not in the journal");
-                    dropped_ticks.fetch_add(1, Ordering::Relaxed);
+                    lost_ticks += 1;
                 }
             }
+            // SQLite itself rolls back when its disk fails; what came next would then be committed alone. And nothing
+            // is committed to a file that shows itself as damaged.
+            let last = trouble.borrow().clone();
+            if let Some(error) = last
+                && (transaction.is_autocommit() || matches!(error, StoreError::Damaged { .. }))
+            {
+                answers.extend(batch.filter_map(refused));
+                return Err(error);
+            }
         }
-        if prune {
-            forget_old_ticks(&transaction, *ticks_kept).map_err(failed)?;
+        if prune
+            && let Err(error) = forget_old_ticks(&mut transaction, &mut next, *ticks_kept).map_err(failed)
+        {
+            tracing::error!(%error, "old ticks are still in the journal");
         }
         transaction.commit().map_err(failed)?;
-        *run = run_now;
+        *now = next;
+        dropped_ticks.fetch_add(lost_ticks, Ordering::Relaxed);
         Ok(())
     }
+}
+
+fn begin(connection: &mut Connection, now: Now) -> rusqlite::Result<(Transaction<'_>, Now)> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let chain = now.chain.again(&transaction)?;
+    Ok((transaction, Now { chain, ..now }))
+}
+
+/// All of it is written, or nothing: no row without its entry in the chain.
+fn whole<T>(
+    transaction: &mut Transaction<'_>,
+    now: &mut Now,
+    write: impl FnOnce(&Connection, &mut Now) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let savepoint = transaction.savepoint()?;
+    let mut next = *now;
+    let written = write(&savepoint, &mut next)?;
+    savepoint.commit()?;
+    *now = next;
+    Ok(written)
 }
 
 enum Performed {
@@ -105,44 +192,64 @@ enum Performed {
 }
 
 fn perform(
-    db: &Connection,
-    run: &mut Option<i64>,
-    request: Request,
+    transaction: &mut Transaction<'_>,
+    now: &mut Now,
+    write: Write,
     failed: &impl Fn(rusqlite::Error) -> StoreError,
 ) -> Performed {
-    match request {
-        Request::Intend(action, reply) => {
-            later(reply, rows::insert_action(db, *run, &action).map_err(failed))
+    let at = SystemClock.now();
+    match write {
+        Write::Intend(action, reply) => {
+            let intended = whole(transaction, now, |db, now| {
+                let id = rows::insert_action(db, now.run, &action)?;
+                now.chain.add(db, at, What::Intent, id).map(|()| id.cast_unsigned())
+            });
+            later(reply, intended.map_err(failed))
         }
-        Request::Conclude(action, reply) => {
-            let known = rows::conclude_action(db, SystemClock.now(), &action).map_err(failed);
-            later(reply, known.and_then(|known| known_or(known, "action", action.id)))
+        Write::Conclude(action, reply) => {
+            let known = whole(transaction, now, |db, now| {
+                let known = rows::conclude_action(db, at, &action)?;
+                if known {
+                    now.chain.add(db, at, What::Outcome, rows::int(action.id))?;
+                }
+                Ok(known)
+            });
+            later(reply, known.map_err(failed).and_then(|known| known_or(known, "action", action.id)))
         }
-        Request::Tick(tick) => Performed::Tick(rows::insert_tick(db, *run, &tick).map_err(failed)),
-        Request::Event(event, reply) => later(reply, events::insert(db, *run, &event).map_err(failed)),
-        Request::Recent { session, count, reply } => {
-            later(reply, rows::recent(db, &session, count).map_err(failed))
+        Write::Tick(tick) => {
+            let written = whole(transaction, now, |db, now| {
+                let id = rows::insert_tick(db, now.run, &tick)?;
+                now.chain.add(db, at, What::Tick, id)
+            });
+            Performed::Tick(written.map_err(failed))
         }
-        Request::OpenIntents { session, reply } => {
-            later(reply, rows::open_intents(db, &session).map_err(failed))
+        Write::Event(event, reply) => {
+            let written = whole(transaction, now, |db, now| {
+                let id = events::insert(db, now.run, &event)?;
+                now.chain.add(db, at, What::Event, id)
+            });
+            later(reply, written.map_err(failed))
         }
-        Request::Halts(reply) => later(reply, events::halts(db).map_err(failed)),
-        Request::Undoable { session, count, reply } => {
-            later(reply, rows::undoable(db, &session, count).map_err(failed))
+        Write::BeginRun { at, reply } => {
+            let begun = whole(transaction, now, |db, now| {
+                let id = rows::begin_run(db, at)?;
+                now.run = Some(id);
+                now.chain.add(db, at, What::Run, id).map(|()| id.cast_unsigned())
+            });
+            later(reply, begun.map_err(failed))
         }
-        Request::BeginRun { at, reply } => {
-            let begun = rows::begin_run(db, at).map_err(failed);
-            if let Ok(id) = &begun {
-                *run = Some(rows::int(*id));
-            }
-            later(reply, begun)
-        }
-        Request::EndRun { run: id, at, reply } => {
-            let known = rows::end_run(db, id, at).map_err(failed);
-            if *run == Some(rows::int(id)) {
-                *run = None;
-            }
-            later(reply, known.and_then(|known| known_or(known, "run", id)))
+        Write::EndRun { run: id, at, reply } => {
+            let known = whole(transaction, now, |db, now| {
+                let known = rows::end_run(db, id, at)?;
+                if known {
+                    now.chain.add(db, at, What::RunEnded, rows::int(id))?;
+                }
+                if now.run == Some(rows::int(id)) {
+                    now.run = None;
+                }
+                Ok(known)
+            });
+            later(reply, known.map_err(failed).and_then(|known| known_or(known, "run", id)))
         }
     }
 }
@@ -156,7 +263,7 @@ fn later<T: 'static>(reply: Reply<T>, said: Result<T, StoreError>) -> Performed 
     Performed::Answer(Box::new(move |committed| drop(reply.send(committed.and(said)))))
 }
 
-fn refused(request: Request) -> Option<Answer> {
+fn refused(write: Write) -> Option<Answer> {
     fn answer<T: 'static>(reply: Reply<T>) -> Option<Answer> {
         Some(Box::new(move |committed| {
             if let Err(error) = committed {
@@ -164,22 +271,26 @@ fn refused(request: Request) -> Option<Answer> {
             }
         }))
     }
-    match request {
-        Request::Tick(_) => None,
-        Request::Intend(_, reply) | Request::BeginRun { reply, .. } => answer(reply),
-        Request::Conclude(_, reply) | Request::Event(_, reply) | Request::EndRun { reply, .. } => {
-            answer(reply)
-        }
-        Request::Recent { reply, .. }
-        | Request::OpenIntents { reply, .. }
-        | Request::Undoable { reply, .. } => answer(reply),
-        Request::Halts(reply) => answer(reply),
+    match write {
+        Write::Tick(_) => None,
+        Write::Intend(_, reply) | Write::BeginRun { reply, .. } => answer(reply),
+        Write::Conclude(_, reply) | Write::Event(_, reply) | Write::EndRun { reply, .. } => answer(reply),
     }
 }
 
-/// Numbers have no gaps, so that the newest `kept` are those above this.
-fn forget_old_ticks(db: &Connection, kept: u64) -> rusqlite::Result<()> {
-    db.prepare_cached("DELETE FROM ticks WHERE id <= (SELECT max(id) FROM ticks) - ?1")?
-        .execute((rows::int(kept),))?;
-    Ok(())
+/// Numbers have no gaps, so that the newest `kept` are those above this. Many are forgotten at once, as it is an entry of
+/// the chain each time.
+fn forget_old_ticks(transaction: &mut Transaction<'_>, now: &mut Now, kept: u64) -> rusqlite::Result<()> {
+    let (oldest, newest): (Option<i64>, Option<i64>) = transaction
+        .prepare_cached("SELECT (SELECT min(id) FROM ticks), (SELECT max(id) FROM ticks)")?
+        .query_row((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let (Some(oldest), Some(newest)) = (oldest, newest) else { return Ok(()) };
+    let last = newest.saturating_sub(rows::int(kept));
+    if last - oldest < rows::int(kept / 100) {
+        return Ok(());
+    }
+    whole(transaction, now, |db, now| {
+        db.prepare_cached("DELETE FROM ticks WHERE id <= ?1")?.execute((last,))?;
+        now.chain.add(db, SystemClock.now(), What::ForgotTicks, last)
+    })
 }

@@ -93,6 +93,7 @@ fn rule_decider_chooses_what_its_cases_say() {
                 .map(|kind| Allowance { kind: kind.clone(), summary: String::new(), limits: None })
                 .collect(),
             past: case.past.iter().map(told::past).collect(),
+            learned: case.learned.iter().map(told::learned).collect(),
             constraints: told::constraints(case),
         };
         match (plugin.decide(&now, &window(case), &situation), &case.expect) {

@@ -69,7 +69,32 @@ impl<'a> Case<'a> {
         });
         match failed {
             Some(outcome) => Err(format!("{kind} was tried and {}", became(outcome))),
+            None if self.helped(kind) == Helped::Never => {
+                Err(format!("{kind} has never helped {} on a {}", self.finding.code, self.spec.node_type))
+            }
             None => Ok(remedy),
+        }
+    }
+
+    /// What all sessions have learned of this kind of action against this finding on this type of node.
+    pub(crate) fn helped(&self, kind: &str) -> Helped {
+        let learned = self.situation.learned.iter().find(|learned| {
+            learned.kind == kind
+                && learned.finding == self.finding.code
+                && learned.node_type.as_deref() == Some(&*self.spec.node_type)
+        });
+        let Some(learned) = learned else { return Helped::Unknown };
+        let in_vain =
+            learned.ineffective + learned.worse + learned.unknown + learned.failed + learned.rolled_back;
+        let tries = learned.verified + in_vain;
+        if tries < u64::from(self.rules.learn_from) {
+            Helped::Unknown
+        } else if learned.verified == 0 {
+            Helped::Never
+        } else if learned.verified * 2 < tries {
+            Helped::Seldom
+        } else {
+            Helped::Often
         }
     }
 
@@ -142,6 +167,18 @@ impl<'a> Case<'a> {
             .find(|node| node.queue_fill() > 0.8)
             .map(SeenNode::id)
     }
+}
+
+/// How often something has helped, the best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Helped {
+    /// In half of the tries or more.
+    Often,
+    /// It was not tried often enough to say.
+    Unknown,
+    /// In less than half of them.
+    Seldom,
+    Never,
 }
 
 fn became(outcome: Outcome) -> &'static str {

@@ -9,7 +9,7 @@ mod remedies;
 use flyball_plugin::decider::Failure;
 use flyball_plugin::prelude::*;
 
-use case::Case;
+use case::{Case, Helped};
 use remedies::{Remedy, remedies_for};
 
 flyball_plugin::settings! {
@@ -29,6 +29,8 @@ flyball_plugin::settings! {
         drain_seconds: f64 = 10.0, in 0.0..=86_400.0;
         /// Workers that a node may be given.
         max_replicas: u32 = 8, in 1..=256;
+        /// Tries of a kind of action, in all sessions, from which on what came of them counts.
+        learn_from: u32 = 3, in 1..=1_000_000;
         /// Items that may be let wait before a node.
         max_capacity: u32 = 100_000, in 1..=1_000_000;
     }
@@ -58,7 +60,12 @@ impl Decider for RuleDecider {
             }
             issues.push(finding.message.clone());
             let Some(case) = Case::of(self, finding, now, past, situation) else { continue };
-            for remedy in remedies_for(&case) {
+            let mut remedies = remedies_for(&case);
+            // What has helped elsewhere goes first; of what is alike the order above stands.
+            remedies.sort_by_key(|remedy| {
+                remedy.as_ref().map_or(Helped::Unknown, |remedy| case.helped(remedy.action.kind()))
+            });
+            for remedy in remedies {
                 match remedy.and_then(|remedy| case.fits(remedy)) {
                     Ok(remedy) => return Ok(decision(remedy, &case, issues)),
                     Err(why) => refused.push(format!("{}: {why}", case.node_id())),
@@ -96,6 +103,8 @@ flyball_plugin::cases!(
     "../cases/crash-restart.json",
     "../cases/failing-needed.json",
     "../cases/failing-optional-bypass.json",
+    "../cases/learned-never.json",
+    "../cases/learned-often.json",
     "../cases/nothing-fits.json",
     "../cases/protected.json",
     "../cases/slow-switch.json",

@@ -69,7 +69,7 @@ mod window;
 mod world;
 
 pub use bindings::actions::{
-    Action, Buffering, Bypass, ConfigChange, Constraints, ExecutorChange, GraphSpec, Insertion,
+    Action, Buffering, Bypass, ConfigChange, Constraints, ExecutorChange, GraphSpec, Insertion, Learned,
     MutationPolicy, NodeSpec, Outcome, PastAction, Proposal, Replacement, Scaling,
 };
 pub use bindings::judgement::{Evidence, Finding, Reason, Severity};

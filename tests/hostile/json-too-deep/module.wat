@@ -17,7 +17,8 @@
     (i32.const 1024))
   (func (export "flyball:plugin/lifecycle@0.1.0#check-settings") (result i32) (i32.const 1100))
   (func (export "flyball:plugin/deciding@0.1.0#decide")
-    (param $now i32) (param $past i32) (param i32 i32 i32 i32 i32 i32 i32 f64 i32 f64 i32 i32 i32) (result i32)
+    (param $asked i32) (result i32) (local $now i32) (local $past i32)
+    (local.set $now (i32.load (local.get $asked))) (local.set $past (i32.load offset=4 (local.get $asked)))
     (memory.fill (i32.const 65536) (i32.const 0x5b) (i32.const 50000)) ;; [[[[...
     (i32.store8 (i32.const 1224) (i32.const 4)) ;; update-node-config
     (i32.store (i32.const 1228) (i32.const 2048)) (i32.store (i32.const 1232) (i32.const 1))

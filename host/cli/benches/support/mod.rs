@@ -12,9 +12,9 @@ use flyball_control::ports::{
 use flyball_engine::{Engine, EngineOptions, Judge as Sandboxed, Plugin};
 use flyball_model::{
     Action, ActionKind, ActionRecord, Cost, Decision, EventRecord, Evidence, Executor, Finding, GraphMetrics,
-    GraphSpec, Halt, Limits, Metrics, MutationPolicy, NodeColumns, NodeSpec, NodeType, Observation,
+    GraphSpec, Halt, Learned, Limits, Metrics, MutationPolicy, NodeColumns, NodeSpec, NodeType, Observation,
     OnFailure, Outcome, PluginId, PluginUse, Proposal, Reason, Rule, Rules, Severity, Status, TickRecord,
-    Trend, Verdict, metric,
+    Trend, UnixMillis, Verdict, metric,
 };
 use parking_lot::Mutex;
 use serde_json::json;
@@ -170,7 +170,15 @@ impl Journal for NoJournal {
         Ok(Vec::new())
     }
 
+    async fn resumed_at(&self, _: &str) -> Result<Option<UnixMillis>, JournalError> {
+        Ok(None)
+    }
+
     async fn halts(&self) -> Result<Vec<Halt>, JournalError> {
+        Ok(Vec::new())
+    }
+
+    async fn learned(&self) -> Result<Vec<Learned>, JournalError> {
         Ok(Vec::new())
     }
 

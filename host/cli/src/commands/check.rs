@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use flyball_documents::{Source, read_policy};
+use flyball_documents::{Source, locate, never_fires, read_policy};
 use flyball_engine::{PolicySource, Versions};
 use flyball_model::ValidatorRule;
 
@@ -71,6 +71,7 @@ fn plugin(file: &Path, state: &StateDir) -> Result<String, Failure> {
 fn policy(file: &Path, text: String, options: &CheckOptions, state: &StateDir) -> Result<String, Failure> {
     let source = Source::new(file.display().to_string(), text);
     let policy = read_policy(&source)?;
+    let warnings = locate(&source, never_fires(&policy));
     library_of(
         PolicySource::Text(vec![source]),
         options.plugins.clone(),
@@ -78,8 +79,9 @@ fn policy(file: &Path, text: String, options: &CheckOptions, state: &StateDir) -
         Versions::look_at(&state.versions()),
     )?;
     let judges = &policy.judges;
+    let warnings: String = warnings.lines().iter().map(|line| format!("\n  warning: {line}")).collect();
     Ok(format!(
-        "policy {}: {} heuristics, {} deciders, {} validators, {}",
+        "policy {}: {} heuristics, {} deciders, {} validators, {}{warnings}",
         policy.name,
         judges.heuristics.len(),
         judges.deciders.len(),

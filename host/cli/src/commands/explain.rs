@@ -4,9 +4,11 @@ use flyball_store::{ActionFilter, Reader, TickFilter};
 
 use crate::args::{ExplainOptions, Places};
 use crate::exit::Failure;
-use crate::narrator::{clock, tame};
+use crate::narrator::{clock, tame, tame_to};
 use crate::state_dir::StateDir;
 
+/// All numbers of an action's outcome.
+const LONGEST_NOTE: usize = 2_000;
 /// Ticks among which the one that is named is looked for.
 const LOOKED_AT: usize = 100_000;
 
@@ -68,7 +70,7 @@ fn tick(reader: &Reader, session: Option<&str>, number: Option<u64>) -> Result<O
     Ok(newest)
 }
 
-fn tick_text(tick: &TickRecord) -> String {
+pub(crate) fn tick_text(tick: &TickRecord) -> String {
     let mut text = format!(
         "tick {} of {} at {}, generation {}: {}\n",
         tick.tick,
@@ -182,7 +184,7 @@ fn reason_text(reason: &Reason) -> String {
     text
 }
 
-fn action_text(action: &ActionRecord) -> String {
+pub(crate) fn action_text(action: &ActionRecord) -> String {
     let undoes = action.undoes.map(|undone| format!(", undoes {undone}")).unwrap_or_default();
     let outcome = if action.settled_at.is_none() { "open" } else { action.outcome.name() };
     let mut text = format!(
@@ -192,7 +194,7 @@ fn action_text(action: &ActionRecord) -> String {
         action.decided_by.name
     );
     if let Some(note) = &action.note {
-        text += &format!(": {}", tame(note));
+        text += &format!(": {}", tame_to(LONGEST_NOTE, note));
     }
     text += "\n";
     let judged: Vec<String> =

@@ -1,30 +1,67 @@
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use flyball_model::{ActionRecord, TickRecord};
-use flyball_store::{ActionFilter, Reader, TickFilter};
+use flyball_store::{ActionFilter, EventFilter, Head, Reader, TickFilter};
 
-use crate::args::{JournalOptions, Places};
+use crate::args::{JournalCommand, JournalOptions, Places};
+use crate::commands::recordings::ago;
 use crate::exit::Failure;
-use crate::narrator::{clock, tame};
+use crate::narrator::{clock, event_text, tame};
 use crate::state_dir::StateDir;
 
 pub(crate) fn run(places: &Places, options: &JournalOptions) -> Result<(), Failure> {
     let state = StateDir::of(places)?;
     let reader = Reader::open(state.path()).map_err(anyhow::Error::from)?;
+    if let Some(JournalCommand::Verify { head, json }) = &options.command {
+        return verify(&reader, *head, *json);
+    }
+    let JournalOptions { session, plugin, limit, .. } = options;
+    let (session, plugin, limit, since) = (session.clone(), plugin.clone(), *limit, options.since.map(ago));
     if options.ticks {
-        let filter =
-            TickFilter { session: options.session.clone(), limit: options.limit, ..TickFilter::default() };
+        let filter = TickFilter { session, plugin, since, limit, ..TickFilter::default() };
         let ticks = reader.ticks(&filter).map_err(anyhow::Error::from)?;
         print(&ticks, options.json, tick_line)
+    } else if options.events {
+        let filter = EventFilter { session, since, limit, ..EventFilter::default() };
+        let events = reader.events(&filter).map_err(anyhow::Error::from)?;
+        print(&events, options.json, event_text)
     } else {
-        let filter = ActionFilter {
-            session: options.session.clone(),
-            node: options.node.clone(),
-            limit: options.limit,
-            ..ActionFilter::default()
-        };
+        let (node, outcome) = (options.node.clone(), options.outcome);
+        let filter = ActionFilter { session, node, outcome, plugin, since, limit, ..ActionFilter::default() };
         let actions = reader.actions(&filter).map_err(anyhow::Error::from)?;
         print(&actions, options.json, action_line)
     }
+}
+
+/// Each fault as it is found; at the end the head, which is worth keeping only when there was none.
+fn verify(reader: &Reader, expected: Option<Head>, as_json: bool) -> Result<(), Failure> {
+    let verified = reader
+        .verify(expected, |fault| {
+            if as_json {
+                let message = fault.to_string();
+                println!("{}", serde_json::json!({ "fault": fault, "message": message }));
+            } else {
+                println!("{}", tame(&fault.to_string()));
+            }
+        })
+        .map_err(anyhow::Error::from)?;
+    if as_json {
+        println!("{}", serde_json::json!({ "verified": verified }));
+    }
+    if verified.faults > 0 {
+        let faults =
+            if verified.faults == 1 { "1 fault".to_owned() } else { format!("{} faults", verified.faults) };
+        return Err(
+            anyhow!("the journal is not as it was written: {faults}; keep a copy of it as it is").into()
+        );
+    }
+    if !as_json {
+        let holds = expected.map_or_else(String::new, |head| format!(", and holds all up to {head}"));
+        println!(
+            "the journal is as it was written, {} entries{holds}\nhead {}",
+            verified.entries, verified.head
+        );
+    }
+    Ok(())
 }
 
 /// Oldest first, as one reads a log.
@@ -37,7 +74,7 @@ fn print<T: serde::Serialize>(
         if as_json {
             println!("{}", serde_json::to_string(record).context("cannot write the record")?);
         } else {
-            println!("{}", line(record));
+            anstream::println!("{}", line(record));
         }
     }
     if newest_first.is_empty() && !as_json {

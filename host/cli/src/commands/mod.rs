@@ -15,6 +15,7 @@ pub(crate) mod recordings;
 pub(crate) mod replay;
 pub(crate) mod rollback;
 pub(crate) mod run;
+pub(crate) mod scenario;
 pub(crate) mod schema;
 pub(crate) mod sign;
 pub(crate) mod verify;

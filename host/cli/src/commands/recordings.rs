@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use flyball_control::ports::{Clock, Decided, Said, SystemClock};
-use flyball_model::{Reversal, Verdict};
+use flyball_model::{Reversal, UnixMillis, Verdict};
 use flyball_store::{CallFilter, Listed, RecordingsReader};
 
 use crate::args::{Places, Recorded, RecordingsOptions};
@@ -42,13 +42,18 @@ pub(crate) fn run(places: &Places, options: &RecordingsOptions) -> Result<(), Fa
     Ok(())
 }
 
+/// The time that was so long ago.
+pub(crate) fn ago(time: Duration) -> UnixMillis {
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    SystemClock.now().saturating_sub(millis)
+}
+
 /// What the arguments pick.
 pub(crate) fn filter(of: &Recorded) -> CallFilter {
-    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     CallFilter {
         session: of.session.clone(),
         plugin: of.plugin.clone(),
-        since: of.since.map(|since| SystemClock.now().saturating_sub(millis(since))),
+        since: of.since.map(ago),
         limit: None,
     }
 }

@@ -388,6 +388,14 @@ impl Journal for Memory {
         Ok(self.actions.lock().iter().filter(|action| action.settled_at.is_none()).cloned().collect())
     }
 
+    async fn resumed_at(&self, session: &str) -> Result<Option<UnixMillis>, JournalError> {
+        let events = self.events.lock();
+        let resumed = events.iter().rev().find(|record| {
+            matches!(record.event, Event::Resumed { .. }) && record.session.as_deref() == Some(session)
+        });
+        Ok(resumed.map(|record| record.at))
+    }
+
     async fn halts(&self) -> Result<Vec<Halt>, JournalError> {
         let mut halts: Vec<Halt> = vec![];
         for EventRecord { at, session, event, .. } in self.events.lock().iter() {
@@ -400,6 +408,10 @@ impl Journal for Memory {
             }
         }
         Ok(halts)
+    }
+
+    async fn learned(&self) -> Result<Vec<Learned>, JournalError> {
+        Ok(Vec::new())
     }
 
     async fn undoable(&self, _: &str, count: usize) -> Result<Vec<ActionRecord>, JournalError> {

@@ -115,6 +115,7 @@ impl Bare {
                     findings: vec![finding()],
                     allowed: ["no-op", "restart-process"].map(allowance).to_vec(),
                     past: Vec::new(),
+                    learned: Vec::new(),
                     constraints: constraints(),
                 };
                 self.ask::<_, (Result<deciding::Decision, deciding::Failure>,)>((now, past, situation));

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use flyball_model::{
-    Action, ActionKind, Constraints, Executor, Finding, GraphSpec, HttpExchange, MutationPolicy, NodeType,
-    PastAction, Proposal, Status, Trend,
+    Action, ActionKind, Constraints, Executor, Finding, GraphSpec, HttpExchange, Learned, MutationPolicy,
+    NodeType, PastAction, Proposal, Status, Trend,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -31,6 +31,8 @@ pub(crate) struct Case {
     pub(crate) node_types: Vec<NodeType>,
     #[serde(default)]
     pub(crate) past: Vec<PastAction>,
+    #[serde(default)]
+    pub(crate) learned: Vec<Learned>,
     #[serde(default)]
     pub(crate) constraints: Constraints,
     #[serde(default)]

@@ -24,6 +24,7 @@ pub(super) fn situation(case: &Case) -> Situation {
         allowed: case.allowed.clone(),
         node_types: case.node_types.clone().into(),
         past: case.past.clone(),
+        learned: case.learned.clone(),
         rules: Rules {
             enabled: true,
             mutation: case.mutation,

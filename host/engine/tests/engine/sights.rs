@@ -89,6 +89,7 @@ pub fn situation(nodes: usize) -> Situation {
         allowed: vec![ActionKind::NoOp, ActionKind::RestartProcess],
         node_types: Arc::from([]),
         past: Vec::new(),
+        learned: Vec::new(),
         rules,
     }
 }

@@ -268,6 +268,10 @@ pub fn child() -> BuiltinChild {
 }
 
 pub fn kill(pid: u32) {
-    let status = std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap();
-    assert!(status.success());
+    assert!(killed(pid), "there is no process {pid}");
+}
+
+/// `false`: it is gone already.
+pub fn killed(pid: u32) -> bool {
+    std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success()
 }

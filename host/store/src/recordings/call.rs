@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flyball_control::ports::{Asked, CallRecord, Situation};
-use flyball_model::{Action, ActionKind, Finding, PastAction, Proposal, Rules};
+use flyball_model::{Action, ActionKind, Finding, Learned, PastAction, Proposal, Rules};
 use rusqlite::{Connection, Row, named_params};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,8 @@ pub(crate) struct Told {
     pub(crate) allowed: Vec<ActionKind>,
     pub(crate) past: Vec<PastAction>,
     pub(crate) rules: Rules,
+    #[serde(default)]
+    pub(crate) learned: Vec<Learned>,
 }
 
 /// One call; the shared parts of it are numbers of other rows.
@@ -228,9 +230,9 @@ fn question(asked: Asked, hide: &mut impl FnMut(&mut Action)) -> Question {
 }
 
 fn told(situation: Situation, hide: &mut impl FnMut(&mut Action)) -> Told {
-    let Situation { findings, allowed, mut past, rules, .. } = situation;
+    let Situation { findings, allowed, mut past, learned, rules, .. } = situation;
     past.iter_mut().for_each(|past| hide(&mut past.proposal.action));
-    Told { findings, allowed, past, rules }
+    Told { findings, allowed, past, rules, learned }
 }
 
 /// A kind by its name.

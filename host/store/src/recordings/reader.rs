@@ -234,6 +234,7 @@ impl Reading<'_> {
                 allowed: told.allowed,
                 node_types: types.into(),
                 past: told.past,
+                learned: told.learned,
                 rules: told.rules,
             })
         };

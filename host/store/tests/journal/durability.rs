@@ -2,10 +2,11 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use flyball_control::ports::Journal;
-use flyball_model::Outcome;
+use flyball_model::{Ending, Outcome};
 use flyball_store::{ActionFilter, Reader, Store};
 
-use crate::records::{concluded, intent};
+use crate::chain::verified;
+use crate::records::{concluded, halted, intent, tick};
 
 #[tokio::test]
 async fn an_intent_is_seen_by_a_second_connection_before_it_is_concluded() {
@@ -49,14 +50,18 @@ async fn an_action_that_was_never_intended_is_not_concluded() {
 /// Set for this very test in the process that is killed.
 const CHILD: &str = "FLYBALL_STORE_TEST_DIRECTORY";
 
-#[test]
-fn what_was_promised_is_there_after_the_host_is_killed() {
+#[tokio::test]
+async fn what_was_promised_is_there_and_verifies_after_the_host_is_killed() {
     if let Ok(directory) = std::env::var(CHILD) {
-        write_until_killed(&directory);
+        write_until_killed(&directory).await;
     }
     let directory = tempfile::tempdir().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "durability::what_was_promised_is_there_after_the_host_is_killed", "--nocapture"])
+        .args([
+            "--exact",
+            "durability::what_was_promised_is_there_and_verifies_after_the_host_is_killed",
+            "--nocapture",
+        ])
         .env(CHILD, directory.path())
         .stdout(Stdio::piped())
         .spawn()
@@ -73,18 +78,20 @@ fn what_was_promised_is_there_after_the_host_is_killed() {
     let kept: Vec<u64> = reader.open_intents().unwrap().iter().map(|action| action.id).collect();
     assert!(promised.iter().all(|id| kept.contains(id)), "promised {promised:?}, kept {kept:?}");
     assert_eq!(reader.runs(1).unwrap()[0].ended, None, "a run that was killed never ended");
-    drop(store);
+    let (before, faults) = verified(directory.path(), None);
+    assert!(before.entries > 40 && faults.is_empty(), "{before:?} {faults:?}");
+    store.record(&halted(Some("shop"), 1)).await.unwrap();
+    let (after, faults) = verified(directory.path(), Some(before.head));
+    assert!(after.entries == before.entries + 1 && faults.is_empty(), "{after:?} {faults:?}");
 }
 
-fn write_until_killed(directory: &str) -> ! {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(async {
-        let store = Store::open(directory.as_ref()).unwrap();
-        store.begin_run().await.unwrap();
-        for number in 1.. {
-            let id = store.intend(&intent("shop", number)).await.unwrap();
-            println!("\nintended {id}");
-        }
-    });
+async fn write_until_killed(directory: &str) -> ! {
+    let store = Store::open(directory.as_ref()).unwrap();
+    store.begin_run().await.unwrap();
+    for number in 1.. {
+        let id = store.intend(&intent("shop", number)).await.unwrap();
+        println!("\nintended {id}");
+        store.tick(&tick("shop", number, Ending::Acted)).await.unwrap();
+    }
     unreachable!("it writes until it is killed")
 }

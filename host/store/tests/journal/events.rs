@@ -35,6 +35,10 @@ async fn an_event_is_on_disk_when_its_record_returns_and_is_read_back_whole() {
         assert_eq!(reader.events(&EventFilter::default()).unwrap().len(), number + 1);
     }
     let read = reader.events(&EventFilter::default()).unwrap();
+    for record in &read {
+        let text = serde_json::to_string(record).unwrap();
+        assert_eq!(&serde_json::from_str::<EventRecord>(&text).unwrap(), record, "{text}");
+    }
     assert_eq!(read, written.iter().rev().cloned().collect::<Vec<EventRecord>>());
 }
 

@@ -101,6 +101,7 @@ pub fn situation(graph: GraphSpec) -> Situation {
         allowed: vec![flyball_model::ActionKind::ScaleNode],
         node_types: Arc::from([]),
         past: Vec::new(),
+        learned: Vec::new(),
         rules: Rules {
             enabled: true,
             mutation: MutationPolicy::Heal,

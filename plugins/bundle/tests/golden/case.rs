@@ -1,8 +1,8 @@
 //! A case file: what a plugin is told, and what it must say. Written in the model's own JSON.
 
 use flyball_model::{
-    Action, Constraints, Executor, Finding, GraphSpec, HttpExchange, NodeType, PastAction, Proposal, Status,
-    Trend,
+    Action, Constraints, Executor, Finding, GraphSpec, HttpExchange, Learned, NodeType, PastAction, Proposal,
+    Status, Trend,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -29,6 +29,8 @@ pub struct Case {
     pub node_types: Vec<NodeType>,
     #[serde(default)]
     pub past: Vec<PastAction>,
+    #[serde(default)]
+    pub learned: Vec<Learned>,
     #[serde(default)]
     pub constraints: Constraints,
     #[serde(default)]

@@ -158,3 +158,18 @@ pub fn constraints(case: &case::Case) -> sdk::Constraints {
         protected: case.protected.clone(),
     }
 }
+
+pub fn learned(from: &model::Learned) -> sdk::Learned {
+    sdk::Learned {
+        finding: from.finding.clone(),
+        kind: from.kind.name().to_owned(),
+        node_type: from.node_type.clone(),
+        verified: from.verified,
+        ineffective: from.ineffective,
+        worse: from.worse,
+        unknown: from.unknown,
+        failed: from.failed,
+        rolled_back: from.rolled_back,
+        newest: from.newest,
+    }
+}

@@ -1,0 +1,160 @@
+//! What a scenario's folder holds.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use flyball_documents::{Source, locate, read_as, read_manifest, read_policy};
+use flyball_model::{ActionKind, Manifest, NodeId, Outcome};
+use flyball_sim::{Fault, Faults, Plan, Unsound, World};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Failure;
+
+/// What goes wrong with a simulated pipeline, and what the controller is expected to make of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scenario {
+    /// What it shows, in a sentence.
+    pub(crate) about: String,
+    /// How long it lasts, in seconds of the pipeline's own time.
+    #[schemars(range(min = 1.0, max = 1_000_000.0))]
+    pub(crate) duration_s: f64,
+    /// From which all chance comes.
+    #[serde(default = "one")]
+    pub(crate) seed: u64,
+    /// What goes wrong, and when.
+    #[serde(default)]
+    pub(crate) faults: Vec<Fault>,
+    /// What is to come of it.
+    pub(crate) expect: Expected,
+}
+
+fn one() -> u64 {
+    1
+}
+
+/// What is to come of it; what is not given does not matter.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Expected {
+    /// Exactly these actions, undos among them, in this order; an empty list: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) actions: Option<Vec<ExpectedAction>>,
+    /// No more actions than this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) most_actions: Option<usize>,
+    /// Exactly these notices to people, by code and in this order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) notices: Option<Vec<String>>,
+    /// Each of these is in the story that `--story` prints.
+    pub(crate) says: Vec<String>,
+    /// None of these is.
+    pub(crate) never_says: Vec<String>,
+    /// The graph by which the pipeline runs at the end is the one that it began with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) graph_as_before: Option<bool>,
+}
+
+/// One action, and what became of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExpectedAction {
+    /// Of which kind.
+    pub(crate) kind: ActionKind,
+    /// On which node.
+    pub(crate) node: NodeId,
+    /// What became of it in the end.
+    pub(crate) outcome: Outcome,
+    /// Whether it is an undo.
+    #[serde(default)]
+    pub(crate) undo: bool,
+}
+
+/// A scenario's folder, read.
+pub(crate) struct Folder {
+    pub(crate) name: String,
+    pub(crate) scenario: Scenario,
+    pub(crate) manifest: Manifest,
+    pub(crate) policy: Source,
+    pub(crate) world: World,
+    sources: Sources,
+}
+
+struct Sources {
+    scenario: Source,
+    manifest: Source,
+    world: Source,
+}
+
+/// The folders below this one that hold a scenario, itself included, in the order of their names.
+pub(crate) fn folders(root: &Path) -> Result<Vec<PathBuf>, Failure> {
+    if root.join("scenario.yaml").is_file() {
+        return Ok(vec![root.to_owned()]);
+    }
+    let mut found = Vec::new();
+    let entries = std::fs::read_dir(root).with_context(|| format!("cannot read {}", root.display()))?;
+    for entry in entries {
+        let path = entry.with_context(|| format!("cannot read {}", root.display()))?.path();
+        if path.join("scenario.yaml").is_file() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    if found.is_empty() {
+        return Err(
+            anyhow::anyhow!("{} holds no scenario.yaml, nor does a folder in it", root.display()).into()
+        );
+    }
+    Ok(found)
+}
+
+impl Folder {
+    /// `scenario.yaml`, and `pipeline.yaml`, `policy.yaml` and `world.yaml` of the folder or, where it has none, of the one
+    /// above it.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let scenario = source(path, "scenario.yaml")?;
+        let manifest = source(path, "pipeline.yaml")?;
+        let world = source(path, "world.yaml")?;
+        let policy = source(path, "policy.yaml")?;
+        read_policy(&policy)?;
+        Ok(Self {
+            name: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            scenario: read_as(&scenario, "a scenario")?,
+            manifest: read_manifest(&manifest)?,
+            world: read_as(&world, "a world")?,
+            policy,
+            sources: Sources { scenario, manifest, world },
+        })
+    }
+
+    /// What is simulated.
+    pub(crate) fn plan(&self) -> Plan {
+        let faults = Faults { faults: self.scenario.faults.clone() };
+        Plan::of(&self.manifest, self.world.clone(), self.scenario.seed).with(faults)
+    }
+
+    /// What is wrong with the plan, at its lines.
+    pub(crate) fn located(&self, unsound: Unsound) -> Failure {
+        let Unsound { graph, world, faults } = unsound;
+        let documents =
+            [(&self.sources.manifest, graph), (&self.sources.world, world), (&self.sources.scenario, faults)];
+        for (source, problems) in documents {
+            if !problems.is_empty() {
+                return locate(source, problems).into();
+            }
+        }
+        anyhow::anyhow!("{}: the simulation cannot be made", self.name).into()
+    }
+}
+
+fn source(folder: &Path, name: &str) -> Result<Source, Failure> {
+    let own = folder.join(name);
+    let shared = folder.parent().map(|parent| parent.join(name));
+    let file = match shared {
+        Some(shared) if !own.is_file() && shared.is_file() => shared,
+        _ => own,
+    };
+    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(Source::new(file.display().to_string(), text))
+}

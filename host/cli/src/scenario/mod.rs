@@ -1,0 +1,9 @@
+//! Scenarios: what goes wrong with a simulated pipeline, and what the controller is expected to make of it.
+
+mod compare;
+mod document;
+mod play;
+
+pub(crate) use compare::differences;
+pub(crate) use document::{Folder, Scenario, folders};
+pub(crate) use play::{Played, play};

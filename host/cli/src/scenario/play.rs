@@ -1,0 +1,128 @@
+//! Plays a scenario: the real loop, the real plugins and the real journal on a simulated pipeline, in its own time.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use flyball_control::ports::{Clock, Journal, Judges, Listener};
+use flyball_control::{Controller, Options};
+use flyball_engine::{Engine, PolicySource, Versions};
+use flyball_model::{ActionRecord, Ending, Event, EventRecord, GraphSpec, Notice, Outcome, TickRecord};
+use flyball_sim::Sim;
+use flyball_store::Store;
+use parking_lot::Mutex;
+
+use super::document::Folder;
+use crate::assembly::library_of;
+use crate::commands::explain::{action_text, tick_text};
+use crate::exit::Failure;
+use crate::narrator::event_text;
+
+/// What came of a scenario.
+#[derive(Debug)]
+pub(crate) struct Played {
+    /// Oldest first, undos among them.
+    pub(crate) actions: Vec<ActionRecord>,
+    pub(crate) notices: Vec<Notice>,
+    /// Every tick on which something was found, every event and every outcome, in their order.
+    pub(crate) story: String,
+    pub(crate) ticks: u64,
+    pub(crate) balances: bool,
+    pub(crate) began_with: GraphSpec,
+    pub(crate) ends_with: GraphSpec,
+}
+
+/// Writes down what happens.
+#[derive(Default)]
+struct Chronicle(Mutex<Told>);
+
+#[derive(Default)]
+struct Told {
+    story: String,
+    notices: Vec<Notice>,
+    /// What the story said of the last tick, so that what lasts is told once.
+    last: String,
+}
+
+impl Listener for Chronicle {
+    fn tick(&self, record: &TickRecord) {
+        let mut told = self.0.lock();
+        if record.ending == Ending::Quiet && record.findings.is_empty() && record.error.is_none() {
+            told.last.clear();
+            return;
+        }
+        let text = tick_text(record);
+        let gist = format!(
+            "{:?} {:?} {:?}",
+            record.ending,
+            record.gate.as_ref().map(|gate| &gate.gate),
+            record.findings.iter().map(|found| (&found.said.code, &found.said.target)).collect::<Vec<_>>()
+        );
+        if gist != told.last {
+            told.story += &text;
+            told.last = gist;
+        }
+    }
+
+    fn concluded(&self, action: &ActionRecord, _: Outcome) {
+        self.0.lock().story += &action_text(action);
+    }
+
+    fn event(&self, event: &EventRecord) {
+        let mut told = self.0.lock();
+        told.story += &anstream::adapter::strip_str(&event_text(event)).to_string();
+        told.story += "\n";
+        if let Event::Notified(notice) = &event.event {
+            told.notices.push(notice.clone());
+        }
+    }
+}
+
+/// In a time of its own, that passes as fast as everything can be judged.
+pub(crate) fn play(folder: &Folder, engine: &Engine, state: &Path) -> Result<Played, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .context("cannot start")?;
+    runtime.block_on(run(folder, engine, state))
+}
+
+async fn run(folder: &Folder, engine: &Engine, state: &Path) -> Result<Played, Failure> {
+    let policies = PolicySource::Text(vec![folder.policy.clone()]);
+    let library = library_of(policies, None, engine.clone(), Versions::look_at(&state.join("versions")))?;
+    let session = folder.manifest.name.clone();
+    library.register(&session, folder.manifest.controller.clone());
+    let sim = Sim::new(folder.plan()).map_err(|unsound| folder.located(unsound))?;
+    let store = Arc::new(Store::open(state).context("cannot open a journal")?);
+    let chronicle = Arc::new(Chronicle::default());
+    let interval = Duration::from_millis(folder.manifest.controller.observation_interval_ms);
+    let controller = Controller::new(
+        sim.clone(),
+        library.clone() as Arc<dyn Judges>,
+        store.clone(),
+        sim.clone() as Arc<dyn Clock>,
+        chronicle.clone(),
+        // A decider thinks in real time, which does not pass here.
+        Options { interval, answer_within: Duration::from_secs(3_600), ..Options::default() },
+    );
+    let began_with = sim.truth().running;
+    let ticks = (folder.scenario.duration_s / interval.as_secs_f64()).ceil() as u64;
+    for _ in 0..ticks {
+        controller.tick().await;
+        tokio::time::advance(interval).await;
+    }
+    let mut actions = store.recent(&session, usize::MAX).await.map_err(|error| anyhow!(error))?;
+    actions.reverse();
+    let told = std::mem::take(&mut *chronicle.0.lock());
+    Ok(Played {
+        actions,
+        notices: told.notices,
+        story: told.story,
+        ticks,
+        balances: sim.account().balances() && sim.is_whole(),
+        began_with,
+        ends_with: sim.truth().running,
+    })
+}

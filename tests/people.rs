@@ -1,0 +1,217 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+#![allow(dead_code, reason = "each test uses a part of the support")]
+//! What people say to a running host, and what it says to them: approvals, halts, notices, explanations.
+
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Output;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use serde_json::Value;
+use support::{Running, flyball, said, until};
+
+const SOON: Duration = Duration::from_secs(60);
+
+/// A node that cannot keep up, so that there is always something to find and to decide.
+const PIPELINE: &str = r#"name: orders
+nodes:
+  - { id: in, type: generate, params: { per_second: 400, body: { text: "item {{n}}" } } }
+  - { id: slow, type: wait, queue_capacity: 32, params: { ms_per_unit: 20 } }
+  - { id: out, type: discard }
+connections:
+  - { from: in, to: slow }
+  - { from: slow, to: out }
+controller:
+  observation_interval_ms: 50
+"#;
+
+const POLICY: &str = r#"name: careful
+mutation_policy: optimize
+cooldown_ms: 500
+safety:
+  approval: { kinds: [scale-node, adjust-buffering], expires_ms: 600000 }
+judges:
+  heuristics: [{ plugin: threshold-heuristic }]
+  catalogs: [{ plugin: static-catalog }]
+  deciders: [{ plugin: rule-decider }]
+  validators: [{ plugin: mutation-policy }]
+  reversers: [{ plugin: standard-reverser }]
+"#;
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new(policy: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("pipeline.yaml"), PIPELINE).unwrap();
+        fs::create_dir(dir.path().join("policies")).unwrap();
+        fs::write(dir.path().join("policies/careful.yaml"), policy).unwrap();
+        Self(dir)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn say(&self, arguments: &[&str]) -> Output {
+        flyball().current_dir(self.path()).args(arguments).args(["--state", "state"]).output().unwrap()
+    }
+
+    fn start(&self, arguments: &[&str]) -> Running {
+        Running::start(
+            flyball()
+                .current_dir(self.path())
+                .args(["run", "pipeline.yaml", "--policy", "policies", "--state", "state"])
+                .args(arguments),
+        )
+    }
+
+    /// The first question that stands.
+    fn question(&self) -> Value {
+        let mut standing = Value::Null;
+        until("a person is asked", SOON, || {
+            let output = self.say(&["approvals", "--json"]);
+            standing = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            standing.as_array().is_some_and(|standing| !standing.is_empty())
+        });
+        standing[0].clone()
+    }
+
+    fn actions(&self) -> Vec<Value> {
+        let output = self.say(&["journal", "--json"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+fn text(output: &Output) -> String {
+    assert!(output.status.success(), "{}", said(output));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn what_a_person_approves_is_done_and_what_they_deny_is_not() {
+    let place = Place::new(POLICY);
+    let running = place.start(&[]);
+    let first = place.question();
+    let id = first["approval"]["id"].as_str().unwrap().to_owned();
+    let listed = text(&place.say(&["approvals"]));
+    assert!(listed.contains(&id) && listed.contains("the policy wants a person to approve"), "{listed}");
+    assert!(place.actions().is_empty());
+
+    text(&place.say(&["deny", &id, "--why", "not at noon"]));
+    let second = place.question();
+    let other = second["approval"]["id"].as_str().unwrap();
+    assert_ne!(id, other);
+    let unknown = place.say(&["approve", &id]);
+    assert!(!unknown.status.success());
+    assert!(said(&unknown).contains("it was answered or has expired"), "{}", said(&unknown));
+
+    text(&place.say(&["approve", other]));
+    until("it is done", SOON, || !place.actions().is_empty());
+    assert_eq!(place.actions()[0]["proposal"]["action"], second["approval"]["action"]);
+
+    let explained = text(&place.say(&["explain", "--action", "1"]));
+    for part in [
+        "an action was taken",
+        "found by threshold-heuristic",
+        "held against",
+        "decided by rule-decider",
+        "action 1: ",
+    ] {
+        assert!(explained.contains(part), "{part:?} is not in\n{explained}");
+    }
+    drop(running);
+}
+
+#[test]
+fn a_halt_stops_acting_outlives_the_host_and_is_ended_by_a_person() {
+    let place = Place::new(&POLICY.replace("kinds: [scale-node, adjust-buffering], ", ""));
+    text(&place.say(&["halt", "--why", "migration of the database"]));
+    let running = place.start(&[]);
+    running.says("the host is halted: migration of the database", SOON);
+    running.says("held by halted", SOON);
+    assert!(place.actions().is_empty());
+    let held = "held by the gate halted: a person halted the host";
+    // A tick is journaled a moment after it is told.
+    until("the journal has it", SOON, || said(&place.say(&["explain"])).contains(held));
+
+    text(&place.say(&["resume", "--why", "done"]));
+    until("it acts again", SOON, || !place.actions().is_empty());
+    let again = place.say(&["resume"]);
+    assert!(said(&again).contains("there is nothing to resume there; nothing is halted"), "{}", said(&again));
+
+    text(&place.say(&["halt", "orders", "--why", "enough"]));
+    let unknown = place.say(&["halt", "nowhere", "--why", "x"]);
+    assert!(said(&unknown).contains("no session is called \"nowhere\""), "{}", said(&unknown));
+    drop(running);
+    let running = place.start(&[]);
+    running.says("orders is halted: enough", SOON);
+}
+
+#[test]
+fn a_dry_run_proposes_and_does_nothing() {
+    let place = Place::new(&POLICY.replace("kinds: [scale-node, adjust-buffering], ", ""));
+    let running = place.start(&["--dry-run"]);
+    running.says("proposed only: nothing was done", SOON);
+    assert!(place.actions().is_empty());
+}
+
+#[test]
+fn a_notice_is_posted_signed_and_again_when_the_server_fails_first() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hook", server.local_addr().unwrap());
+    let (told, posted) = mpsc::channel();
+    std::thread::spawn(move || {
+        for (attempt, stream) in server.incoming().enumerate() {
+            let mut stream = stream.unwrap();
+            let (head, body) = read_request(&stream);
+            let status = if attempt == 0 { "503 Service Unavailable" } else { "204 No Content" };
+            write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+            told.send((head, body)).unwrap();
+        }
+    });
+    let place = Place::new(POLICY);
+    let _running = Running::start(
+        flyball()
+            .current_dir(place.path())
+            .env("HOOK_SECRET", "It's a Secret to Everybody")
+            .args(["run", "pipeline.yaml", "--policy", "policies", "--state", "state"])
+            .args(["--notify", &url, "--notify-secret-env", "HOOK_SECRET"]),
+    );
+    let (first_head, first_body) = posted.recv_timeout(SOON).unwrap();
+    let (head, body) = posted.recv_timeout(SOON).unwrap();
+    assert_eq!((first_head.len(), &first_body), (head.len(), &body), "the same again");
+    let notice: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((&notice["what"], &notice["code"]), (&"notified".into(), &"approval-asked".into()));
+    assert!(head.iter().any(|line| line.starts_with("flyball-signature: sha256=")), "{head:?}");
+}
+
+fn read_request(stream: &std::net::TcpStream) -> (Vec<String>, String) {
+    let mut reader = BufReader::new(stream);
+    let mut head = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        let line = line.trim_end().to_lowercase();
+        if line.is_empty() {
+            break;
+        }
+        head.push(line);
+    }
+    let length = head.iter().find_map(|line| line.strip_prefix("content-length: ")).unwrap().parse().unwrap();
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    (head, String::from_utf8(body).unwrap())
+}

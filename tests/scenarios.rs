@@ -1,0 +1,56 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
+#![allow(dead_code, reason = "each test uses a part of the support")]
+//! Every scenario of `tests/scenarios`, as a user runs it.
+
+mod support;
+
+use support::{flyball, root, said};
+
+#[test]
+fn every_scenario_comes_as_its_folder_says() {
+    let state = tempfile::tempdir().unwrap();
+    let output = flyball()
+        .arg("scenario")
+        .arg(root().join("tests/scenarios"))
+        .arg("--state")
+        .arg(state.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+#[test]
+fn a_scenario_that_comes_otherwise_is_told_with_the_difference() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["pipeline.yaml", "world.yaml", "policy.yaml"] {
+        std::fs::copy(root().join("tests/scenarios").join(file), dir.path().join(file)).unwrap();
+    }
+    let scenario = "about: a crash\nduration_s: 60\nfaults: [{ at_s: 20, what: { crash: { node: index } } }]\n\
+                    expect: { actions: [], says: [nothing of the kind] }\n";
+    std::fs::write(dir.path().join("scenario.yaml"), scenario).unwrap();
+    let run = |arguments: &[&str]| {
+        flyball()
+            .current_dir(dir.path())
+            .args(["scenario", ".", "--state", "state"])
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
+    let output = run(&[]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let text = said(&output);
+    assert!(text.contains("expected the actions none; there were restart-process index verified"), "{text}");
+    assert!(text.contains("the story does not say \"nothing of the kind\""), "{text}");
+    assert!(text.contains("0 of 1 scenarios as expected"), "{text}");
+
+    std::fs::write(dir.path().join("scenario.yaml"), scenario.replace("node: index", "node: nowhere"))
+        .unwrap();
+    let text = said(&run(&[]));
+    assert!(text.contains("scenario.yaml") && text.contains("there is no node \"nowhere\""), "{text}");
+}

@@ -9,8 +9,8 @@ use crate::condition::Condition;
 use crate::edit::edit;
 use crate::fault::What;
 use crate::network::Network;
-use crate::node::Worker;
 use crate::strike::{Stage, Strike};
+use crate::worker::Worker;
 
 impl Network {
     pub(crate) fn plan_strikes(&mut self) {

@@ -32,7 +32,9 @@
 
 mod agenda;
 mod befall;
+mod check;
 mod condition;
+mod crew;
 mod edit;
 mod effect;
 mod fault;
@@ -51,6 +53,7 @@ mod stock;
 mod strike;
 mod tap;
 mod truth;
+mod worker;
 mod world;
 
 pub use fault::{Fault, Faults, What};

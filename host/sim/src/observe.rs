@@ -9,7 +9,8 @@ use flyball_model::{GraphMetrics, NodeColumns, Observation, SeenError, Status, U
 use crate::agenda::{MS, Nanos};
 use crate::fault::What;
 use crate::network::Network;
-use crate::node::{Node, Worker};
+use crate::node::Node;
+use crate::worker::Worker;
 use crate::world::Role;
 
 /// A process that works says so this often.

@@ -10,6 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::agenda::MS;
+use crate::check::check;
 use crate::edit::{again, edit};
 use crate::effect::Effect;
 use crate::fault::What;
@@ -17,7 +18,7 @@ use crate::habit::{Answer, Habit};
 use crate::ledger::Tally;
 use crate::network::Network;
 use crate::observe::Stamp;
-use crate::plan::{Plan, Unsound, check};
+use crate::plan::{Plan, Unsound};
 use crate::stock::Stock;
 use crate::strike::Strike;
 use crate::truth::{Applied, Told, Truth};

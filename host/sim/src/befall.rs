@@ -9,8 +9,8 @@ use crate::condition::Condition;
 use crate::edit::edit;
 use crate::fault::What;
 use crate::network::Network;
-use crate::node::Worker;
 use crate::strike::{Stage, Strike};
+use crate::worker::Worker;
 
 impl Network {
     pub(crate) fn plan_strikes(&mut self) {
@@ -104,7 +104,7 @@ impl Network {
         }
     }
 
-    /// So many workers die, or all; those that have the most to do first.
+    /// So many workers die, or all.
     fn kill(&mut self, at: usize, workers: Option<u32>, loses: Loss, why: &str) {
         let now = self.now;
         let Some(node) = self.nodes.get_mut(at) else { return };
@@ -131,10 +131,12 @@ impl Network {
 
     /// The plane starts the dead again by itself.
     fn revive(&mut self, at: usize) {
+        let now = self.now;
         let Some(node) = self.nodes.get_mut(at) else { return };
         if node.dead() == 0 {
             return;
         }
+        node.begin_anew_if_dead(now);
         for worker in &mut node.workers {
             if matches!(worker, Worker::Dead(_)) {
                 *worker = Worker::Idle;
@@ -170,7 +172,8 @@ impl Network {
     fn feel(&mut self, at: usize) {
         let now = self.now;
         let Some(node) = self.nodes.get_mut(at) else { return };
-        let condition = Condition::of(&node.spec, &node.work, &self.strikes, now);
+        let mut condition = Condition::of(&node.spec, &node.work, &self.strikes, now);
+        condition.keep_buckets(&node.condition.limits);
         let woke = node.condition.hung.is_some() && condition.hung.is_none();
         node.condition = condition;
         if woke {

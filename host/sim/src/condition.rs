@@ -100,6 +100,15 @@ impl Condition {
         condition
     }
 
+    /// What a limit had let through counts on, whatever else changes.
+    pub(crate) fn keep_buckets(&mut self, before: &[Bucket]) {
+        for (bucket, before) in self.limits.iter_mut().zip(before) {
+            if bucket.limit == before.limit {
+                *bucket = *before;
+            }
+        }
+    }
+
     fn befall(&mut self, what: &What, since: Nanos, now: Nanos, spec: &NodeSpec) {
         match what {
             What::Slow { factor, over_s: None, .. } => self.slower *= factor,

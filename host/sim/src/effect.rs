@@ -7,7 +7,7 @@ use crate::agenda::{Event, MS, Nanos};
 use crate::edit::edit;
 use crate::habit::Habit;
 use crate::network::Network;
-use crate::node::Worker;
+use crate::worker::Worker;
 
 /// What was accepted, and how the plane does it.
 #[derive(Debug, Clone)]

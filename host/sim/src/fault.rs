@@ -149,7 +149,11 @@ pub enum What {
         message: String,
     },
     /// The topology looks empty; everything runs on.
-    EmptyTopology {},
+    EmptyTopology {
+        /// The configured graph looks empty, too.
+        #[serde(default)]
+        graph_too: bool,
+    },
     /// The clock by which observations say when they were taken is wrong.
     Clock {
         /// By so many milliseconds, ahead or behind.
@@ -204,7 +208,7 @@ impl What {
             Self::Gap { .. }
             | Self::Stale { .. }
             | Self::Unobservable { .. }
-            | Self::EmptyTopology {}
+            | Self::EmptyTopology { .. }
             | Self::Clock { .. }
             | Self::Habit { .. } => None,
         }

@@ -19,8 +19,8 @@
 //! # What always holds
 //!
 //! - One seed, plan and sequence of actions give the same observations, bit for bit, however often anybody looks.
-//! - What happens at one node changes nothing of what is drawn at another, and faults change no draws: two runs of one
-//!   seed differ only by what was done.
+//! - Each node and each load has a stream of chance of its own. What happens at one node changes nothing of what is drawn
+//!   at another, so two runs of one seed differ only by what was done in them.
 //! - accepted = delivered + filtered + dead-lettered + lost + in flight. Only a plane that is told to loses work.
 //! - Time is tokio's. Nothing runs in the background: each look lets happen what has happened until then.
 //!
@@ -32,7 +32,9 @@
 
 mod agenda;
 mod befall;
+mod check;
 mod condition;
+mod crew;
 mod edit;
 mod effect;
 mod fault;
@@ -51,6 +53,7 @@ mod stock;
 mod strike;
 mod tap;
 mod truth;
+mod worker;
 mod world;
 
 pub use fault::{Fault, Faults, What};

@@ -14,10 +14,11 @@ use crate::agenda::{Agenda, Event, MS, Nanos};
 use crate::effect::Effect;
 use crate::ledger::{Fate, Ledger};
 use crate::load::WhenFull;
-use crate::node::{Attempt, End, Leaving, Node, Piece, Worker};
+use crate::node::Node;
 use crate::shape::Shape;
 use crate::stock::Stock;
 use crate::strike::Strike;
+use crate::worker::{Attempt, End, Leaving, Piece, Worker};
 
 /// How often rates that vary are looked at.
 const RATES_EVERY: Nanos = 100 * MS;

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_control::ports::Loss;
 use flyball_measure::{Sample, Window};
 use flyball_model::{Executor, NodeSpec};
 use rand::RngExt as _;
@@ -15,60 +14,11 @@ use crate::agenda::{Agenda, Event, Nanos};
 use crate::condition::Condition;
 use crate::service::Clockwork;
 use crate::tap::Tap;
+use crate::worker::{Attempt, End, Leaving, Piece, Worker};
 use crate::world::{Role, Work};
 
 /// Of a process of which nothing else is said.
 const PROCESS_MB: f64 = 24.0;
-
-/// An item, or a copy or part of one.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Piece {
-    pub(crate) ticket: usize,
-    /// Since when it waits here.
-    pub(crate) since: Nanos,
-    /// How often it was tried here and failed.
-    pub(crate) tries: u32,
-}
-
-/// What is to leave, as soon as all queues behind have room.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Leaving {
-    pub(crate) ticket: usize,
-    /// The attempt whose worker is free when this has left.
-    pub(crate) frees: Option<u64>,
-}
-
-/// How an attempt ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    Done,
-    Filtered,
-    Failed,
-    /// A limit refused it.
-    Refused,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Attempt {
-    pub(crate) number: u64,
-    pub(crate) piece: Piece,
-    pub(crate) began: Nanos,
-    pub(crate) done_at: Nanos,
-    pub(crate) end: End,
-    /// How long the piece waited, if this is its first attempt here.
-    pub(crate) waited: Nanos,
-}
-
-/// What a worker does.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Worker {
-    Idle,
-    Busy(Attempt),
-    /// The attempt is over, and what came of it cannot leave yet.
-    Handing(u64),
-    /// Since then.
-    Dead(Nanos),
-}
 
 /// What it did since the simulation began.
 #[derive(Debug, Clone, Copy, Default)]
@@ -119,9 +69,17 @@ pub(crate) struct Node {
     pub(crate) listed: bool,
 }
 
+/// How many attempts and crews there were at a node's place before it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Past {
+    attempts: u64,
+    crews: u64,
+}
+
 /// What a new node is made of.
 pub(crate) struct Making {
     pub(crate) number: usize,
+    pub(crate) past: Past,
     pub(crate) role: Role,
     pub(crate) spec: NodeSpec,
     pub(crate) work: Work,
@@ -134,7 +92,7 @@ pub(crate) struct Making {
 
 impl Node {
     pub(crate) fn new(making: Making, now: Nanos) -> Self {
-        let Making { number, role, spec, work, retries, speed, tap, window, rng } = making;
+        let Making { number, past, role, spec, work, retries, speed, tap, window, rng } = making;
         let mut node = Self {
             number,
             role,
@@ -155,11 +113,11 @@ impl Node {
             condition: Condition::default(),
             paused_until: 0,
             crew_since: now,
-            crew: 0,
+            crew: past.crews + 1,
             scar: 1.0,
             last_error: None,
             done: Done::default(),
-            attempts: 0,
+            attempts: past.attempts,
             turn: 0,
             listed: false,
             spec,
@@ -168,13 +126,8 @@ impl Node {
         node
     }
 
-    /// Workers that it should have.
-    pub(crate) fn crew_size(&self) -> usize {
-        match (self.role, self.spec.bypassed) {
-            (Role::Source, _) => 0,
-            (_, true) => 1,
-            (_, false) => self.spec.replicas.max(1) as usize,
-        }
+    pub(crate) const fn past(&self) -> Past {
+        Past { attempts: self.attempts, crews: self.crew }
     }
 
     pub(crate) fn has_process(&self) -> bool {
@@ -187,10 +140,6 @@ impl Node {
 
     pub(crate) fn has_room(&self) -> bool {
         self.waiting.len() < self.spec.queue_capacity as usize
-    }
-
-    pub(crate) fn dead(&self) -> usize {
-        self.workers.iter().filter(|worker| matches!(worker, Worker::Dead(_))).count()
     }
 
     /// Gives what waits to who is idle. Whether room was made by it.
@@ -272,27 +221,6 @@ impl Node {
         self.condition.slower(now, self.crew_since) * self.scar * shared / self.speed
     }
 
-    pub(crate) fn find(&self, attempt: u64) -> Option<(usize, Attempt)> {
-        self.workers.iter().enumerate().find_map(|(index, worker)| match worker {
-            Worker::Busy(busy) if busy.number == attempt => Some((index, *busy)),
-            _ => None,
-        })
-    }
-
-    /// What came of an attempt has left.
-    pub(crate) fn handed(&mut self, attempt: u64) {
-        let handing = |worker: &&mut Worker| matches!(worker, Worker::Handing(own) if *own == attempt);
-        if let Some(worker) = self.workers.iter_mut().find(handing) {
-            *worker = Worker::Idle;
-        }
-    }
-
-    pub(crate) fn set(&mut self, worker: usize, does: Worker) {
-        if let Some(worker) = self.workers.get_mut(worker) {
-            *worker = does;
-        }
-    }
-
     pub(crate) fn record(&mut self, attempt: &Attempt, failed: bool, now: Nanos, instant: Instant) {
         let each = Duration::from_nanos(now.saturating_sub(attempt.began));
         let (finished, failed) = (u64::from(!failed), u64::from(failed));
@@ -300,54 +228,6 @@ impl Node {
         self.done.failed += failed;
         let waited = Duration::from_nanos(attempt.waited);
         self.window.record(instant, Sample { each, finished, failed, waited });
-    }
-
-    /// Stops a worker. What it had in hand goes back to where it waited, or is given to whoever says that it is lost.
-    pub(crate) fn stop(&mut self, worker: usize, becomes: Worker, loses: Loss) -> Option<Piece> {
-        let stopped = self.workers.get_mut(worker).map(|worker| std::mem::replace(worker, becomes));
-        let Some(Worker::Busy(attempt)) = stopped else { return None };
-        if loses != Loss::None {
-            return Some(attempt.piece);
-        }
-        self.waiting.push_front(attempt.piece);
-        None
-    }
-
-    /// New workers for old. What is lost by it.
-    pub(crate) fn restaff(&mut self, now: Nanos, instant: Instant, loses: Loss) -> Vec<Piece> {
-        let mut lost: Vec<Piece> =
-            (0..self.workers.len()).filter_map(|worker| self.stop(worker, Worker::Idle, loses)).collect();
-        if loses == Loss::Waiting {
-            lost.extend(self.waiting.drain(..));
-        }
-        self.workers = vec![Worker::Idle; self.crew_size()];
-        self.crew += 1;
-        self.crew_since = now;
-        self.scar = 1.0;
-        self.last_error = None;
-        self.window.reset(instant);
-        lost
-    }
-
-    /// More workers or fewer; the dead go first, then the idle. What is lost by it.
-    pub(crate) fn resize(&mut self, loses: Loss) -> Vec<Piece> {
-        let size = self.crew_size();
-        let mut lost = Vec::new();
-        if self.workers.len() < size {
-            self.workers.resize(size, Worker::Idle);
-        }
-        // Whoever is kept longest comes first.
-        self.workers.sort_by_key(|worker| match worker {
-            Worker::Busy(_) => 0,
-            Worker::Handing(_) => 1,
-            Worker::Idle => 2,
-            Worker::Dead(_) => 3,
-        });
-        while self.workers.len() > size {
-            lost.extend(self.stop(self.workers.len() - 1, Worker::Idle, loses));
-            self.workers.pop();
-        }
-        lost
     }
 
     /// Resident memory of its workers together; none: it is not measured.

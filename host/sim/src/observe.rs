@@ -9,7 +9,8 @@ use flyball_model::{GraphMetrics, NodeColumns, Observation, SeenError, Status, U
 use crate::agenda::{MS, Nanos};
 use crate::fault::What;
 use crate::network::Network;
-use crate::node::{Node, Worker};
+use crate::node::Node;
+use crate::worker::Worker;
 use crate::world::Role;
 
 /// A process that works says so this often.
@@ -161,7 +162,7 @@ impl Network {
                 seen.taken_at = if *honest { seen.taken_at } else { taken_at };
             }
         }
-        let empty = on.iter().any(|(_, what)| matches!(what, What::EmptyTopology {}));
+        let empty = on.iter().any(|(_, what)| matches!(what, What::EmptyTopology { .. }));
         if empty || self.now < self.topology_empty_until {
             seen.nodes = NodeColumns::default();
             seen.edges = Arc::from([]);

@@ -9,7 +9,7 @@ use flyball_model::NodeSpec;
 
 use crate::ledger::Fate;
 use crate::network::Network;
-use crate::node::{Making, Node};
+use crate::node::{Making, Node, Past};
 use crate::service::Clockwork;
 use crate::shape::Shape;
 use crate::tap::Tap;
@@ -46,12 +46,16 @@ impl Network {
     }
 
     fn put_in(&mut self, spec: NodeSpec) -> usize {
-        let number = self.nodes.len();
+        // The place of one that is gone is taken again; what was planned for that one must not befall this.
+        let gone = self.nodes.iter().find(|node| node.gone);
+        let (number, past) =
+            gone.map_or((self.nodes.len(), Past::default()), |gone| (gone.number, gone.past()));
         let role = self.stock.role(&spec.id);
         let load = || self.stock.world.loads.get(&spec.id).unwrap_or(&self.stock.world.load).clone();
         let tap = (role == Role::Source).then(|| Tap::new(load(), self.chance(&format!("{}/load", spec.id))));
         let making = Making {
             number,
+            past,
             role,
             work: self.stock.work(&spec).clone(),
             retries: self.stock.retries(&spec),
@@ -61,7 +65,11 @@ impl Network {
             rng: self.chance(&spec.id),
             spec,
         };
-        self.nodes.push(Node::new(making, self.now));
+        let node = Node::new(making, self.now);
+        match self.nodes.get_mut(number) {
+            Some(place) => *place = node,
+            None => self.nodes.push(node),
+        }
         number
     }
 
@@ -83,7 +91,7 @@ impl Network {
             node.speed = speed;
             lost.extend(node.restaff(now, instant, loses));
         } else if resized {
-            lost.extend(node.resize(loses));
+            lost.extend(node.resize(now, loses));
         }
         if narrowed && loses == Loss::Waiting {
             let capacity = node.spec.queue_capacity as usize;

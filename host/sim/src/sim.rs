@@ -10,6 +10,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::agenda::MS;
+use crate::check::check;
 use crate::edit::{again, edit};
 use crate::effect::Effect;
 use crate::fault::What;
@@ -17,7 +18,7 @@ use crate::habit::{Answer, Habit};
 use crate::ledger::Tally;
 use crate::network::Network;
 use crate::observe::Stamp;
-use crate::plan::{Plan, Unsound, check};
+use crate::plan::{Plan, Unsound};
 use crate::stock::Stock;
 use crate::strike::Strike;
 use crate::truth::{Applied, Told, Truth};
@@ -54,7 +55,7 @@ impl Sim {
     }
 
     /// Everything that has happened until now.
-    fn now(&self) -> MutexGuard<'_, State> {
+    fn caught_up(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock();
         // Asked for under the lock, so that it never goes back.
         let elapsed = Instant::now().saturating_duration_since(self.began);
@@ -64,12 +65,12 @@ impl Sim {
 
     /// What became of every item so far.
     pub fn account(&self) -> Tally {
-        self.now().network.ledger.tally()
+        self.caught_up().network.ledger.tally()
     }
 
     /// How it really is.
     pub fn truth(&self) -> Truth {
-        self.now().network.truth()
+        self.caught_up().network.truth()
     }
 
     /// Every action that was asked for through [`DataPlane::apply`], and what was answered, oldest first.
@@ -79,7 +80,7 @@ impl Sim {
 
     /// Whether every piece that the tickets count is somewhere: in a queue, in hand, or about to leave.
     pub fn is_whole(&self) -> bool {
-        let state = self.now();
+        let state = self.caught_up();
         state.network.pieces() == state.network.ledger.pieces()
     }
 
@@ -147,15 +148,22 @@ impl DataPlane for Sim {
     }
 
     async fn observe(&self) -> Result<Observation, PlaneError> {
-        self.now().network.show(&self.stamp).map_err(PlaneError)
+        self.caught_up().network.show(&self.stamp).map_err(PlaneError)
     }
 
     fn graph(&self) -> GraphSpec {
-        self.now().network.shown.clone()
+        let state = self.caught_up();
+        let empty = |strike: &Strike| {
+            strike.is_on() && matches!(strike.fault.what, What::EmptyTopology { graph_too: true })
+        };
+        if state.network.strikes.iter().any(empty) {
+            return GraphSpec::default();
+        }
+        state.network.shown.clone()
     }
 
     fn support(&self) -> Vec<Support> {
-        let state = self.now();
+        let state = self.caught_up();
         let window_ms = self.stock.world.window_ms;
         ActionKind::ALL
             .into_iter()
@@ -181,13 +189,15 @@ impl DataPlane for Sim {
 
     async fn apply(&self, action: &Action) -> Result<(), ApplyError> {
         let (told, habit) = {
-            let mut state = self.now();
+            let mut state = self.caught_up();
             let (told, habit) = self.take(&mut state.network, action);
             let at_ms = state.network.now / MS;
             state.applied.push(Applied { at_ms, action: action.clone(), told: told.clone() });
             (told, habit)
         };
-        tokio::time::sleep(Duration::from_millis(habit.answers_after_ms)).await;
+        if habit.answers_after_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(habit.answers_after_ms)).await;
+        }
         match told {
             Told::Accepted => Ok(()),
             Told::Refused(why) => Err(ApplyError::Refused(why)),

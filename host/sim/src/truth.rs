@@ -4,7 +4,8 @@ use flyball_model::{Action, Executor, GraphSpec, NodeId};
 use serde::Serialize;
 
 use crate::network::Network;
-use crate::node::{Node, Worker};
+use crate::node::Node;
+use crate::worker::Worker;
 
 /// How it really is.
 #[derive(Debug, Clone, PartialEq, Serialize)]

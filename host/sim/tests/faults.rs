@@ -169,6 +169,19 @@ async fn more_workers_do_not_help_against_a_rate_limit_and_may_make_it_worse() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn actions_do_not_fill_the_bucket_of_a_rate_limit() {
+    let mut plan = with("at_s: 0, what: {rate-limit: {node: work, limit: {per_second: 10}}}");
+    plan.retries.insert("work".into(), 0);
+    let sim = begin(plan);
+    for second in 0..100 {
+        pass(1.0).await;
+        act(&sim, scale("work", 2 + second % 2)).await.unwrap();
+    }
+    let delivered = sim.account().delivered;
+    assert!((1_000..=1_020).contains(&delivered), "{delivered}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn leaking_memory_grows_until_the_worker_is_killed() {
     let plan = with("at_s: 10, what: {memory-leak: {node: work, mb_per_second: 2, killed_at_mb: 100}}");
     let sim = at(plan, 30.0).await;
@@ -181,6 +194,11 @@ async fn leaking_memory_grows_until_the_worker_is_killed() {
     let seen = see(&sim).await;
     assert_eq!(status(&seen, "work"), Status::Failed);
     assert!(seen.nodes.last_errors[1].as_deref().unwrap().contains("memory"));
+    act(&sim, scale("work", 2)).await.unwrap();
+    pass(37.9).await;
+    assert_eq!((truth(&sim, "work").alive, truth(&sim, "work").dead), (1, 1), "a new worker has room again");
+    pass(0.2).await;
+    assert_eq!(truth(&sim, "work").alive, 0);
     assert_whole(&sim);
 }
 
@@ -253,7 +271,10 @@ async fn a_plane_may_be_unobservable_or_look_empty_while_everything_runs() {
     assert_eq!(sim.observe().await.unwrap_err().0, "timeout");
     pass(4.0).await;
     assert_eq!(see(&sim).await.nodes.len(), 3);
+    let sim = at(with("at_s: 10, for_s: 2, what: {empty-topology: {graph_too: true}}"), 11.0).await;
+    assert!(sim.graph().nodes.is_empty());
     let sim = at(with("at_s: 10, for_s: 2, what: {empty-topology: {}}"), 11.0).await;
+    assert_eq!(sim.graph().nodes.len(), 3);
     let seen = see(&sim).await;
     assert!(seen.nodes.is_empty() && seen.edges.is_empty());
     pass(10.0).await;

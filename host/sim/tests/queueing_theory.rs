@@ -145,6 +145,29 @@ async fn one_seed_gives_the_same_observations_and_another_gives_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_happens_at_one_node_changes_nothing_of_what_is_drawn_at_another() {
+    async fn run(faulty: &str) -> (Sums, Sums) {
+        let mut graph = line(&["in", "work-a", "out"]);
+        graph.nodes.extend([node("work-b"), node("out-b")]);
+        graph.edges.extend([("in".into(), "work-b".into()), ("work-b".into(), "out-b".into())]);
+        let world = world("types: {work: {service_ms: {exponential: 60}}}");
+        let sim = begin(plan(graph, world).with(faults(&format!("faults: [{faulty}]"))));
+        pass(300.0).await;
+        (sums(&sim, "work-a"), sums(&sim, "work-b"))
+    }
+    type Sums = (u64, f64);
+    fn sums(sim: &Sim, id: &str) -> Sums {
+        (truth(sim, id).finished, truth(sim, id).mean_wait_ms)
+    }
+    let (calm_a, calm_b) = run("").await;
+    let (slow_a, slow_b) = run("{at_s: 5, for_s: 60, what: {slow: {node: work-a, factor: 2}}}").await;
+    let (_, failing_b) = run("{at_s: 5, what: {errors: {node: work-a, share: 0.5}}}").await;
+    assert_ne!(calm_a, slow_a);
+    assert_eq!((calm_b, calm_b), (slow_b, failing_b));
+    assert_ne!(calm_a.1, calm_b.1, "two nodes of one type are not the same node");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_same_manifest_makes_a_plan() {
     let manifest = serde_json::json!({
         "name": "m",

@@ -141,7 +141,7 @@ fn what() -> impl Strategy<Value = What> {
         Just(What::SourceRestart { source: "in".into() }),
         Just(What::Gap { nodes: vec![], metrics: vec![] }),
         any::<bool>().prop_map(|honest| What::Stale { honest }),
-        Just(What::EmptyTopology {}),
+        Just(What::EmptyTopology { graph_too: false }),
         node().prop_map(|node| What::Ghost { node }),
         (action(), prop::option::of(0.5..10.0))
             .prop_map(|(action, every_s)| What::Change { action, every_s }),

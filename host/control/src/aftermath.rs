@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use crate::controller::{Controller, add_error};
 use crate::follow_up::{FollowUp, Look};
 use crate::landing::settle_time;
-use crate::ports::{Panel, Sight};
+use crate::ports::{Panel, Sight, UndoKind};
 use crate::state::State;
 
 impl Controller {
@@ -61,6 +61,19 @@ impl Controller {
         if action.after.as_ref().is_some_and(|after| after.digest() == action.before.digest()) {
             let message =
                 format!("{what} made things worse and left the graph as it was: there is nothing to undo");
+            self.notify(record, "worse", message).await;
+            return;
+        }
+        let kind = action.proposal.action.kind();
+        if self
+            .plane
+            .support()
+            .iter()
+            .any(|support| support.kind == kind && support.undo != UndoKind::Reversible)
+        {
+            let message = format!(
+                "{what} made things worse, and undoing it would lose work: `flyball rollback` does it"
+            );
             self.notify(record, "worse", message).await;
             return;
         }

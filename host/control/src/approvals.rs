@@ -16,7 +16,7 @@ use crate::deciding::Answer;
 use crate::pace::{refusal, seconds};
 use crate::ports::Panel;
 use crate::state::State;
-use crate::tries::fault;
+use crate::tries::named;
 
 /// A finding may come and go; after so many ticks without it in a row it is gone.
 const TICKS_TO_BE_GONE: u32 = 3;
@@ -67,7 +67,7 @@ pub(crate) struct About<'a> {
 impl About<'_> {
     /// The question, with the digest that the answer is bound to.
     pub fn question(&self, reason: Reason, tick: u64, expires_at: u64) -> Approval {
-        let findings: Vec<String> = self.findings.iter().map(|finding| fault(&finding.said)).collect();
+        let findings: Vec<String> = self.findings.iter().map(|finding| named(&finding.said)).collect();
         let graph = self.graph.digest();
         let mut digest = Sha256::new();
         let action = serde_json::to_string(self.action).unwrap_or_default();

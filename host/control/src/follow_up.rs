@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_model::{
-    Action, ActionRecord, Attributed, Finding, NodeId, Observation, Outcome, TickRecord, metric,
+    Action, ActionRecord, Attributed, Finding, NodeId, Observation, Outcome, Severity, TickRecord, metric,
 };
 use tokio::time::Instant;
 
@@ -33,6 +33,8 @@ pub(crate) struct FollowUp {
     fewest_samples: f64,
     /// How many in a row still found it.
     still: u32,
+    /// Something was broken.
+    critical: bool,
 }
 
 /// A finding that the action was for.
@@ -73,9 +75,11 @@ impl FollowUp {
                 measured_by_graph: finding.said.target.is_none() || finding.said.target == out_of_the_way,
             })
             .collect();
+        let critical = findings.iter().any(|finding| finding.said.severity == Severity::Critical);
         Self {
             record,
             watched,
+            critical,
             measure,
             applied,
             settle,
@@ -91,6 +95,7 @@ impl FollowUp {
         let measure = measure.again(undone, settle);
         Self {
             record: undo,
+            critical: false,
             watched: Vec::new(),
             measure,
             applied: undone,
@@ -105,10 +110,12 @@ impl FollowUp {
     /// Whether it is this that the action was for, and the action has not had its time yet: twice its settling.
     pub fn is_waited_for(&self, finding: &Finding, now: Instant) -> bool {
         now < self.applied + self.measure.settling(self.settle) * 2
-            && self
+            && (self
                 .watched
                 .iter()
                 .any(|watched| watched.code == finding.code && watched.target == finding.target)
+                || finding.target.is_some()
+                    && finding.target.as_ref() == self.record.proposal.action.target())
     }
 
     /// The action, and how it is measured.
@@ -146,7 +153,9 @@ impl FollowUp {
         if self.record.undoes.is_some() {
             return self.look_after_undo(over, since);
         }
-        if let Some(worse) = self.measure.worse() {
+        // What was broken and works again is worth some latency; that it fails is not.
+        let cured = self.critical && self.reported(look.record).is_none();
+        if let Some(worse) = self.measure.worse_than(cured) {
             return Some((Outcome::Worse, format!("{worse}, {} after the action", seconds(since))));
         }
         if seen(&self.record.proposal.action, look.now) == Some(false) {

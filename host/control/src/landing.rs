@@ -71,7 +71,7 @@ impl Controller {
         situation.findings =
             record.findings.iter().filter(|found| wakes(found)).map(|found| found.said.clone()).collect();
         situation.graph = Arc::new(self.plane.graph());
-        situation.past = state.past();
+        situation.past = state.past(landing.sight.now.taken_at);
         situation.rules = rules.clone();
         let answered_findings: Vec<_> =
             answered(&decision.proposal, &findings).into_iter().cloned().collect();
@@ -262,7 +262,7 @@ impl Controller {
         };
         let applied = Instant::now();
         state.pace.settles(applied, settle, action.proposal.action.to_string());
-        state.remember(&action);
+        state.remember(&action, applied);
         state.tries.add(&action, applied);
         self.fleet.tried(applied);
         if let Err(error) = self.journal.conclude(&action).await {

@@ -120,7 +120,7 @@ impl Measure {
         }
         self.held_back = held_back(now);
         self.looks = self.looks.saturating_add(1);
-        let worse = self.worst().is_some();
+        let worse = self.worst(false).is_some();
         self.worse = if worse { self.worse + 1 } else { 0 };
         true
     }
@@ -137,12 +137,18 @@ impl Measure {
 
     /// What got worse, with its numbers, if it did.
     pub fn worse(&self) -> Option<String> {
-        if self.worse < LOOKS_TO_AGREE { None } else { self.worst() }
+        self.worse_than(false)
     }
 
-    fn worst(&self) -> Option<String> {
+    /// The same; where what was broken is cured, only what fails counts.
+    pub fn worse_than(&self, cured: bool) -> Option<String> {
+        if self.worse < LOOKS_TO_AGREE { None } else { self.worst(cured) }
+    }
+
+    fn worst(&self, only_errors: bool) -> Option<String> {
         let load = self.load_change();
-        self.signals.iter().find_map(|(signal, compared)| {
+        let counts = |signal: &Signal| !only_errors || matches!(signal, Signal::Errors(_));
+        self.signals.iter().filter(|(signal, _)| counts(signal)).find_map(|(signal, compared)| {
             let (before, mean, band) = compared.against(self.window, MISS)?;
             let margin = signal.margin(before);
             let beyond = match signal.bad() {

@@ -47,13 +47,16 @@ impl Controller {
         let recent = self.journal.recent(&self.session, RECALLED).await?;
         let (now, wall) = (Instant::now(), self.clock.now());
         let support = self.plane.support();
+        // The wall clock may have jumped; what it says lies ahead was just now.
+        let at = |action: &ActionRecord| {
+            let age = Duration::from_millis(wall.saturating_sub(action.at));
+            now.checked_sub(age).unwrap_or(now)
+        };
         for action in &recent {
-            state.recall(action);
+            state.recall(action, at(action));
         }
         for action in recent.iter().rev().filter(|action| action.undoes.is_none()) {
-            // The wall clock may have jumped; what it says lies ahead was just now.
-            let age = Duration::from_millis(wall.saturating_sub(action.at));
-            let at = now.checked_sub(age).unwrap_or(now);
+            let at = at(action);
             if action.at > resumed_at {
                 state.tries.add(action, at);
             }

@@ -225,7 +225,7 @@ impl Controller {
             graph: Arc::new(self.plane.graph()),
             allowed: vec![step.kind()],
             node_types: offered(panel, self.plane.node_types(), &mut failures, &mut costs).await.into(),
-            past: state.past(),
+            past: state.past(undoing.sight.now.taken_at),
             learned: self.fleet.learned(&undone.findings),
             rules: panel.rules.clone(),
         };
@@ -292,7 +292,7 @@ impl Controller {
         state.pace.settles(now, settle, undo.proposal.action.to_string());
         state.pace.undone(now, undo.tick);
         state.last_applied = Some(now);
-        state.remember(undo);
+        state.remember(undo, now);
     }
 
     /// Writes down what became of the action and of what was to undo it.

@@ -64,6 +64,7 @@ pub(crate) struct State {
 
 struct Past {
     id: u64,
+    at: Instant,
     said: PastAction,
 }
 
@@ -148,9 +149,9 @@ impl State {
     }
 
     /// What was tried before this host ran, oldest last.
-    pub fn recall(&mut self, action: &ActionRecord) {
+    pub fn recall(&mut self, action: &ActionRecord, at: Instant) {
         if self.past.len() < PAST_ACTIONS {
-            self.past.push_back(past(action));
+            self.past.push_back(past(action, at));
         }
     }
 
@@ -176,14 +177,19 @@ impl State {
     }
 
     /// The past actions, newest first.
-    pub fn past(&self) -> Vec<PastAction> {
-        self.past.iter().map(|past| past.said.clone()).collect()
+    ///
+    /// Each is as long before the observation as it was in truth, whatever the clocks said meanwhile.
+    pub fn past(&self, taken_at: UnixMillis) -> Vec<PastAction> {
+        let now = Instant::now();
+        let age = |past: &Past| u64::try_from(now.duration_since(past.at).as_millis()).unwrap_or(u64::MAX);
+        let told = |past: &Past| PastAction { at: taken_at.saturating_sub(age(past)), ..past.said.clone() };
+        self.past.iter().map(told).collect()
     }
 
     /// An action was tried.
-    pub fn remember(&mut self, action: &ActionRecord) {
+    pub fn remember(&mut self, action: &ActionRecord, at: Instant) {
         self.past.truncate(PAST_ACTIONS - 1);
-        self.past.push_front(past(action));
+        self.past.push_front(past(action, at));
     }
 
     /// It became known what became of it.
@@ -194,9 +200,10 @@ impl State {
     }
 }
 
-fn past(action: &ActionRecord) -> Past {
+fn past(action: &ActionRecord, at: Instant) -> Past {
     Past {
         id: action.id,
+        at,
         said: PastAction {
             at: action.at,
             proposal: action.proposal.clone(),

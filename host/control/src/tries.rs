@@ -44,12 +44,17 @@ enum Turn {
     Word { was: String, set: String },
 }
 
-/// What a finding is called where it is counted.
-pub(crate) fn fault(finding: &Finding) -> String {
+/// What a finding is called where people read of it.
+pub(crate) fn named(finding: &Finding) -> String {
     match &finding.target {
         Some(target) => format!("{} at {target}", finding.code),
         None => finding.code.clone(),
     }
+}
+
+/// What a finding is counted as. What is wrong with one node is one fault, whatever heuristics call it at the moment.
+pub(crate) fn fault(finding: &Finding) -> String {
+    finding.target.as_ref().map_or_else(|| finding.code.clone(), |target| format!("trouble at {target}"))
 }
 
 /// What an action is for, in a word: the worst of what it answers.

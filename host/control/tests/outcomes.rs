@@ -3,6 +3,7 @@
 
 mod support;
 
+use flyball_control::ports::UndoKind;
 use flyball_model::*;
 use support::*;
 
@@ -191,7 +192,6 @@ async fn what_made_things_worse_and_left_the_graph_as_it_was_cannot_be_undone_an
 #[tokio::test(start_paused = true)]
 async fn what_a_plane_cannot_undo_needs_the_policys_permission_by_name() {
     let irreversible = |rig: &Rig| {
-        use flyball_control::ports::UndoKind;
         rig.plane.view.lock().support.iter_mut().for_each(|support| support.undo = UndoKind::Irreversible);
     };
     let rig = Rig::new(|_| {});
@@ -224,7 +224,7 @@ async fn what_was_getting_worse_already_is_not_the_actions_fault() {
     rig.plane.view.lock().latency_ms = 900.0;
     rig.ticks(5).await;
     assert_eq!(rig.outcome(1), Outcome::Ineffective, "{}", rig.note(1));
-    assert_eq!(rig.applied().len(), 1);
+    assert!(!rig.applied().contains(&scale("b", 1)), "nothing was undone");
 }
 
 #[tokio::test(start_paused = true)]
@@ -252,4 +252,30 @@ async fn a_reading_that_is_as_old_as_the_one_before_is_no_reading() {
     let last = records.last().unwrap();
     assert_eq!(last.ending, Ending::Unobserved);
     assert!(last.error.as_ref().unwrap().contains("nothing newer comes"), "{last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cures_what_was_broken_may_cost_some_latency() {
+    let rig = Rig::new(|panel| {
+        panel.deciders = vec![wants(scale("b", 2))];
+        panel.reversers = vec![puts_back()];
+    });
+    rig.finds(vec![]);
+    rig.ticks(10).await;
+    rig.finds(vec![Finding { severity: Severity::Critical, ..finding("broken", Some("b")) }]);
+    assert_eq!(rig.tick_in(1).await.ending, Ending::Acted);
+    rig.finds(vec![]);
+    rig.plane.view.lock().latency_ms = 80.0;
+    rig.ticks(5).await;
+    assert_eq!(rig.outcome(1), Outcome::Verified, "{}", rig.note(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_only_be_undone_at_a_loss_is_left_to_people() {
+    let rig = scaled().await;
+    rig.plane.view.lock().support.iter_mut().for_each(|support| support.undo = UndoKind::Lossy);
+    rig.plane.view.lock().latency_ms = 80.0;
+    rig.ticks(3).await;
+    assert_eq!((rig.outcome(1), rig.applied().len()), (Outcome::Worse, 1));
+    assert_eq!(rig.notices(), ["worse"]);
 }

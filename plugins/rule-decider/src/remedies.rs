@@ -17,6 +17,7 @@ type Maybe = Result<Remedy, String>;
 
 pub(crate) fn remedies_for(case: &Case) -> Vec<Maybe> {
     match case.finding.code.as_str() {
+        "node-stuck" if case.held_up_by().is_some() => pressed(case),
         "node-failed" | "node-stuck" | "heartbeat-stale" => crashed(case),
         "errors-high" => failing(case),
         "queue-pressure" if case.errs() => failing(case),

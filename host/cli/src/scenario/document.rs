@@ -27,6 +27,9 @@ pub(crate) struct Scenario {
     /// What goes wrong, and when.
     #[serde(default)]
     pub(crate) faults: Vec<Fault>,
+    /// Why it does not come as expected yet. It is told when it does, so that this is taken out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) known_gap: Option<String>,
     /// What is to come of it.
     pub(crate) expect: Expected,
 }

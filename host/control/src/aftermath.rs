@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use crate::controller::{Controller, add_error};
 use crate::follow_up::{FollowUp, Look};
 use crate::landing::settle_time;
-use crate::ports::{Panel, Sight, UndoKind};
+use crate::ports::{Loss, Panel, Sight, Support, UndoKind};
 use crate::state::State;
 
 impl Controller {
@@ -65,12 +65,8 @@ impl Controller {
             return;
         }
         let kind = action.proposal.action.kind();
-        if self
-            .plane
-            .support()
-            .iter()
-            .any(|support| support.kind == kind && support.undo != UndoKind::Reversible)
-        {
+        let loses = |support: &Support| support.undo != UndoKind::Reversible || support.loss == Loss::Waiting;
+        if self.plane.support().iter().any(|support| support.kind == kind && loses(support)) {
             let message = format!(
                 "{what} made things worse, and undoing it would lose work: `flyball rollback` does it"
             );

@@ -109,13 +109,17 @@ impl FollowUp {
 
     /// Whether it is this that the action was for, and the action has not had its time yet: twice its settling.
     pub fn is_waited_for(&self, finding: &Finding, now: Instant) -> bool {
+        let watched = |watched: &Watched| watched.code == finding.code && watched.target == finding.target;
+        self.waits(now) && self.watched.iter().any(watched) || self.waits_at(finding.target.as_ref(), now)
+    }
+
+    /// Whether it was done at this node, and has not had its time yet.
+    pub fn waits_at(&self, node: Option<&NodeId>, now: Instant) -> bool {
+        self.waits(now) && node.is_some() && node == self.record.proposal.action.target()
+    }
+
+    fn waits(&self, now: Instant) -> bool {
         now < self.applied + self.measure.settling(self.settle) * 2
-            && (self
-                .watched
-                .iter()
-                .any(|watched| watched.code == finding.code && watched.target == finding.target)
-                || finding.target.is_some()
-                    && finding.target.as_ref() == self.record.proposal.action.target())
     }
 
     /// The action, and how it is measured.

@@ -218,6 +218,15 @@ impl Controller {
         let open: BTreeSet<&NodeId> =
             state.follow_ups.iter().filter_map(|open| open.record.proposal.action.target()).collect();
         let mut over = state.tries.refusals(&passed.intent, safety, &open, now);
+        let target = passed.intent.proposal.action.target();
+        over.extend(state.follow_ups.iter().find(|open| open.waits_at(target, now)).map(|open| {
+            let action = &open.record;
+            let message = format!(
+                "whether action {} (\"{}\") helped is not known yet",
+                action.id, action.proposal.action
+            );
+            reason("verifying", message)
+        }));
         over.extend(self.fleet.over(&safety.host, now));
         over.extend(escalation::refusal(&passed.intent, safety, &state.tries));
         over

@@ -52,6 +52,10 @@ impl Signal {
     pub fn of(finding: &Finding) -> Option<Self> {
         finding.rests_on.iter().find_map(|evidence| {
             let (value, limit) = (evidence.value?, evidence.limit?);
+            // How much was measured is no sign of how things are.
+            if evidence.metric.as_deref() == Some(metric::SAMPLES) {
+                return None;
+            }
             let bad = if value >= limit { Direction::Up } else { Direction::Down };
             Some(Self::Own { node: evidence.node.clone()?, metric: evidence.metric.clone()?, bad })
         })

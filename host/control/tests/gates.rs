@@ -198,3 +198,19 @@ async fn quiet_ticks_are_told_and_not_journaled() {
     rig.tick().await;
     assert_eq!(rig.journal.ticks.lock().len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_neighbours_trouble_is_no_leave_to_act_again_where_an_action_has_not_shown_yet() {
+    let rig = Rig::new(|panel| {
+        panel.rules.cooldown_ms = 1_000;
+        panel.deciders = vec![decider("up", |_, situation| {
+            let replicas = situation.graph.node("b").unwrap().replicas + 1;
+            Ok(Decided::For(decision(scale("b", replicas))))
+        })];
+    });
+    assert_eq!(rig.tick().await.ending, Ending::Acted);
+    rig.finds(vec![finding("full", Some("a"))]);
+    let record = rig.tick_in(3).await;
+    assert_eq!((record.ending, refusals(&record)), (Ending::Rejected, vec!["verifying"]));
+    assert_eq!(rig.applied().len(), 1);
+}

@@ -8,6 +8,7 @@
 
 mod answer;
 mod ask;
+mod attempt;
 mod breaker;
 mod budget;
 mod cache;

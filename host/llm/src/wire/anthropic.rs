@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{NAME, PURPOSE, Reading, Wire, count_at, malformed, system, text_at};
+use super::{NAME, PURPOSE, Reading, Wire, count_at, malformed, name_at, other, system, text_at};
 use crate::error::Fault;
 use crate::{AnswerBy, Question, Stop, Tokens};
 
@@ -60,7 +60,7 @@ pub(super) fn read(body: &Value) -> Result<Reading, Fault> {
         Some("tool_use") => Stop::Tool,
         Some("max_tokens" | "model_context_window_exceeded") => Stop::Limit,
         Some("refusal") => Stop::Filter,
-        other => Stop::Other(other.unwrap_or("nothing that is told").to_owned()),
+        reason => other(reason),
     };
     // What was read from a cache or written to one is not in `input_tokens`.
     let tokens = body.get("usage").filter(|usage| usage.is_object()).map(|usage| {
@@ -72,9 +72,9 @@ pub(super) fn read(body: &Value) -> Result<Reading, Fault> {
     Ok(Reading {
         input: of_type("tool_use").find_map(|block| block.get("input").cloned()),
         text: of_type("text").filter_map(|block| block.get("text").and_then(Value::as_str)).collect(),
+        refusal: text_at(body, "/stop_details/explanation").filter(|_| stop == Stop::Filter),
         stop,
-        refusal: text_at(body, "/stop_details/explanation"),
         tokens,
-        id: text_at(body, "/id"),
+        id: name_at(body, "/id"),
     })
 }

@@ -5,7 +5,7 @@
 use reqwest::Url;
 use serde_json::{Map, Value, json};
 
-use super::{NAME, PURPOSE, Reading, Wire, beneath, count_at, malformed, system, text_at};
+use super::{NAME, PURPOSE, Reading, Wire, beneath, count_at, malformed, name_at, other, system, text_at};
 use crate::error::Fault;
 use crate::{AnswerBy, Question, Stop, Tokens};
 
@@ -64,7 +64,7 @@ pub(super) fn read(body: &Value) -> Result<Reading, Fault> {
             "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "LANGUAGE"
             | "MODEL_ARMOR",
         ) => Stop::Filter,
-        other => Stop::Other(other.unwrap_or("nothing that is told").to_owned()),
+        reason => other(reason),
     };
     let reason = candidate.and_then(|candidate| text_at(candidate, "/finishReason"));
     let refusal = blocked.or(reason).filter(|_| stop == Stop::Filter);
@@ -81,6 +81,6 @@ pub(super) fn read(body: &Value) -> Result<Reading, Fault> {
         stop,
         refusal,
         tokens,
-        id: text_at(body, "/responseId"),
+        id: name_at(body, "/responseId"),
     })
 }

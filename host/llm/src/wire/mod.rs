@@ -177,6 +177,16 @@ fn text_at(value: &Value, pointer: &str) -> Option<String> {
     value.pointer(pointer).and_then(Value::as_str).map(str::to_owned)
 }
 
+/// A name that the provider gives, short enough to be told.
+fn name_at(value: &Value, pointer: &str) -> Option<String> {
+    text_at(value, pointer).map(|name| told(&name)).filter(|name| !name.is_empty())
+}
+
+/// An end that nothing is made of.
+fn other(reason: Option<&str>) -> Stop {
+    Stop::Other(told(reason.unwrap_or("nothing that is told")))
+}
+
 /// A count at a place; what is not there is nothing.
 fn count_at(value: &Value, pointer: &str) -> u64 {
     value.pointer(pointer).and_then(Value::as_u64).unwrap_or_default()

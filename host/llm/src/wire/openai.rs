@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::{NAME, PURPOSE, Reading, Wire, count_at, malformed, strict, system, text_at};
+use super::{NAME, PURPOSE, Reading, Wire, count_at, malformed, name_at, other, strict, system, text_at};
 use crate::error::Fault;
 use crate::{AnswerBy, Question, Stop, TokenLimit, Tokens};
 
@@ -61,7 +61,7 @@ pub(super) fn read(body: &Value) -> Result<Reading, Fault> {
         Some("tool_calls" | "function_call") => Stop::Tool,
         Some("length") => Stop::Limit,
         Some("content_filter") => Stop::Filter,
-        other => Stop::Other(other.unwrap_or("nothing that is told").to_owned()),
+        reason => other(reason),
     };
     // What was cached is in `prompt_tokens`, what was thought in `completion_tokens`.
     let tokens = body.get("usage").filter(|usage| usage.is_object()).map(|usage| Tokens {
@@ -75,7 +75,7 @@ pub(super) fn read(body: &Value) -> Result<Reading, Fault> {
         stop,
         refusal: text_at(message, "/refusal").filter(|refusal| !refusal.is_empty()),
         tokens,
-        id: text_at(body, "/id"),
+        id: name_at(body, "/id"),
     })
 }
 

@@ -12,7 +12,8 @@ pub struct Answer {
     pub stop: Stop,
     /// What it took. None: the server does not tell.
     pub tokens: Option<Tokens>,
-    /// What it cost now: nothing, if it was given before. None: the policy knows no prices, or the server tells no tokens.
+    /// What it cost now: nothing, if it was given before. None: the policy knows no prices, or the server tells no
+    /// tokens.
     pub cost: Option<Decimal>,
     /// The provider's name for it, for whoever asks the provider about it.
     pub request_id: Option<String>,

@@ -27,8 +27,8 @@ pub(crate) struct Asked<'a> {
 }
 
 impl Llm {
-    /// Asks it for a session and waits for the answer, no longer than the grant and `deadline` allow. Dropped, it asks no
-    /// more.
+    /// Asks it for a session and waits for the answer, no longer than the grant and `deadline` allow. Dropped, it asks
+    /// no more.
     ///
     /// # Errors
     ///

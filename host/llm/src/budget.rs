@@ -135,7 +135,8 @@ impl Reserved {
         self.sent = false;
     }
 
-    /// It may have been counted, at most as all of it, unless it is known as what; what is kept back is kept for the next try.
+    /// It may have been counted, at most as all of it, unless it is known as what; what is kept back is kept for the
+    /// next try.
     pub(crate) fn lost(&mut self) {
         if self.sent {
             self.settle(None);

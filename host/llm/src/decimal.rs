@@ -9,7 +9,8 @@ const ONE: u64 = 1_000_000;
 /// The largest; a sum of them is still exact.
 const MOST: f64 = 1e12;
 
-/// A number that is not negative, exact to six decimals: money, in whatever currency the prices are.
+/// A number that is not negative, exact to six decimals: a price, money in whatever currency the prices are, a
+/// temperature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Decimal(u64);

@@ -85,7 +85,7 @@ impl Kind {
             Self::Refused => "ask in another way",
             Self::Truncated => "ask for more output tokens, or for less",
             Self::Malformed => "ask again, by another `answer_by`, or another model",
-            Self::Rejected => "see whether the model takes such questions",
+            Self::Rejected => "see whether the model takes such questions, or another `answer_by`",
             Self::Unauthorized => "see whether `key` is the provider's, and good for this model",
             Self::NotFound => "see whether `model` and `base_url` are right",
             Self::Redirected => "put the address that is meant into `base_url`",

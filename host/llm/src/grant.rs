@@ -14,8 +14,8 @@ pub struct LlmGrant {
     #[schemars(length(min = 1, max = 200))]
     pub model: String,
     /// Where it is asked: what comes before `/v1/messages` (`anthropic`), `/chat/completions` (`openai`) or
-    /// `/models/NAME:generateContent` (`gemini`). None: the provider's own. Plain `http` is for this machine only, unless
-    /// `plain_http` names the host.
+    /// `/models/NAME:generateContent` (`gemini`). None: the provider's own. Plain `http` is for this machine only,
+    /// unless `plain_http` names the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
     /// Where the host reads the key. The plugin never holds it. None: the server asks for none, as local ones do.
@@ -24,8 +24,8 @@ pub struct LlmGrant {
     /// How an answer of a given form is asked for. None: `tool` of `anthropic`, `schema` of the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_by: Option<AnswerBy>,
-    /// How `openai` is told the longest answer. None: `max-completion-tokens` where no `base_url` is given, as the newer models
-    /// there take nothing else, and `max-tokens` elsewhere, as other servers may know nothing else.
+    /// How `openai` is told the longest answer. None: `max-completion-tokens` where no `base_url` is given, as the
+    /// newer models there take nothing else, and `max-tokens` elsewhere, as other servers may know nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_limit: Option<TokenLimit>,
     /// Sampling temperature. None: the model's own, and the only one that some models take.
@@ -94,9 +94,11 @@ impl Provider {
 pub enum AnswerBy {
     /// By the provider's own means: the model can write nothing else.
     Schema,
-    /// By a tool that the model must call, whose input is the answer.
+    /// By a tool that the model must call, whose input is the answer. Models of Anthropic that always think take no
+    /// such call.
     Tool,
-    /// By asking for it in words; the first object in what the model writes is the answer. For servers that know nothing else.
+    /// By asking for it in words; the first object in what the model writes is the answer. For servers that know
+    /// nothing else.
     Plain,
 }
 
@@ -127,8 +129,8 @@ pub struct Prices {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LlmLimits {
-    /// The longest that one question may take, in milliseconds, tries and pauses together; never longer than what is left of
-    /// the call.
+    /// The longest that one question may take, in milliseconds, tries and pauses together; never longer than what is
+    /// left of the call.
     #[schemars(range(min = 1, max = 600_000))]
     pub time_ms: u64,
     /// The largest question, its schema included, in KiB.
@@ -143,8 +145,8 @@ pub struct LlmLimits {
     /// How often a question is sent at most, where the provider is busy, fails or breaks off.
     #[schemars(range(min = 1, max = 10))]
     pub tries: u32,
-    /// The pause before the second try, in milliseconds; it doubles with each further one. Where the provider says how long to
-    /// wait, that counts.
+    /// The pause before the second try, in milliseconds; it doubles with each further one. Where the provider says how
+    /// long to wait, that counts.
     #[schemars(range(min = 1, max = 60_000))]
     pub pause_ms: u64,
     /// Questions to the provider at one time; others wait.

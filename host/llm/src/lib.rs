@@ -1,10 +1,11 @@
-//! Asks language models for plugins. A plugin says what it wants to know, its policy's [`LlmGrant`] says whom it may ask, how
-//! often and for how much, and the host adds model and key and sends it.
+//! Asks language models for plugins. A plugin says what it wants to know, its policy's [`LlmGrant`] says whom it may
+//! ask, how often and for how much, and the host adds model and key and sends it.
 //!
-//! What holds, whatever plugin and server do: a question goes to the grant's provider and nowhere else, as redirects are not
-//! followed; a key goes into one header, and stands in no error, record or answer, where a server says it again neither; time,
-//! bytes, tries, tokens and money are bounded; what does not answer is left alone for a while. What is not held: a server that
-//! says the key in another spelling (as base64, say) gives it away to the plugin, so a key is for servers that do not.
+//! What holds, whatever plugin and server do: a question goes to the grant's provider and nowhere else, as redirects
+//! are not followed; a key goes into one header, and stands in no error, record or answer, where a server says it again
+//! neither; time, bytes, tries, tokens and money are bounded; what does not answer is left alone for a while. What is
+//! not held: a server that says the key in another spelling (as base64, say) gives it away to the plugin, so a key is
+//! for servers that do not.
 
 mod answer;
 mod ask;

@@ -10,7 +10,8 @@ use crate::error::{Fault, Kind};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How many questions a provider has at once, and had in the last minute. Each grant holds the sum to limits of its own.
+/// How many questions a provider has at once, and had in the last minute. Each grant holds the sum to limits of its
+/// own.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     at_once: watch::Sender<u32>,

@@ -12,8 +12,8 @@ pub(crate) fn seconds(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(text.trim().parse().ok()?).ok()
 }
 
-/// What an answer says about when to come back: in seconds or as a date (RFC 9110, 10.2.3), or in milliseconds, as OpenAI
-/// says it. A date is held against the server's own clock where it tells it.
+/// What an answer says about when to come back: in seconds or as a date (RFC 9110, 10.2.3), or in milliseconds, as
+/// OpenAI says it. A date is held against the server's own clock where it tells it.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(millis) = text("retry-after-ms").and_then(|text| text.trim().parse().ok()) {

@@ -16,8 +16,8 @@ pub struct Question {
     pub user: String,
     /// The JSON Schema of the answer, which is an object. None: text.
     pub schema: Option<Value>,
-    /// The same schema, compiled by whoever knows that it can be evaluated in short time; an answer that it does not allow is
-    /// an error. None: any object is an answer.
+    /// The same schema, compiled by whoever knows that it can be evaluated in short time; an answer that it does not
+    /// allow is an error. None: any object is an answer.
     pub validator: Option<Arc<Validator>>,
     /// The longest answer, in tokens.
     pub max_tokens: u32,

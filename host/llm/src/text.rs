@@ -19,14 +19,18 @@ pub(crate) fn told(text: &str) -> String {
     }
 }
 
-/// The object that a text is, or holds: models write prose and fences around it. What begins and does not end is not looked
-/// into, as what stands in it is not the answer.
+/// The end of what local models think, where their server leaves it in the answer.
+const THOUGHT: &str = "</think>";
+
+/// The object that a text is, or holds: models write prose and fences around it, and think before it. What begins and
+/// does not end is not looked into, as what stands in it is not the answer.
 pub(crate) fn object_in(text: &str) -> Result<Value, String> {
     let whole = match serde_json::from_str::<Value>(text.trim()) {
         Ok(value) if value.is_object() => return Ok(value),
         Ok(_) => return Err("the answer is JSON, but no object".to_owned()),
         Err(error) => error,
     };
+    let text = text.rsplit_once(THOUGHT).map_or(text, |(_, said)| said);
     for (at, _) in text.match_indices('{').take(MOST_STARTS) {
         let rest = text.get(at..).unwrap_or_default();
         match serde_json::Deserializer::from_str(rest).into_iter::<Value>().next() {
@@ -55,9 +59,15 @@ mod tests {
             " {\"a\":1}\n",
             "```json\n{\"a\":1}\n```",
             "Here {as asked} it is: {\"a\":1}. Anything else?",
+            "<think>It could be {\"a\":2}.</think>{\"a\":1}",
         ] {
             assert_eq!(object_in(text).unwrap(), json!({ "a": 1 }), "{text}");
         }
+    }
+
+    #[test]
+    fn an_answer_about_thinking_is_an_answer() {
+        assert_eq!(object_in("{\"a\":\"</think>\"}").unwrap(), json!({ "a": "</think>" }));
     }
 
     #[test]

@@ -41,7 +41,8 @@ pub(super) fn body(wire: &Wire, question: &Question) -> Value {
         (Some(schema), AnswerBy::Tool) => {
             let function = json!({ "name": NAME, "description": PURPOSE, "parameters": schema });
             entries.insert("tools".to_owned(), json!([{ "type": "function", "function": function }]));
-            // Of one tool this is the same as its name, which llama.cpp's server does not take.
+            // Of one tool this is the same as its name, which llama.cpp's server takes for "auto"
+            // (<https://github.com/ggml-org/llama.cpp/issues/26535>).
             entries.insert("tool_choice".to_owned(), json!("required"));
         }
         (Some(_), AnswerBy::Plain) | (None, _) => {}

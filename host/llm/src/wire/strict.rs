@@ -1,6 +1,6 @@
-//! Which schemas OpenAI's strict mode takes: every object closed, every property required, and nothing that composes but
-//! `anyOf` (<https://platform.openai.com/docs/guides/structured-outputs#supported-schemas>). What it does not take it would
-//! refuse, so such a schema is sent without it.
+//! Which schemas OpenAI's strict mode takes: every object closed, every property required, and nothing that composes
+//! but `anyOf` (<https://platform.openai.com/docs/guides/structured-outputs#supported-schemas>). What it does not take
+//! it would refuse, so such a schema is sent without it.
 
 use serde_json::Value;
 

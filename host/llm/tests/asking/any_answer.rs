@@ -164,7 +164,7 @@ fn provider() -> impl Strategy<Value = Provider> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
     fn no_answer_panics_and_none_gives_the_key_away(provider in provider(), reply in reply(), plain in any::<bool>()) {
@@ -178,7 +178,7 @@ proptest! {
             if plain {
                 question.schema = None;
             }
-            let result = llm.ask("s", &question, Instant::now() + Duration::from_millis(500)).await;
+            let result = llm.ask("s", &question, Instant::now() + Duration::from_millis(200)).await;
             let mut said = format!("{result:?} {llm:?} {:?}", kept.all());
             said.push_str(&serde_json::to_string(&kept.all()).unwrap());
             match result {

@@ -33,8 +33,8 @@ pub(crate) struct FollowUp {
     fewest_samples: f64,
     /// How many in a row still found it.
     still: u32,
-    /// Something was broken.
-    critical: bool,
+    /// The worst that it was for.
+    worst: Severity,
 }
 
 /// A finding that the action was for.
@@ -75,11 +75,11 @@ impl FollowUp {
                 measured_by_graph: finding.said.target.is_none() || finding.said.target == out_of_the_way,
             })
             .collect();
-        let critical = findings.iter().any(|finding| finding.said.severity == Severity::Critical);
+        let worst = findings.iter().map(|finding| finding.said.severity).max().unwrap_or(Severity::Info);
         Self {
             record,
             watched,
-            critical,
+            worst,
             measure,
             applied,
             settle,
@@ -95,7 +95,7 @@ impl FollowUp {
         let measure = measure.again(undone, settle);
         Self {
             record: undo,
-            critical: false,
+            worst: Severity::Info,
             watched: Vec::new(),
             measure,
             applied: undone,
@@ -158,7 +158,8 @@ impl FollowUp {
             return self.look_after_undo(over, since);
         }
         // What was broken and works again is worth some latency; that it fails is not.
-        let cured = self.critical && self.reported(look.record).is_none();
+        let cured = self.worst == Severity::Critical
+            && self.reported(look.record).is_none_or(|left| left.severity < self.worst);
         if let Some(worse) = self.measure.worse_than(cured) {
             return Some((Outcome::Worse, format!("{worse}, {} after the action", seconds(since))));
         }
@@ -167,7 +168,8 @@ impl FollowUp {
             return over.then(|| (Outcome::Ineffective, self.never_took_effect(since)));
         }
         if let Some(reported) = self.reported(look.record) {
-            self.still += 1;
+            // What is left of lesser trouble, such as what piled up meanwhile, may need its time.
+            self.still = if reported.severity >= self.worst { self.still + 1 } else { 0 };
             self.clean = 0;
             self.fewest_samples = f64::INFINITY;
             if self.still >= OBSERVATIONS_TO_AGREE {

@@ -22,6 +22,9 @@ use crate::ports::{Panel, Sight, Support};
 use crate::review::{Review, Reviewers};
 use crate::state::State;
 
+/// Refusals that a decider should know of: what is proposed will be refused for a while.
+const LASTING: [&str; 4] = ["attempts-used-up", "cures-used-up", "flapping", "kind-budget"];
+
 /// The tick on which a decision lands.
 pub(crate) struct Landing<'a> {
     /// Who judges now; the decision may come from an earlier panel.
@@ -159,6 +162,9 @@ impl Controller {
         let safety = &rules.safety;
         let over = self.over_budget(state, &passed, safety);
         if !over.is_empty() {
+            if over.iter().any(|reason| LASTING.contains(&reason.code.as_str())) {
+                state.remember_refused(&passed.intent, Instant::now());
+            }
             refuse(record, &passed.intent.proposal.action, over);
             return;
         }

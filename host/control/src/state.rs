@@ -192,6 +192,18 @@ impl State {
         self.past.push_front(past(action, at));
     }
 
+    /// An action was refused, and would be again: deciders see it among the past actions, once.
+    pub fn remember_refused(&mut self, action: &ActionRecord, at: Instant) {
+        let refused = |past: &Past| {
+            past.said.outcome == Outcome::Rejected && past.said.proposal.action == action.proposal.action
+        };
+        self.past.retain(|past| !refused(past));
+        self.remember(action, at);
+        if let Some(newest) = self.past.front_mut() {
+            newest.said.outcome = Outcome::Rejected;
+        }
+    }
+
     /// It became known what became of it.
     pub fn learn(&mut self, id: u64, outcome: Outcome) {
         if let Some(past) = self.past.iter_mut().find(|past| past.id == id) {

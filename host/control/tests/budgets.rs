@@ -319,3 +319,19 @@ async fn what_came_of_actions_in_one_session_reaches_the_deciders_of_all() {
         told.lock().iter().map(|learned| (learned.kind, learned.verified, learned.ineffective)).collect();
     assert_eq!(told, [(ActionKind::RestartProcess, 0, 1), (ActionKind::ScaleNode, 2, 0)]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_decider_is_told_what_was_refused_for_good_and_is_told_it_once() {
+    let told = Arc::new(Mutex::new(vec![]));
+    let rig = Rig::new(|panel| {
+        loose(panel, |safety| safety.attempts = 1);
+        let told = Arc::clone(&told);
+        panel.deciders = vec![decider("restarts", move |_, situation| {
+            *told.lock() = situation.past.iter().map(|past| past.outcome).collect();
+            Ok(Decided::For(decision(restart("b"))))
+        })];
+    });
+    rig.ticks(300).await;
+    assert_eq!(*told.lock(), [Outcome::Rejected, Outcome::Ineffective]);
+    assert_eq!(rig.applied().len(), 1);
+}

@@ -279,3 +279,17 @@ async fn what_can_only_be_undone_at_a_loss_is_left_to_people() {
     assert_eq!((rig.outcome(1), rig.applied().len()), (Outcome::Worse, 1));
     assert_eq!(rig.notices(), ["worse"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_piled_up_meanwhile_makes_no_cure_ineffective() {
+    let rig = Rig::new(|_| {});
+    let piled = finding("full", Some("b"));
+    rig.finds(vec![Finding { severity: Severity::Critical, ..finding("broken", Some("b")) }, piled.clone()]);
+    assert_eq!(rig.tick().await.ending, Ending::Acted);
+    rig.finds(vec![piled]);
+    rig.ticks(6).await;
+    assert_eq!(rig.outcome(1), Outcome::Accepted, "{}", rig.note(1));
+    rig.finds(vec![]);
+    rig.ticks(3).await;
+    assert_eq!(rig.outcome(1), Outcome::Verified, "{}", rig.note(1));
+}

@@ -27,7 +27,7 @@ impl<'a> Case<'a> {
     ) -> Option<Self> {
         let node = match &finding.target {
             Some(id) => now.find(id)?,
-            None => now.bottleneck()?,
+            None => now.bottleneck().or_else(|| slowest(now))?,
         };
         let spec = pipeline::node(&node.id())?;
         Some(Self { rules, finding, node, spec, now, past, situation })
@@ -167,6 +167,14 @@ impl<'a> Case<'a> {
             .find(|node| node.queue_fill() > 0.8)
             .map(SeenNode::id)
     }
+}
+
+/// Of the nodes that work on items, the one in which an item spends most time.
+fn slowest<'a>(now: &'a Observation<'a>) -> Option<SeenNode<'a>> {
+    let edges = now.edges();
+    let fed = now.nodes().filter(|node| edges.iter().any(|(_, to)| *to == node.index()));
+    let timed = fed.filter(|node| node.number(Metric::LatencyP50Ms).is_finite());
+    timed.max_by(|one, other| one.number(Metric::LatencyP50Ms).total_cmp(&other.number(Metric::LatencyP50Ms)))
 }
 
 /// How often something has helped, the best first.

@@ -59,7 +59,8 @@ impl Replay {
         self.dir.path().join(name)
     }
 
-    /// Waits for the child of the multiprocess node, kills it, and waits until the controller has restarted it.
+    /// Waits for the child of the multiprocess node, kills it, and waits until the controller has restarted it and knows that this
+    /// helped: one that dies sooner is one that a restart did not help.
     fn kill_the_child(&self) {
         let pid = std::cell::Cell::new(0);
         until("the child runs", SOON, || {
@@ -67,12 +68,16 @@ impl Replay {
             pid.get() != 0
         });
         let before = self.host.count("→ restart words");
+        let verified = self.host.count("(restart words) verified");
         let killed =
             std::process::Command::new("kill").args(["-KILL", &pid.get().to_string()]).status().unwrap();
         assert!(killed.success());
         until("the child is restarted", SOON, || self.host.count("→ restart words") > before);
         until("another child runs", SOON, || {
             children(self.host.pid(), "node tokenise").iter().any(|other| *other != pid.get())
+        });
+        until("the restart is known to have helped", SOON, || {
+            self.host.count("(restart words) verified") > verified
         });
     }
 

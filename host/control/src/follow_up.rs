@@ -33,6 +33,9 @@ pub(crate) struct FollowUp {
     fewest_samples: f64,
     /// How many in a row still found it.
     still: u32,
+    /// Observations since the action that were measured and found nothing of it, once there were enough of them in a row: what
+    /// is found after that has come back.
+    well: u32,
     /// The worst that it was for.
     worst: Severity,
 }
@@ -87,6 +90,7 @@ impl FollowUp {
             clean: 0,
             fewest_samples: f64::INFINITY,
             still: 0,
+            well: 0,
         }
     }
 
@@ -104,6 +108,7 @@ impl FollowUp {
             clean: 0,
             fewest_samples: f64::INFINITY,
             still: 0,
+            well: 0,
         }
     }
 
@@ -148,6 +153,7 @@ impl FollowUp {
     /// Looks at the session once more. Some: what became of the action, and the numbers behind it.
     pub fn look(&mut self, look: &Look<'_>) -> Option<(Outcome, String)> {
         let since = look.at.duration_since(self.applied);
+        self.watch_for_return(look);
         if since < self.settle {
             return None;
         }
@@ -172,6 +178,9 @@ impl FollowUp {
             self.still = if reported.severity >= self.worst { self.still + 1 } else { 0 };
             self.clean = 0;
             self.fewest_samples = f64::INFINITY;
+            if self.still >= OBSERVATIONS_TO_AGREE && self.well >= self.well_enough() {
+                return Some((Outcome::Unknown, self.came_back(since, reported)));
+            }
             if self.still >= OBSERVATIONS_TO_AGREE {
                 return Some((Outcome::Ineffective, self.ineffective(since, reported)));
             }
@@ -223,6 +232,31 @@ impl FollowUp {
         format!(
             "still found in {} observations in a row, {} after the action: {}: {}",
             self.still,
+            seconds(since),
+            reported.code,
+            reported.message
+        )
+    }
+
+    /// What was broken and has worked once was mended.
+    fn well_enough(&self) -> u32 {
+        if self.worst == Severity::Critical { 1 } else { OBSERVATIONS_TO_AGREE }
+    }
+
+    fn watch_for_return(&mut self, look: &Look<'_>) {
+        if self.well >= self.well_enough() {
+            return;
+        }
+        self.well = match (self.reported(look.record), self.measured(look)) {
+            (None, Some(_)) => self.well + 1,
+            (None, None) => self.well,
+            (Some(_), _) => 0,
+        };
+    }
+
+    fn came_back(&self, since: Duration, reported: &Finding) -> String {
+        format!(
+            "it was gone and came back before it was known whether the action had helped, {} after it: {}: {}",
             seconds(since),
             reported.code,
             reported.message

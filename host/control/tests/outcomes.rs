@@ -293,3 +293,16 @@ async fn what_piled_up_meanwhile_makes_no_cure_ineffective() {
     rig.ticks(3).await;
     assert_eq!(rig.outcome(1), Outcome::Verified, "{}", rig.note(1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_gone_and_comes_back_is_not_held_against_the_action() {
+    let rig = Rig::new(|_| {});
+    rig.plane.view.lock().support.iter_mut().for_each(|support| support.settle_ms = 5_000);
+    rig.tick().await;
+    rig.finds(vec![]);
+    rig.ticks(4).await;
+    rig.finds(vec![finding("slow", Some("b"))]);
+    rig.ticks(3).await;
+    assert_eq!(rig.outcome(1), Outcome::Unknown);
+    assert!(rig.note(1).starts_with("it was gone and came back"), "{}", rig.note(1));
+}

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use flyball_control::ports::{
-    ApplyError, DataPlane, Journal, JournalError, Listener, PlaneError, Support, SystemClock,
+    ApplyError, Clock as _, DataPlane, Journal, JournalError, Listener, PlaneError, Support, SystemClock,
 };
 use flyball_control::{Controller, Options, Sessions};
 use flyball_engine::{Library, LibraryOptions, PolicySource, Subject};
@@ -196,7 +196,7 @@ impl DataPlane for Still {
 
     async fn observe(&self) -> Result<Observation, PlaneError> {
         let seen = sight(3, 1).now;
-        Ok(Observation { session: self.0.into(), ..Observation::clone(&seen) })
+        Ok(Observation { session: self.0.into(), taken_at: SystemClock.now(), ..Observation::clone(&seen) })
     }
 
     fn graph(&self) -> GraphSpec {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_model::{
-    Action, Cost, Finding, GraphSpec, HttpExchange, NodeType, PluginId, PluginKind, PluginUse, Proposal,
-    Reversal, UnixMillis, Verdict,
+    Action, Cost, Finding, GraphSpec, HttpExchange, LlmExchange, NodeType, PluginId, PluginKind, PluginUse,
+    Proposal, Reversal, UnixMillis, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +62,8 @@ pub struct CallRecord {
     pub kept: Option<Kept>,
     /// What it asked of HTTP servers and what they answered, in order.
     pub http: Vec<HttpExchange>,
+    /// What it asked language models and what they answered, in order.
+    pub llm: Vec<LlmExchange>,
     /// What it said, or why it did not.
     pub said: Result<Said, String>,
     /// What it cost.

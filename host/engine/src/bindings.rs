@@ -15,6 +15,7 @@ wasmtime::component::bindgen!({
             import flyball:plugin/log@0.1.0;
             import flyball:plugin/state@0.1.0;
             import flyball:plugin/http@0.1.0;
+            import flyball:plugin/llm@0.1.0;
             import flyball:plugin/lifecycle@0.1.0;
             import flyball:plugin/observed@0.1.0;
             import flyball:plugin/pipeline@0.1.0;
@@ -34,6 +35,6 @@ wasmtime::component::bindgen!({
 });
 
 pub(crate) use flyball::plugin::{
-    actions, deciding, http, judgement, lifecycle, listing, log, observed, offers, pipeline, processing,
+    actions, deciding, http, judgement, lifecycle, listing, llm, log, observed, offers, pipeline, processing,
     reversing, reviewing, settings, state,
 };

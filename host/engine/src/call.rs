@@ -6,12 +6,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use flyball_control::ports::Sight;
-use flyball_model::{Cost, HttpExchange, Limits};
+use flyball_model::{Cost, HttpExchange, Limits, LlmExchange, LlmUse};
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, HasData, InstancePre, Lift, Lower};
 use wasmtime::{ResourceLimiter, Store, Trap};
 
 use crate::error::CallError;
 use crate::grants::Keeping;
+use crate::language_model::{LanguageModel, Waiting};
 use crate::logging::{Log, shortened};
 use crate::pulled::Pulled;
 use crate::settings::Settings;
@@ -34,6 +35,8 @@ pub(crate) struct Given {
     pub(crate) may_log: bool,
     pub(crate) kept: Option<Keeping>,
     pub(crate) web: Option<Web>,
+    pub(crate) model: Option<LanguageModel>,
+    pub(crate) waiting: Option<Waiting>,
 }
 
 /// How a call ended, and what it left.
@@ -44,6 +47,8 @@ pub(crate) struct Ended<R> {
     pub(crate) kept: Option<Keeping>,
     /// What it asked of HTTP servers.
     pub(crate) http: Vec<HttpExchange>,
+    /// What it asked language models.
+    pub(crate) llm: Vec<LlmExchange>,
 }
 
 /// What the host knows of a call that is under way: the store's own state.
@@ -58,6 +63,9 @@ pub(crate) struct Call {
     pub(crate) kept: Option<Keeping>,
     pub(crate) web: Option<Web>,
     pub(crate) http: Vec<HttpExchange>,
+    pub(crate) model: Option<LanguageModel>,
+    pub(crate) llm: Vec<LlmExchange>,
+    pub(crate) waiting: Option<Waiting>,
     pub(crate) deadline: Instant,
     pub(crate) wasi: Option<Box<Wasi>>,
     memory: Memory,
@@ -141,8 +149,9 @@ impl Ready {
             host_bytes: bytes(call.traffic.bytes),
             log_bytes: bytes(call.log.bytes()),
             fuel,
+            llm: call.llm.iter().map(|one| one.used).fold(LlmUse::default(), LlmUse::plus),
         };
-        Ended { said, cost, kept: call.kept, http: call.http }
+        Ended { said, cost, kept: call.kept, http: call.http, llm: call.llm }
     }
 
     /// Whether the function has this shape, without calling it.
@@ -177,6 +186,9 @@ impl Ready {
             kept: given.kept,
             web: given.web,
             http: Vec::new(),
+            model: given.model,
+            llm: Vec::new(),
+            waiting: given.waiting,
             deadline: begun + Duration::from_millis(limits.time_ms),
             wasi: None,
             memory: Memory { used: 0, limit: bytes(limits.memory_mb, 1 << 20) },

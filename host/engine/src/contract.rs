@@ -162,10 +162,11 @@ const STANDARD: [&str; 3] =
     ["wasi:logging/logging@0.1.0-draft", "wasi:config/store@0.2.0-rc.1", "wasi:keyvalue/store@0.2.0-draft"];
 
 /// Which import needs which grant.
-const GRANTED: [(&str, &str); 3] = [
+const GRANTED: [(&str, &str); 4] = [
     ("flyball:plugin/state@0.1.0", "state"),
     ("wasi:keyvalue/store@0.2.0-draft", "state"),
     ("flyball:plugin/http@0.1.0", "http"),
+    ("flyball:plugin/llm@0.1.0", "llm"),
 ];
 
 /// Whether a policy grants whatever the component imports.
@@ -185,9 +186,10 @@ pub(crate) fn check_granted(component: &Component, grants: &Grants) -> Result<()
 pub(crate) fn wants_wasi(component: &Component) -> Result<bool, LoadError> {
     const WASI: [&str; 6] =
         ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
-    const OURS: [&str; 12] = [
+    const OURS: [&str; 13] = [
         "state",
         "http",
+        "llm",
         "settings",
         "log",
         "observed",

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use flyball_control::ports::{Keeper, Recorder};
+use flyball_llm::Llms;
 use flyball_model::Limits;
 use flyball_outbound::{Outbound, OutboundError};
 use parking_lot::Mutex;
@@ -9,7 +10,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::bindings::{http, log, observed, pipeline, settings, state};
+use crate::bindings::{http, llm, log, observed, pipeline, settings, state};
 use crate::cache::Cache;
 use crate::call::{Call, Whole};
 use crate::grants::{Imports, States};
@@ -81,6 +82,8 @@ struct Inner {
     states: States,
     /// Started when the first policy grants it.
     outbound: Mutex<Option<Outbound>>,
+    /// What was spent is known as long as the engine is there, whatever becomes of policies.
+    llms: Llms,
     recorder: Option<Arc<dyn Recorder>>,
     cache: Option<Cache>,
     load_limits: Limits,
@@ -107,6 +110,7 @@ impl Engine {
             _ticker: Ticker::start(wasmtime.clone()).map_err(EngineError::Thread)?,
             linkers: Default::default(),
             outbound: Mutex::default(),
+            llms: Llms::new(),
             states: States::new(options.keeper),
             recorder: options.recorder,
             cache: cache.map_err(EngineError::Cache)?,
@@ -143,6 +147,10 @@ impl Engine {
             return Ok(started.clone());
         }
         Ok(outbound.insert(Outbound::start()?).clone())
+    }
+
+    pub(crate) fn llms(&self) -> &Llms {
+        &self.0.llms
     }
 
     pub(crate) fn states(&self) -> &States {
@@ -226,6 +234,9 @@ fn offer(linker: &mut Linker<Call>, imports: Imports) -> wasmtime::Result<()> {
     }
     if imports.http {
         http::add_to_linker::<Call, Whole>(linker, |call| call)?;
+    }
+    if imports.llm {
+        llm::add_to_linker::<Call, Whole>(linker, |call| call)?;
     }
     if imports.wasi { wasi::offer(linker) } else { Ok(()) }
 }

@@ -115,9 +115,11 @@ pub enum LoadError {
         grant: &'static str,
     },
     /// A grant of the policy is not sound.
-    #[error("its grant `http` is not sound: {}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    #[error("its grant `{grant}` is not sound: {}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Grant {
-        /// What is wrong; pointers lead into `grants.http`.
+        /// Which.
+        grant: &'static str,
+        /// What is wrong; pointers lead into the grant.
         problems: Vec<Problem>,
     },
     /// It wants more than the version that runs.

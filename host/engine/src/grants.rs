@@ -13,22 +13,24 @@ pub(crate) struct Imports {
     pub(crate) wasi: bool,
     pub(crate) state: bool,
     pub(crate) http: bool,
+    pub(crate) llm: bool,
 }
 
 impl Imports {
-    pub(crate) const COMBINATIONS: usize = 8;
+    pub(crate) const COMBINATIONS: usize = 16;
 
     pub(crate) fn index(self) -> usize {
-        usize::from(self.wasi) | usize::from(self.state) << 1 | usize::from(self.http) << 2
+        let Self { wasi, state, http, llm } = self;
+        usize::from(wasi) | usize::from(state) << 1 | usize::from(http) << 2 | usize::from(llm) << 3
     }
 
     /// Everything there is: to ask a plugin what it is, before any policy speaks. Nothing of it answers then.
     pub(crate) fn all(wasi: bool) -> Self {
-        Self { wasi, state: true, http: true }
+        Self { wasi, state: true, http: true, llm: true }
     }
 
     pub(crate) fn granted(wasi: bool, grants: &Grants) -> Self {
-        Self { wasi, state: grants.state.is_some(), http: grants.http.is_some() }
+        Self { wasi, state: grants.state.is_some(), http: grants.http.is_some(), llm: grants.llm.is_some() }
     }
 }
 

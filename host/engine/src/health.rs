@@ -180,6 +180,7 @@ fn most(one: Cost, other: Cost) -> Cost {
         host_bytes: one.host_bytes.max(other.host_bytes),
         log_bytes: one.log_bytes.max(other.log_bytes),
         fuel: one.fuel.max(other.fuel),
+        llm: one.llm,
     }
 }
 

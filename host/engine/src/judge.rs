@@ -9,9 +9,10 @@ use flyball_control::ports::{
     Reverser, Said, Sight, Situation, Validator,
 };
 use flyball_model::{
-    Action, Cost, Finding, GraphSpec, HttpAnswer, HttpExchange, NodeType, OnFailure, PluginId, PluginKind,
-    PluginUse, Proposal, Reversal, Verdict,
+    Action, Cost, Finding, GraphSpec, HttpAnswer, HttpExchange, LlmAnswer, LlmExchange, NodeType, OnFailure,
+    PluginId, PluginKind, PluginUse, Proposal, Reversal, Verdict,
 };
+use tokio::sync::watch;
 use wasmtime::component::{ComponentNamedList, Lift, Lower, Resource};
 
 use crate::bindings::{actions, deciding, judgement, listing, offers, processing, reversing, reviewing};
@@ -19,6 +20,7 @@ use crate::call::{Ended, Given, Ready};
 use crate::error::{CallError, LoadError};
 use crate::grants::Keeping;
 use crate::health::{Bill, Health};
+use crate::language_model::{LanguageModel, Waiting};
 use crate::pulled::Pulled;
 use crate::settings::Settings;
 use crate::sight::{Past, Seen};
@@ -55,6 +57,7 @@ pub struct Judge {
     /// Else it is only tried, and its calls are on nobody's bill.
     in_use: bool,
     web: Option<Web>,
+    model: Option<LanguageModel>,
     health: Arc<Health>,
 }
 
@@ -72,6 +75,13 @@ pub(crate) struct Answer<T> {
     pub(crate) said: Result<T, CallError>,
     pub(crate) cost: Cost,
     pub(crate) http: Vec<HttpExchange>,
+    pub(crate) llm: Vec<LlmExchange>,
+}
+
+impl<T> Answer<T> {
+    fn unasked(error: CallError) -> Self {
+        Self { said: Err(error), cost: Cost::default(), http: Vec::new(), llm: Vec::new() }
+    }
 }
 
 impl Judge {
@@ -83,10 +93,24 @@ impl Judge {
     /// The plugin imports something that is not granted, or a grant is not sound.
     pub fn new(plugin: Arc<Plugin>, used: &PluginUse, generation: u64) -> Result<Self, LoadError> {
         Ok(Self {
+            web: Web::granted(plugin.engine(), &used.grants)?,
+            model: LanguageModel::granted(plugin.engine(), &used.grants)?,
+            ..Self::offline(plugin, used, generation)?
+        })
+    }
+
+    /// The same, where nothing but a recording answers what it asks of servers and models: no secret is read.
+    ///
+    /// # Errors
+    ///
+    /// The plugin imports something that is not granted.
+    pub fn offline(plugin: Arc<Plugin>, used: &PluginUse, generation: u64) -> Result<Self, LoadError> {
+        Ok(Self {
             ready: plugin.granted(&used.grants)?,
             settings: Arc::new(Settings::from(&used.settings)),
             used: Arc::new(used.clone()),
-            web: Web::granted(plugin.engine(), &used.grants)?,
+            web: None,
+            model: None,
             plugin,
             in_use: true,
             generation,
@@ -102,6 +126,7 @@ impl Judge {
             settings: Arc::new(Settings::from(&used.settings)),
             used: Arc::new(used),
             web: None,
+            model: None,
             plugin,
             in_use: false,
             generation: 0,
@@ -166,16 +191,18 @@ impl Judge {
         asked: &Asked,
         kept: Option<Kept>,
         http: &[HttpExchange],
+        llm: &[LlmExchange],
     ) -> (Result<Said, String>, Cost) {
         let kept = kept.map(|kept| self.keeping(kept));
         let web = Some(Web::Recorded(http.iter().cloned().collect()));
-        let (answer, _) = self.answer(asked, Given { kept, web, ..self.given() });
+        let model = Some(LanguageModel::Recorded(llm.iter().cloned().collect()));
+        let (answer, _) = self.answer(asked, Given { kept, web, model, ..self.given() });
         (answer.said.map_err(|error| error.to_string()), answer.cost)
     }
 
     /// Asks it, unless it failed too often of late.
-    fn ask(&self, asked: Asked) -> Answer<Said> {
-        let failed = |error| Answer { said: Err(error), cost: Cost::default(), http: Vec::new() };
+    fn ask(&self, asked: Asked, waiting: Option<Waiting>) -> Answer<Said> {
+        let failed = |error| Answer::unasked(error);
         let engine = self.plugin.engine();
         let id = self.plugin.id();
         let session = asked.sight().map(|sight| Arc::clone(&sight.now.session)).unwrap_or_default();
@@ -192,6 +219,8 @@ impl Judge {
         let given = Given {
             kept: kept.clone().map(|kept| self.keeping(kept)),
             web: self.web.clone(),
+            model: self.model.clone(),
+            waiting,
             ..self.given()
         };
         let (answer, keeping) = self.answer(&asked, given);
@@ -217,6 +246,7 @@ impl Judge {
                 asked,
                 kept,
                 http: answer.http.clone(),
+                llm: answer.llm.clone(),
                 said: answer.said.clone().map_err(|error| error.to_string()),
                 cost: answer.cost,
             });
@@ -282,12 +312,11 @@ impl Judge {
     ) -> (Answer<T>, Option<Keeping>) {
         if self.plugin.kind() != kind {
             let why = format!("it is a {}, not a {kind}", self.plugin.kind());
-            let said = Err(CallError::Failed { why });
-            return (Answer { said, cost: Cost::default(), http: Vec::new() }, None);
+            return (Answer::unasked(CallError::Failed { why }), None);
         }
-        let Ended { said, cost, kept, http } =
+        let Ended { said, cost, kept, http, llm } =
             self.ready.call::<F::Params, F::Said>(&self.plugin.judge, params, given);
-        (Answer { said: said.and_then(heard), cost, http }, kept)
+        (Answer { said: said.and_then(heard), cost, http, llm }, kept)
     }
 
     /// Runs a call here, or on a thread where it holds nobody up if it may take long by its policy, or did once.
@@ -297,16 +326,20 @@ impl Judge {
         asked: Asked,
         heard: fn(Said) -> Option<T>,
     ) -> Result<Judged<T>, JudgeError> {
-        let here = self.used.limits.time_ms <= here_up_to && self.web.is_none() && self.health.is_quick();
-        let Answer { said, cost, http } = if here {
-            self.ask(asked)
+        let asks_others = self.web.is_some() || self.model.is_some();
+        let here = self.used.limits.time_ms <= here_up_to && !asks_others && self.health.is_quick();
+        let Answer { said, cost, http, llm } = if here {
+            self.ask(asked, None)
         } else {
             let judge = self.clone();
-            tokio::task::spawn_blocking(move || judge.ask(asked))
+            // Dropped with this future: a model is asked no more when nobody waits.
+            let (_waits, waiting) = watch::channel(());
+            tokio::task::spawn_blocking(move || judge.ask(asked, Some(waiting)))
                 .await
                 .map_err(|error| JudgeError(format!("the call broke off: {error}")))?
         };
-        let refused: Vec<String> = http.iter().filter_map(refusal).collect();
+        let refused: Vec<String> =
+            http.iter().filter_map(refusal).chain(llm.iter().filter_map(unanswered)).collect();
         match said.map(heard) {
             Ok(Some(said)) => Ok(Judged { said, cost, refused }),
             Ok(None) => Err(JudgeError("it answered another question".to_owned())),
@@ -320,6 +353,16 @@ fn refusal(exchange: &HttpExchange) -> Option<String> {
     match &exchange.answer {
         HttpAnswer::Refused(why) => Some(format!("{} was refused: {why}", exchange.method)),
         HttpAnswer::Answered { .. } | HttpAnswer::Failed(_) => None,
+    }
+}
+
+/// What came of a question to a model, where it is not an answer: whoever decided without it is to be understood.
+fn unanswered(exchange: &LlmExchange) -> Option<String> {
+    match &exchange.answer {
+        LlmAnswer::Answered(_) => None,
+        LlmAnswer::Refused(why) => Some(format!("a question was not sent: {why}")),
+        LlmAnswer::Failed(why) => Some(format!("a question was not answered: {why}")),
+        LlmAnswer::Unfit(why) => Some(format!("an answer is not usable: {why}")),
     }
 }
 

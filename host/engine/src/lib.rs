@@ -18,6 +18,7 @@ mod health;
 mod heard;
 mod judge;
 mod keeping;
+mod language_model;
 mod library;
 mod logging;
 mod plugin;

@@ -1,6 +1,6 @@
 //! What passes between a plugin and the host in one call: counted, and bounded.
 
-use crate::bindings::{actions, http, observed, offers, settings};
+use crate::bindings::{actions, http, llm, observed, offers, settings};
 use crate::call::{Call, Over};
 
 #[derive(Debug)]
@@ -120,5 +120,12 @@ impl Weight for http::Request {
 impl Weight for http::Response {
     fn bytes(&self) -> usize {
         Weight::bytes(&self.headers).saturating_add(self.body.len())
+    }
+}
+
+impl Weight for llm::Question {
+    fn bytes(&self) -> usize {
+        let texts = self.system.len().saturating_add(self.user.len());
+        texts.saturating_add(Weight::bytes(&self.schema))
     }
 }

@@ -23,9 +23,10 @@ impl Web {
     /// What a policy grants of it.
     pub(crate) fn granted(engine: &Engine, grants: &Grants) -> Result<Option<Self>, LoadError> {
         let Some(grant) = &grants.http else { return Ok(None) };
-        let whole = |why: String| LoadError::Grant { problems: vec![Problem::new("", why)] };
-        let outbound = engine.outbound().map_err(|error| whole(error.to_string()))?;
-        let permit = outbound.permit(grant).map_err(|problems| LoadError::Grant { problems })?;
+        let unsound = |problems| LoadError::Grant { grant: "http", problems };
+        let outbound =
+            engine.outbound().map_err(|error| unsound(vec![Problem::new("", error.to_string())]))?;
+        let permit = outbound.permit(grant).map_err(unsound)?;
         Ok(Some(Self::Live(permit)))
     }
 

@@ -60,7 +60,7 @@ impl Llm {
             took_ms: 0,
             outcome: Outcome::Abandoned,
         };
-        let mut open = Open::new(exchange, self.shared.records.clone());
+        let mut open = Open::new(exchange, self.records.clone());
         let own = Instant::now() + Duration::from_millis(terms.grant.limits.time_ms);
         let (ends, by_grant) = (own.min(deadline), own <= deadline);
         let asked = Asked { session, question, body, digest, ends, by_grant };

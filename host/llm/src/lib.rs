@@ -13,10 +13,8 @@ mod attempt;
 mod breaker;
 mod budget;
 mod cache;
-mod decimal;
 mod error;
 mod exchange;
-mod grant;
 mod key;
 mod pace;
 mod pauses;
@@ -29,12 +27,11 @@ mod wire;
 
 pub use answer::{Answer, Content, Stop, Tokens};
 pub use cache::Hits;
-pub use decimal::Decimal;
 pub use error::{Kind, LlmError};
 pub use exchange::{Exchange, Exchanges, Outcome, Try};
-pub use grant::{
-    AnswerBy, BreakerLimits, BudgetPerHour, Budgets, CacheLimits, LlmGrant, LlmLimits, Prices, Provider,
-    TokenLimit,
+pub use flyball_model::{
+    AnswerBy, BreakerLimits, BudgetPerHour, Budgets, CacheLimits, Decimal, LlmGrant, LlmLimits, Prices,
+    Provider, TokenLimit,
 };
 pub use permit::Llm;
 pub use question::Question;
@@ -47,30 +44,16 @@ use crate::budget::Ledger;
 use crate::provider::Providers;
 
 /// What all grants of a host share: what was spent, and how each provider does.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Llms {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) providers: Arc<Providers>,
-    pub(crate) records: Option<Arc<dyn Exchanges>>,
-}
-
-impl std::fmt::Debug for Llms {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Llms").field("ledger", &self.ledger).finish_non_exhaustive()
-    }
 }
 
 impl Llms {
-    /// Nothing was asked yet, and what is asked is kept by nobody.
+    /// Nothing was asked yet.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Tells each question and its answer to whoever keeps them.
-    #[must_use]
-    pub fn kept_by(mut self, records: Arc<dyn Exchanges>) -> Self {
-        self.records = Some(records);
-        self
     }
 
     /// What a grant permits; its key is read now.

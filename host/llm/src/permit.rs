@@ -9,13 +9,20 @@ use crate::key::Key;
 use crate::provider::State;
 use crate::send::client;
 use crate::wire::Wire;
-use crate::{Hits, LlmGrant, Llms};
+use crate::{Exchanges, Hits, LlmGrant, Llms};
 
 /// What one grant permits.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Llm {
     pub(crate) shared: Llms,
     pub(crate) terms: Arc<Terms>,
+    pub(crate) records: Option<Arc<dyn Exchanges>>,
+}
+
+impl std::fmt::Debug for Llm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Llm").field("terms", &self.terms).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -68,7 +75,14 @@ impl Llm {
             key,
             client,
         };
-        Ok(Self { shared, terms: Arc::new(terms) })
+        Ok(Self { shared, terms: Arc::new(terms), records: None })
+    }
+
+    /// Tells each question and its answer to whoever keeps them.
+    #[must_use]
+    pub fn kept_by(mut self, records: Arc<dyn Exchanges>) -> Self {
+        self.records = Some(records);
+        self
     }
 
     /// How often an answer was known.

@@ -4,11 +4,13 @@
 
 mod account;
 mod action;
+mod decimal;
 mod event;
 mod graph;
 mod history;
 mod judgement;
 mod learned;
+mod llm_grant;
 mod manifest;
 mod merge;
 mod number;
@@ -23,18 +25,25 @@ mod tick;
 
 pub use account::Account;
 pub use action::{Action, ActionKind, MutationPolicy, Proposal};
+pub use decimal::{Decimal, NoDecimal};
 pub use event::{Approval, Event, EventRecord, Halt, Notice};
 pub use graph::{GraphSpec, NodeSpec};
 pub use history::History;
 pub use judgement::{Amendment, Decision, Evidence, Finding, Reason, Severity, Verdict};
 pub use learned::Learned;
+pub use llm_grant::{
+    AnswerBy, BreakerLimits, BudgetPerHour, Budgets, CacheLimits, LlmGrant, LlmLimits, Prices, Provider,
+    TokenLimit,
+};
 pub use manifest::{Connection, Controller, LlmSection, Manifest, NodeDeclaration};
 pub use merge::merge;
 pub use observation::{
     Executor, GraphMetrics, Metrics, NodeColumns, Observation, SeenError, Status, Trend, metric, total,
 };
 pub use outcome::{Outcome, PastAction};
-pub use plugin::{Cost, HttpAnswer, HttpExchange, NodeOffer, NodeType, PluginId, PluginKind};
+pub use plugin::{
+    Cost, HttpAnswer, HttpExchange, LlmAnswer, LlmExchange, LlmUse, NodeOffer, NodeType, PluginId, PluginKind,
+};
 pub use policy::{
     BreakerPolicy, Constraints, Grants, HttpGrant, Judges, Limits, OnFailure, PluginUse, Policy, Rules,
     SecretGrant, SecretSource, StateGrant,

@@ -90,6 +90,40 @@ pub struct Cost {
     /// Instructions, as wasmtime counts them (its "fuel"): the same on every machine, whatever the clock says.
     #[serde(default)]
     pub fuel: u64,
+    /// What it had of language models.
+    #[serde(default, skip_serializing_if = "LlmUse::is_none")]
+    pub llm: LlmUse,
+}
+
+/// What a call had of language models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct LlmUse {
+    /// Questions that were sent; one that was answered from what was known is none.
+    pub questions: u32,
+    /// Tokens of the questions.
+    pub input_tokens: u64,
+    /// Tokens of the answers.
+    pub output_tokens: u64,
+    /// What that cost by the policy's prices, in millionths of their currency.
+    pub cost_millionths: u64,
+}
+
+impl LlmUse {
+    /// No model was asked.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            questions: self.questions.saturating_add(other.questions),
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            cost_millionths: self.cost_millionths.saturating_add(other.cost_millionths),
+        }
+    }
 }
 
 /// One request of a plugin to an HTTP server, and what became of it.
@@ -124,6 +158,52 @@ pub enum HttpAnswer {
     Refused(String),
     /// No whole answer came.
     Failed(String),
+}
+
+/// One question of a plugin to a language model, and what became of it. The key stands nowhere in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LlmExchange {
+    /// What the model was to be and to keep to.
+    pub system: String,
+    /// What it was asked.
+    pub user: String,
+    /// JSON Schema of the answer. None: text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// The longest answer, in tokens.
+    pub max_tokens: u32,
+    /// What the plugin was told.
+    pub answer: LlmAnswer,
+    /// What it took.
+    #[serde(default)]
+    pub used: LlmUse,
+    /// What went over the wire, as JSON: whom it was asked, request, answer, each try. None: it was not the host that
+    /// answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wire: Option<String>,
+}
+
+/// What a plugin is told of its question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LlmAnswer {
+    /// JSON text where a schema was given, else text.
+    Answered(String),
+    /// Grant, budgets or breaker do not allow it; nothing was sent.
+    Refused(String),
+    /// It was sent, or tried, and no whole answer came.
+    Failed(String),
+    /// The model answered, and not what was asked for.
+    Unfit(String),
+}
+
+impl LlmAnswer {
+    /// The answer, or why there is none.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Answered(text) | Self::Refused(text) | Self::Failed(text) | Self::Unfit(text) => text,
+        }
+    }
 }
 
 /// Where a node type's work may be done.

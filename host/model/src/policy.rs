@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{MutationPolicy, NodeId, Safety, ValidatorRule};
+use crate::{LlmGrant, MutationPolicy, NodeId, Safety, ValidatorRule};
 
 /// Binds plugins, settings, limits, grants and constraints to sessions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -123,12 +123,20 @@ pub struct Grants {
     /// Ask HTTP servers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpGrant>,
+    /// Ask a language model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub llm: Option<LlmGrant>,
 }
 
 impl Grants {
     /// The names of what is granted.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        let granted = [("log", self.log), ("state", self.state.is_some()), ("http", self.http.is_some())];
+        let granted = [
+            ("log", self.log),
+            ("state", self.state.is_some()),
+            ("http", self.http.is_some()),
+            ("llm", self.llm.is_some()),
+        ];
         granted.into_iter().filter_map(|(name, given)| given.then_some(name))
     }
 }

@@ -115,6 +115,17 @@ impl Outbound {
         Permit::new(self.clone(), grant, &names)
     }
 
+    /// Does this work on the thread and waits for it. None: the host is stopping. It is not for a thread that has other
+    /// work.
+    pub fn wait<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        self.runtime()?.spawn(async move {
+            // Whoever asked waits for it.
+            let _ = tell.send(work.await);
+        });
+        told.recv().ok()
+    }
+
     pub(crate) fn runtime(&self) -> Option<&Runtime> {
         self.0.0.as_ref()
     }

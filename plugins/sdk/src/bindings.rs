@@ -24,6 +24,7 @@ wit_bindgen::generate!({
             import flyball:plugin/log@0.1.0;
             import flyball:plugin/state@0.1.0;
             import flyball:plugin/http@0.1.0;
+            import flyball:plugin/llm@0.1.0;
         }
     ",
     world: "flyball:sdk/shared",
@@ -31,4 +32,4 @@ wit_bindgen::generate!({
     additional_derives: [PartialEq],
 });
 
-pub use flyball::plugin::{actions, http, judgement, log, observed, offers, pipeline, settings, state};
+pub use flyball::plugin::{actions, http, judgement, llm, log, observed, offers, pipeline, settings, state};

@@ -53,6 +53,7 @@ mod lean;
 pub mod lifecycle;
 #[doc(hidden)]
 pub mod listed;
+pub mod llm;
 pub mod node;
 mod observation;
 pub mod pipeline;

@@ -21,6 +21,7 @@ use serde_json::Value as Json;
 use crate::bindings::observed::{Executor, SeenError, Status, Trend};
 use crate::bindings::settings::Value;
 use crate::http::{Failure, Request, Response};
+use crate::llm;
 use crate::source::Source;
 use crate::{GraphSpec, Metric, NodeType, Observation};
 
@@ -265,6 +266,30 @@ pub(crate) fn answer(request: &Request) -> Result<Response, Failure> {
     WEB.with_borrow_mut(|web| match web {
         Some(answers) => answers(request),
         None => Err(Failure::Refused("no HTTP is granted; see testing::with_http".to_owned())),
+    })
+}
+
+type Models = alloc::boxed::Box<dyn FnMut(&llm::Question) -> Result<String, llm::Failure>>;
+
+std::thread_local! {
+    static MODEL: core::cell::RefCell<Option<Models>> = const { core::cell::RefCell::new(None) };
+}
+
+/// Does this with these answers of a language model.
+pub fn with_llm<T>(
+    answers: impl FnMut(&llm::Question) -> Result<String, llm::Failure> + 'static,
+    test: impl FnOnce() -> T,
+) -> T {
+    let before = MODEL.replace(Some(alloc::boxed::Box::new(answers)));
+    let done = test();
+    MODEL.set(before);
+    done
+}
+
+pub(crate) fn model_answer(question: &llm::Question) -> Result<String, llm::Failure> {
+    MODEL.with_borrow_mut(|model| match model {
+        Some(answers) => answers(question),
+        None => Err(llm::Failure::Refused("no language model is granted; see testing::with_llm".to_owned())),
     })
 }
 

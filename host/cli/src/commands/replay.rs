@@ -108,13 +108,9 @@ fn again(call: &CallRecord, components: &mut Components) -> Result<(Result<Said,
         return Err(anyhow!("a {} was asked, and this is a {}", call.kind, plugin.kind()));
     }
     let limits = Limits { time_ms: call.used.limits.time_ms.max(LEAST_TIME_MS), ..call.used.limits };
-    let mut used = PluginUse { limits, ..(*call.used).clone() };
-    // Nothing is sent, so no secret is needed, and none needs to be here.
-    if let Some(http) = &mut used.grants.http {
-        http.secrets.clear();
-    }
-    let judge = Judge::new(plugin, &used, call.generation).map_err(|error| anyhow!("{error}"))?;
-    let (said, cost) = judge.again(&call.asked, call.kept.clone(), &call.http);
+    let used = PluginUse { limits, ..(*call.used).clone() };
+    let judge = Judge::offline(plugin, &used, call.generation).map_err(|error| anyhow!("{error}"))?;
+    let (said, cost) = judge.again(&call.asked, call.kept.clone(), &call.http, &call.llm);
     Ok((said, cost.fuel))
 }
 

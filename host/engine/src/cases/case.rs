@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use flyball_model::{
-    Action, ActionKind, Constraints, Executor, Finding, GraphSpec, HttpExchange, Learned, MutationPolicy,
-    NodeType, PastAction, Proposal, Status, Trend,
+    Action, ActionKind, Constraints, Executor, Finding, GraphSpec, HttpExchange, Learned, LlmExchange,
+    MutationPolicy, NodeType, PastAction, Proposal, Status, Trend,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -50,6 +50,9 @@ pub(crate) struct Case {
     /// What HTTP servers answer, in the order of the requests.
     #[serde(default)]
     pub(crate) http: Vec<HttpExchange>,
+    /// What a language model answers, in the order of the questions.
+    #[serde(default)]
+    pub(crate) llm: Vec<LlmExchange>,
     pub(crate) expect: Expected,
 }
 

@@ -68,7 +68,7 @@ fn answer(plugin: &Arc<Plugin>, case: &Case) -> Result<Expected, LoadError> {
         return Ok(processed(&judge, case));
     }
     let kept = case.kept.iter().map(|(key, value)| (key.clone(), value.clone().into_bytes())).collect();
-    let (said, _) = judge.again(&asked(plugin, case)?, Some(Arc::new(kept)), &case.http);
+    let (said, _) = judge.again(&asked(plugin, case)?, Some(Arc::new(kept)), &case.http, &case.llm);
     Ok(match said {
         Ok(said) => in_words(said, case),
         Err(error) => failure(error, case),

@@ -202,9 +202,9 @@ impl Binder<'_> {
 
 fn unlinked(at: &str, name: &str, error: LoadError) -> Vec<Problem> {
     match error {
-        LoadError::Grant { problems } => problems
+        LoadError::Grant { grant, problems } => problems
             .into_iter()
-            .map(|problem| Problem { pointer: format!("{at}/grants/http{}", problem.pointer), ..problem })
+            .map(|problem| Problem { pointer: format!("{at}/grants/{grant}{}", problem.pointer), ..problem })
             .collect(),
         error => {
             let message = format!("\"{name}\" cannot be used here: {error}");

@@ -17,11 +17,12 @@ use crate::contract::VERSION;
 /// Every version of the contract that this host knows, the oldest first, each with its files.
 const KNOWN: [(&str, &[&str]); 1] = [(VERSION, &V0_1_0)];
 
-const V0_1_0: [&str; 14] = [
+const V0_1_0: [&str; 15] = [
     include_str!("../../../../wit/actions.wit"),
     include_str!("../../../../wit/assessing.wit"),
     include_str!("../../../../wit/deciding.wit"),
     include_str!("../../../../wit/http.wit"),
+    include_str!("../../../../wit/llm.wit"),
     include_str!("../../../../wit/judgement.wit"),
     include_str!("../../../../wit/lifecycle.wit"),
     include_str!("../../../../wit/listing.wit"),

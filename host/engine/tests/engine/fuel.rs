@@ -46,7 +46,7 @@ fn no_first_party_plugin_takes_more_instructions_than_it_did() {
             continue;
         }
         let judge = Judge::new(plugin, &used(part.name, Limits::default()), 1).unwrap();
-        let (said, cost) = judge.again(&asked, None, &[]);
+        let (said, cost) = judge.again(&asked, None, &[], &[]);
         said.unwrap_or_else(|error| panic!("{}: {error}", part.name));
         taken.insert(part.name.to_owned(), cost.fuel);
     }

@@ -170,10 +170,10 @@ proptest! {
     fn no_answer_panics_and_none_gives_the_key_away(provider in provider(), reply in reply(), plain in any::<bool>()) {
         let said = RUNTIME.block_on(async {
             let server = Server::saying([reply]).await;
-            let (kept, llms) = Kept::new();
+            let (kept, llms) = (Kept::new(), Llms::new());
             let mut grant = grant(provider, &server);
             grant.limits.tries = 2;
-            let llm = llms.permit(&grant).unwrap();
+            let llm = llms.permit(&grant).unwrap().kept_by(kept.clone());
             let mut question = question();
             if plain {
                 question.schema = None;

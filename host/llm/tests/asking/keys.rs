@@ -10,10 +10,10 @@ use crate::speaking::{ALL, KEY, Kept, fails, grant, question, says, writes};
 /// What the crate gives out: the result, its record, and the grant itself. The key is in none of it.
 async fn given_out(provider: Provider, reply: Reply) -> (String, Option<Content>) {
     let server = Server::saying([reply]).await;
-    let (kept, llms) = Kept::new();
+    let (kept, llms) = (Kept::new(), Llms::new());
     let mut grant = grant(provider, &server);
     grant.limits.tries = 2;
-    let llm = llms.permit(&grant).unwrap();
+    let llm = llms.permit(&grant).unwrap().kept_by(kept.clone());
     let deadline = Instant::now() + std::time::Duration::from_secs(20);
     let result = llm.ask("s", &question(), deadline).await;
     let mut said = format!("{result:?} {llm:?} {llms:?} {:?}", kept.all());

@@ -19,11 +19,16 @@ async fn a_question_is_kept_with_its_answer_its_tries_and_what_it_took() {
             says(provider, &json!({ "act": "wait" })).header("request-id", "req_2"),
         ])
         .await;
-        let (kept, llms) = Kept::new();
+        let (kept, llms) = (Kept::new(), Llms::new());
         let mut grant = grant(provider, &server);
         let price = Decimal::millionths(1_000_000);
         grant.prices = Some(Prices { input: price, output: price, cached_input: None });
-        llms.permit(&grant).unwrap().ask("s", &question(), Instant::now() + LONG).await.unwrap();
+        llms.permit(&grant)
+            .unwrap()
+            .kept_by(kept.clone())
+            .ask("s", &question(), Instant::now() + LONG)
+            .await
+            .unwrap();
         let [exchange] = &kept.all()[..] else { panic!("{:?}", kept.all()) };
         assert_eq!((exchange.session.as_str(), exchange.model.as_str()), ("s", "model-1"));
         assert_eq!(exchange.provider, provider);
@@ -49,14 +54,14 @@ async fn a_question_is_kept_with_its_answer_its_tries_and_what_it_took() {
 #[tokio::test]
 async fn the_same_question_has_the_same_digest_and_another_has_another() {
     let server = Server::saying([says(Provider::Openai, &json!({ "act": "wait" }))]).await;
-    let (kept, llms) = Kept::new();
+    let (kept, llms) = (Kept::new(), Llms::new());
     let mut grant = grant(Provider::Openai, &server);
     let deadline = Instant::now() + LONG;
-    let llm = llms.permit(&grant).unwrap();
+    let llm = llms.permit(&grant).unwrap().kept_by(kept.clone());
     llm.ask("s", &question(), deadline).await.unwrap();
     llm.ask("s", &question(), deadline).await.unwrap();
     grant.model = "model-2".into();
-    llms.permit(&grant).unwrap().ask("s", &question(), deadline).await.unwrap();
+    llms.permit(&grant).unwrap().kept_by(kept.clone()).ask("s", &question(), deadline).await.unwrap();
     let [first, known, other] = &kept.all()[..] else { panic!("{:?}", kept.all()) };
     assert_eq!(first.digest, known.digest);
     assert_ne!(first.digest, other.digest);
@@ -66,11 +71,21 @@ async fn the_same_question_has_the_same_digest_and_another_has_another() {
 #[tokio::test]
 async fn what_failed_and_what_was_not_sent_are_kept_with_the_cause() {
     let server = Server::saying([fails(Provider::Gemini, 404, "no such model")]).await;
-    let (kept, llms) = Kept::new();
+    let (kept, llms) = (Kept::new(), Llms::new());
     let mut grant = grant(Provider::Gemini, &server);
-    llms.permit(&grant).unwrap().ask("s", &question(), Instant::now() + LONG).await.unwrap_err();
+    llms.permit(&grant)
+        .unwrap()
+        .kept_by(kept.clone())
+        .ask("s", &question(), Instant::now() + LONG)
+        .await
+        .unwrap_err();
     grant.budgets.session.tokens = Some(1);
-    llms.permit(&grant).unwrap().ask("s", &question(), Instant::now() + LONG).await.unwrap_err();
+    llms.permit(&grant)
+        .unwrap()
+        .kept_by(kept.clone())
+        .ask("s", &question(), Instant::now() + LONG)
+        .await
+        .unwrap_err();
     let [failed, unsent] = &kept.all()[..] else { panic!("{:?}", kept.all()) };
     let Outcome::Failed(why) = &failed.outcome else { panic!("{failed:?}") };
     assert_eq!((why.kind, why.cause.as_str()), (Kind::NotFound, "it answers 404: no such model"));
@@ -82,8 +97,8 @@ async fn what_failed_and_what_was_not_sent_are_kept_with_the_cause() {
 #[tokio::test]
 async fn what_nobody_waited_for_is_kept_as_that() {
     let mut server = Server::saying([Reply::Nothing]).await;
-    let (kept, llms) = Kept::new();
-    let llm = llms.permit(&grant(Provider::Openai, &server)).unwrap();
+    let (kept, llms) = (Kept::new(), Llms::new());
+    let llm = llms.permit(&grant(Provider::Openai, &server)).unwrap().kept_by(kept.clone());
     let question = question();
     tokio::select! {
         answer = llm.ask("s", &question, Instant::now() + LONG) => panic!("{answer:?}"),

@@ -194,9 +194,8 @@ impl flyball_llm::Exchanges for Kept {
 }
 
 impl Kept {
-    pub fn new() -> (Arc<Self>, Llms) {
-        let kept = Arc::new(Self::default());
-        (kept.clone(), Llms::new().kept_by(kept))
+    pub fn new() -> Arc<Self> {
+        Arc::default()
     }
 
     pub fn all(&self) -> Vec<flyball_llm::Exchange> {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use flyball_control::ports::{Asked, CallRecord, Situation};
-use flyball_model::{Action, ActionKind, Finding, Learned, PastAction, Proposal, Rules};
+use flyball_model::{
+    Action, ActionKind, Finding, HttpExchange, Learned, LlmExchange, PastAction, Proposal, Rules,
+};
 use rusqlite::{Connection, Row, named_params};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +33,31 @@ pub(crate) struct Told {
     pub(crate) rules: Rules,
     #[serde(default)]
     pub(crate) learned: Vec<Learned>,
+}
+
+/// What a call asked of the world outside.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Outside {
+    /// As all of it was written once.
+    Servers(Vec<HttpExchange>),
+    Models {
+        http: Vec<HttpExchange>,
+        llm: Vec<LlmExchange>,
+    },
+}
+
+impl Outside {
+    fn of(http: Vec<HttpExchange>, llm: Vec<LlmExchange>) -> Self {
+        if llm.is_empty() { Self::Servers(http) } else { Self::Models { http, llm } }
+    }
+
+    pub(crate) fn both(self) -> (Vec<HttpExchange>, Vec<LlmExchange>) {
+        match self {
+            Self::Servers(http) => (http, Vec::new()),
+            Self::Models { http, llm } => (http, llm),
+        }
+    }
 }
 
 /// One call; the shared parts of it are numbers of other rows.
@@ -83,6 +110,7 @@ impl CallRow {
             asked,
             kept,
             http,
+            llm,
             said,
             cost,
         } = call;
@@ -109,6 +137,8 @@ impl CallRow {
         let mut masked = all.iter().flatten().map(|part| part.masked).sum();
         let mut http = http;
         masked += http.iter_mut().map(|exchange| mask.exchange(exchange)).sum::<u32>();
+        let mut llm = llm;
+        masked += llm.iter_mut().map(|exchange| mask.question(exchange)).sum::<u32>();
         let mut said = said;
         masked += said.as_mut().map_or(0, |said| mask.said(said));
         let mut hide = |action: &mut Action| masked += mask.action(action);
@@ -127,7 +157,7 @@ impl CallRow {
             settings: hex(&digest(&packed(&settings)?)),
             parts: all.map(|part| part.map(|part| part.id)),
             asked: squeezed(&packed(&asked)?)?,
-            http: squeezed(&packed(&http)?)?,
+            http: squeezed(&packed(&Outside::of(http, llm))?)?,
             said: squeezed(&packed(&said)?)?,
             fuel: cost.fuel,
             cost: packed(&cost)?,

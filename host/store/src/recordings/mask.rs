@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flyball_control::ports::{Decided, Said};
-use flyball_model::{Action, GraphSpec, HttpAnswer, HttpExchange, Reversal, Verdict};
+use flyball_model::{Action, GraphSpec, HttpAnswer, HttpExchange, LlmAnswer, LlmExchange, Reversal, Verdict};
 use serde_json::Value;
 
 /// What stands in the place of a masked value.
@@ -114,6 +114,25 @@ impl Mask {
         let mut masked = self.url(url) + self.headers(headers) + self.body(body);
         if let HttpAnswer::Answered { headers, body, .. } = answer {
             masked += self.headers(headers) + self.body(body);
+        }
+        masked
+    }
+
+    /// A text that holds what is called like a secret as JSON does is masked there, and else as it is.
+    pub(crate) fn question(&self, exchange: &mut LlmExchange) -> u32 {
+        let LlmExchange { answer, wire, .. } = exchange;
+        let mut masked = wire.as_mut().map_or(0, |wire| self.json(wire));
+        if let LlmAnswer::Answered(text) = answer {
+            masked += self.json(text);
+        }
+        masked
+    }
+
+    fn json(&self, text: &mut String) -> u32 {
+        let Ok(mut value) = serde_json::from_str::<Value>(text) else { return 0 };
+        let masked = self.value(&mut value);
+        if masked > 0 {
+            *text = value.to_string();
         }
         masked
     }

@@ -171,7 +171,11 @@ fn bytes(call: &CallRecord) -> u64 {
         };
         exchange.body.len() + answer
     });
-    u64::try_from(exchanges.sum::<usize>()).unwrap_or(u64::MAX)
+    let questions = call.llm.iter().map(|exchange| {
+        let wire = exchange.wire.as_ref().map_or(0, String::len);
+        exchange.system.len() + exchange.user.len() + exchange.answer.text().len() + wire
+    });
+    u64::try_from(exchanges.chain(questions).sum::<usize>()).unwrap_or(u64::MAX)
 }
 
 impl Counts {

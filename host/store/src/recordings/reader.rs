@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::call::{COLUMNS, CallRow, Question, Told, kind_named};
+use super::call::{COLUMNS, CallRow, Outside, Question, Told, kind_named};
 use super::packed::{Digest, digest, expanded, packed, unpacked, whole};
 use super::parts::window_digest;
 use super::{RecordingsError, file};
@@ -256,6 +256,7 @@ impl Reading<'_> {
         };
         let kept: Option<BTreeMap<String, Vec<u8>>> = kept.map(|kept| self.part(kept)).transpose()?;
         let cost: Cost = unpacked(&row.cost).map_err(|error| format!("its cost: {error}"))?;
+        let (http, llm) = whole::<Outside>(&row.http).map_err(unread("its requests"))?.both();
         Ok(CallRecord {
             by: by(&row),
             kind: kind(&row)?,
@@ -267,7 +268,8 @@ impl Reading<'_> {
             used: Arc::new(self.needed(used, "policy")?),
             asked,
             kept: kept.map(Arc::new),
-            http: whole(&row.http).map_err(unread("its requests"))?,
+            http,
+            llm,
             said: whole(&row.said).map_err(unread("what it said"))?,
             cost: Cost { fuel: row.fuel, ..cost },
         })

@@ -137,8 +137,17 @@ pub fn call(asked: Asked, said: Result<Said, String>) -> CallRecord {
         asked,
         kept: None,
         http: Vec::new(),
+        llm: Vec::new(),
         said,
-        cost: Cost { wall_ns: 1, memory_bytes: 2, host_calls: 3, host_bytes: 4, log_bytes: 5, fuel: 12_345 },
+        cost: Cost {
+            wall_ns: 1,
+            memory_bytes: 2,
+            host_calls: 3,
+            host_bytes: 4,
+            log_bytes: 5,
+            fuel: 12_345,
+            llm: flyball_model::LlmUse::default(),
+        },
     }
 }
 

@@ -31,17 +31,19 @@ impl Decimal {
         self.0
     }
 
-    pub(crate) const fn plus(self, other: Self) -> Self {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }
 
     /// What so many tokens cost at this price for a million of them, in millionths of a millionth.
-    pub(crate) fn of_tokens(self, tokens: u64) -> u128 {
+    pub fn of_tokens(self, tokens: u64) -> u128 {
         u128::from(self.0).saturating_mul(u128::from(tokens))
     }
 
-    /// Rounded up: what costs something never costs nothing.
-    pub(crate) fn from_fine(fine: u128) -> Self {
+    /// From millionths of a millionth, rounded up: what costs something never costs nothing.
+    pub fn from_fine(fine: u128) -> Self {
         Self(u64::try_from(fine.div_ceil(u128::from(ONE))).unwrap_or(u64::MAX))
     }
 }

@@ -1,8 +1,7 @@
-use flyball_model::SecretSource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Decimal;
+use crate::{Decimal, SecretSource};
 
 /// Which language model a plugin may ask, how often, and for how much.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -64,7 +63,8 @@ pub enum Provider {
 }
 
 impl Provider {
-    pub(crate) const fn name(self) -> &'static str {
+    /// Its name in policies.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Anthropic => "anthropic",
             Self::Openai => "openai",
@@ -72,7 +72,8 @@ impl Provider {
         }
     }
 
-    pub(crate) const fn base_url(self) -> &'static str {
+    /// Where it is asked unless a policy says otherwise.
+    pub const fn base_url(self) -> &'static str {
         match self {
             Self::Anthropic => "https://api.anthropic.com",
             Self::Openai => "https://api.openai.com/v1",
@@ -80,7 +81,8 @@ impl Provider {
         }
     }
 
-    pub(crate) const fn answer_by(self) -> AnswerBy {
+    /// How it is asked for an answer of a given form unless a policy says otherwise.
+    pub const fn answer_by(self) -> AnswerBy {
         match self {
             Self::Anthropic => AnswerBy::Tool,
             Self::Openai | Self::Gemini => AnswerBy::Schema,

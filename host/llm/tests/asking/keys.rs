@@ -1,6 +1,6 @@
 //! A key goes to the provider and comes back in nothing.
 
-use flyball_llm::{Content, Provider};
+use flyball_llm::{Content, Llms, Provider};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

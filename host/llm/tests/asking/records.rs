@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flyball_llm::{Decimal, Exchange, Kind, Outcome, Prices, Provider, Stop, Tokens};
+use flyball_llm::{Decimal, Exchange, Kind, Llms, Outcome, Prices, Provider, Stop, Tokens};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

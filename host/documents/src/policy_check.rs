@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use flyball_model::{DEEPEST_RULE, Problem, ValidatorGroup, ValidatorRule};
+use flyball_model::{DEEPEST_RULE, Limits, Problem, ValidatorGroup, ValidatorRule};
 use serde_json::Value;
 
 use crate::wording::quoted;
@@ -22,6 +22,9 @@ pub(crate) fn problems(policy: &Value) -> Vec<Problem> {
     let validators = policy.pointer("/judges/validators").and_then(Value::as_array);
     for (index, rule) in validators.into_iter().flatten().enumerate() {
         groups(&format!("/judges/validators/{index}"), rule, 0, &mut problems);
+    }
+    if let Some(judges) = policy.get("judges") {
+        time_for_models("/judges", judges, &mut problems);
     }
     problems
 }
@@ -69,6 +72,40 @@ fn plugins(kind: &str, policy: &Value, problems: &mut Vec<Problem>) {
                     .help("leave one of them out"),
             );
         }
+    }
+}
+
+/// The usual time of a call is none for a model: whoever grants one says how long it may take, wherever it stands.
+fn time_for_models(at: &str, value: &Value, problems: &mut Vec<Problem>) {
+    match value {
+        Value::Object(entries) => {
+            if value.pointer("/grants/llm").is_some_and(Value::is_object)
+                && value.pointer("/limits/time_ms").is_none()
+            {
+                let message = format!(
+                    "a model may be asked, and the call ends after {} ms, as `limits.time_ms` is not given",
+                    Limits::default().time_ms
+                );
+                problems.push(
+                    Problem::new(format!("{at}/grants/llm"), message)
+                        .help("write how long the call may take, for example `limits: { time_ms: 60000 }`"),
+                );
+            }
+            // What stands in a plugin's settings is the plugin's.
+            for (key, entry) in entries.iter().filter(|(key, _)| *key != "settings") {
+                time_for_models(
+                    &format!("{at}/{}", key.replace('~', "~0").replace('/', "~1")),
+                    entry,
+                    problems,
+                );
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                time_for_models(&format!("{at}/{index}"), item, problems);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -12,6 +12,9 @@ use crate::tree::token;
 /// Text of a document that is longer than this is cut in messages.
 const LONGEST_QUOTE: usize = 60;
 
+/// The keys of a policy that say where the host reads a secret.
+const NAMES_A_SECRET: [&str; 2] = ["key", "from"];
+
 pub(crate) fn problems(schema: &Value, validator: &Validator, value: &Value) -> Vec<Said> {
     validator.iter_errors(value).flat_map(|error| worded(schema, &error)).collect()
 }
@@ -120,8 +123,13 @@ fn wrong_type(pointer: &str, value: &Value, kind: &TypeKind) -> Said {
         TypeKind::Multiple(several) => several.iter().filter(|kind| *kind != JsonType::Null).collect(),
     };
     let wanted = types.iter().map(|kind| described(*kind)).collect::<Vec<_>>().join(" or ");
-    let message = format!("{} must be {wanted}, not {}", name(pointer), quoted_value(value));
-    let problem = Problem::new(pointer, message);
+    let name = name(pointer);
+    let given = match value {
+        // Where a secret's source is named, somebody may have written the secret.
+        Value::String(_) if NAMES_A_SECRET.contains(&name.as_str()) => "text".to_owned(),
+        _ => quoted_value(value),
+    };
+    let problem = Problem::new(pointer, format!("{name} must be {wanted}, not {given}"));
     Said::Value(match help(&types, value) {
         Some(help) => problem.help(help),
         None => problem,

@@ -46,6 +46,26 @@ judges:
 }
 
 #[test]
+fn a_model_without_time_and_a_grant_that_is_none_are_told_at_their_lines() {
+    let faults = policy(
+        r#"name: models
+judges:
+  deciders:
+    - plugin: asks-in-no-time
+      grants: { llm: { provider: openai, model: a, base_url: http://localhost:1 } }
+    - plugin: asks-in-time
+      limits: { time_ms: 60000 }
+      grants: { llm: { provider: anthropic, model: b, key: { env: KEY } } }
+    - plugin: asks-nobody-known
+      limits: { time_ms: 60000 }
+      grants: { llm: { provider: oracle, model: c, key: sk-in-the-policy, budgets: { host: { money: -1 } } } }
+      settings: { grants: { llm: {} } }
+"#,
+    );
+    assert_snapshot!(faults);
+}
+
+#[test]
 fn every_fault_of_groups_of_validators_is_told_at_its_line() {
     let faults = policy(
         r#"name: groups

@@ -17,6 +17,11 @@ const SHORTEST: usize = 8;
 #[derive(Clone, Default)]
 pub(crate) struct Key(Option<Zeroizing<String>>);
 
+fn is_name(variable: &str) -> bool {
+    let letters = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    variable.starts_with(|first: char| !first.is_ascii_digit()) && variable.chars().all(letters)
+}
+
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "Key(..)" } else { "Key(none)" })
@@ -27,6 +32,12 @@ impl Key {
     /// Reads it.
     pub(crate) fn read(from: &SecretSource) -> Result<Self, Problem> {
         let (text, at) = match from {
+            SecretSource::Env(variable) if !is_name(variable) => {
+                // It is not said again: it may be the key itself.
+                return Err(Problem::new("/env", "this is not the name of an environment variable").help(
+                    "write the name, as in `key: { env: MODEL_KEY }`, and put the key into the environment",
+                ));
+            }
             SecretSource::Env(variable) => {
                 let text = std::env::var(variable).map_err(|_| {
                     Problem::new("/env", format!("the key is not in the environment as {variable}"))

@@ -64,6 +64,16 @@ fn a_provider_that_asks_for_a_key_is_not_asked_without_one() {
 }
 
 #[test]
+fn a_key_that_is_written_where_its_variable_is_named_is_not_said_again() {
+    let mut mistaken = bare(Provider::Gemini);
+    mistaken.key = Some(SecretSource::Env("sk-live-0123456789".into()));
+    let [(at, said)] = &problems(&mistaken)[..] else { panic!() };
+    assert_eq!(at, "/key/env");
+    assert!(said.contains("not the name of an environment variable"), "{said}");
+    assert!(!said.contains("sk-live"), "{said}");
+}
+
+#[test]
 fn everything_that_is_wrong_is_told_at_once() {
     let wrong = local(|grant| {
         grant.model = " ".into();

@@ -124,8 +124,8 @@ pub struct Controller {
     /// Nodes that no action may touch, beside the policy's.
     #[serde(default)]
     pub protected_nodes: Vec<NodeId>,
-    /// Which model a decider that asks one should use. No first-party decider does so yet: rules decide, and
-    /// `flyball check` says so.
+    /// Which model its author has in mind. It grants nothing: whether a model is asked, and which, a policy says, by
+    /// `grants.llm` of a decider. `flyball check` says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub llm: Option<LlmSection>,
 }

@@ -100,7 +100,11 @@ fn manifest(file: &Path, options: &CheckOptions, state: &StateDir) -> Result<Str
         manifest.connections.len()
     );
     if let Some(llm) = &manifest.controller.llm {
-        text.push_str(&format!("\n  no decider asks a model yet: {} is not used, rules decide", llm.model));
+        text.push_str(&format!(
+            "\n  it names the model {}; a manifest grants nothing: a policy does, by `grants.llm` of a decider such as \
+             llm-decider",
+            llm.model
+        ));
     }
     Ok(text)
 }

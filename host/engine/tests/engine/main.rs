@@ -13,8 +13,12 @@ mod fuel;
 mod grants;
 mod guests;
 mod hostile;
+mod language_model;
 mod loading;
 mod reloading;
+#[path = "../../../llm/tests/asking/server.rs"]
+#[allow(dead_code, reason = "more of it is used elsewhere")]
+mod server;
 mod shapes;
 mod sights;
 mod signing;

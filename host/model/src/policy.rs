@@ -125,7 +125,7 @@ pub struct Grants {
     pub http: Option<HttpGrant>,
     /// Ask a language model.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub llm: Option<LlmGrant>,
+    pub llm: Option<Box<LlmGrant>>,
 }
 
 impl Grants {

@@ -31,7 +31,7 @@ fn asking(times: usize) -> Vec<u8> {
 }
 
 fn granted(llm: LlmGrant, time_ms: u64) -> PluginUse {
-    let grants = Grants { llm: Some(llm), ..Grants::default() };
+    let grants = Grants { llm: Some(Box::new(llm)), ..Grants::default() };
     PluginUse { grants, ..used("asking", Limits { time_ms, ..Limits::default() }) }
 }
 

@@ -310,6 +310,13 @@ pub enum CallError {
     },
 }
 
+impl CallError {
+    /// The plugin said so itself: its call ended well.
+    pub(crate) const fn is_answer(&self) -> bool {
+        matches!(self, Self::Declined { .. })
+    }
+}
+
 fn also(differences: &[String]) -> String {
     if differences.is_empty() { String::new() } else { format!(": {}", differences.join("; ")) }
 }

@@ -228,7 +228,7 @@ impl Judge {
         let failed = answer.said.as_ref().err();
         self.health.called((&id.name, &session), &answer.cost, self.used.limits, failed);
         if let Some(keeping) = keeping
-            && failed.is_none()
+            && failed.is_none_or(CallError::is_answer)
             && !keeping.changes.is_empty()
         {
             engine.states().change(&id.name, &session, keeping.changes);

@@ -18,9 +18,19 @@ use support::{assert_balanced, flyball, read_json, said};
 fn the_demo_heals_four_real_faults_and_replaces_a_policy_and_a_plugin_while_they_judge() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("demo");
-    let output = flyball().args(["demo", "--dir"]).arg(&dir).output().unwrap();
+    let keys = ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY"];
+    let mut demo = flyball();
+    keys.iter().for_each(|key| {
+        demo.env_remove(key);
+    });
+    let output = demo.args(["demo", "--dir"]).arg(&dir).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
     let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        printed.matches("flyball demo --model").count(),
+        1,
+        "how to add a model is said once: {printed}"
+    );
     assert!(printed.contains("4 of 4 faults healed, 2 of 2 replacements in force"), "{printed}");
 
     let report = read_json(&dir.join("report.json"));

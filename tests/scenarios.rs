@@ -26,6 +26,28 @@ fn every_scenario_comes_as_its_folder_says() {
 }
 
 #[test]
+fn an_embedded_scenario_that_cannot_be_played_is_told_at_its_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["pipeline.yaml", "policy.yaml"] {
+        let from = root().join("tests/scenarios/real-a-killed-process-is-restarted").join(file);
+        std::fs::copy(from, dir.path().join(file)).unwrap();
+    }
+    let scenario = "about: nothing\nduration_s: 5\nembedded:\n  faults:\n    - { at_s: 9, what: { kill: { node: split } } }\n    \
+                    - { at_s: 1, what: { kill: { node: out } } }\n    \
+                    - { at_s: 1, what: { slow: { node: nowhere, factor: 2 } } }\nexpect: {}\n";
+    std::fs::write(dir.path().join("scenario.yaml"), scenario).unwrap();
+    let output =
+        flyball().current_dir(dir.path()).args(["scenario", ".", "--state", "state"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = said(&output);
+    for expected in
+        ["the scenario is over by then", "out works in the host", "there is no node \"nowhere\" in words"]
+    {
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
 fn a_scenario_that_comes_otherwise_is_told_with_the_difference() {
     let dir = tempfile::tempdir().unwrap();
     for file in ["pipeline.yaml", "world.yaml", "policy.yaml"] {

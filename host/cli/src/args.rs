@@ -206,6 +206,19 @@ pub(crate) struct DemoOptions {
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: Option<PathBuf>,
 
+    /// Ask this language model beside the rules, and show where both agree: anthropic/NAME, openai/NAME or gemini/NAME
+    #[arg(long, value_name = "PROVIDER/NAME")]
+    pub(crate) model: Option<String>,
+
+    /// Where the model is asked, as http://localhost:11434/v1 for a server of this machine [default: the provider's own]
+    #[arg(long, value_name = "URL", requires = "model")]
+    pub(crate) model_url: Option<String>,
+
+    /// The environment variable that holds its key [default: ANTHROPIC_API_KEY, OPENAI_API_KEY or GEMINI_API_KEY; with
+    /// --model-url none]
+    #[arg(long, value_name = "VARIABLE", requires = "model")]
+    pub(crate) model_key: Option<String>,
+
     /// Print the summary only
     #[arg(short, long)]
     pub(crate) quiet: bool,

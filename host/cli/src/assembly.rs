@@ -335,7 +335,7 @@ async fn start_session(file: PathBuf, manifest: Manifest, common: &Common) -> Re
 }
 
 /// Built-in node types run under `multiprocess` as this very program.
-fn this_program_as_a_node() -> Result<BuiltinChild> {
+pub(crate) fn this_program_as_a_node() -> Result<BuiltinChild> {
     let program =
         std::env::current_exe().context("cannot find this program, which multiprocess nodes run")?;
     Ok(BuiltinChild { program, args: vec!["node".to_owned()] })

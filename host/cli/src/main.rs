@@ -7,6 +7,7 @@ mod control_socket;
 mod demo;
 mod exit;
 mod narrator;
+mod process_faults;
 mod report;
 mod scenario;
 mod state_dir;

@@ -1,8 +1,8 @@
 //! Everything at once, for whoever wants to see it: a real pipeline under load, real faults, and judges that are
 //! replaced while they judge.
 
-mod faults;
 mod load;
+mod model;
 mod place;
 mod service;
 
@@ -15,12 +15,13 @@ use indicatif::MultiProgress;
 
 use crate::args::{DemoOptions, Judging, Notify, Recording};
 use crate::assembly::{Host, Plan, Session, plugin_reports};
-use crate::demo::faults::{Throttle, kill};
 use crate::demo::load::Load;
+use crate::demo::model::Beside;
 use crate::demo::place::Place;
 use crate::demo::service::Service;
 use crate::exit::Failure;
 use crate::narrator::{Form, Narrator};
+use crate::process_faults::{Throttle, kill};
 use crate::report::Report;
 use crate::state_dir::StateDir;
 use crate::summary;
@@ -44,7 +45,8 @@ pub(crate) async fn run(options: &DemoOptions) -> Result<(), Failure> {
     let form = if options.quiet { Form::Silent } else { Form::People };
     let narrator = Arc::new(Narrator::new(form, MultiProgress::new()));
     let service = Service::start().await?;
-    place.furnish(&format!("http://{}/", service.address))?;
+    let beside = Beside::of(options)?;
+    place.furnish(&format!("http://{}/", service.address), &beside)?;
     let host = Host::start(Plan {
         manifests: vec![place.manifest()],
         judging: Judging { policy: Some(place.policies()), plugins: Some(place.plugins()) },
@@ -57,11 +59,14 @@ pub(crate) async fn run(options: &DemoOptions) -> Result<(), Failure> {
         narrator: narrator.clone(),
     })
     .await?;
-    let played = play(&host, &place, &service, &narrator).await;
+    let played = play(&host, &place, &beside, &service, &narrator).await;
     let report = host.stop().await;
     report.write(&place.report())?;
     let (healed, replaced) = played?;
     println!("{}", screen(&healed, &replaced, &report, &place));
+    if let Beside::NotAsked(why) = &beside {
+        println!("{why}");
+    }
     summary::balanced(&report)?;
     Ok(())
 }
@@ -69,6 +74,7 @@ pub(crate) async fn run(options: &DemoOptions) -> Result<(), Failure> {
 async fn play(
     host: &Host,
     place: &Place,
+    beside: &Beside,
     service: &Service,
     narrator: &Narrator,
 ) -> Result<(Vec<Healed>, Vec<String>)> {
@@ -97,7 +103,7 @@ async fn play(
     healed.push(switched?);
 
     narrator.say("\n── Half way: a policy and a plugin are replaced while they judge.");
-    let replaced = replace(host, place).await?;
+    let replaced = replace(host, place, beside).await?;
 
     narrator.say(&format!("\n── Fault 3: the load rises to {HEAVY_LOAD} a second; index can do 200."));
     let watch = Watch::begin(host, session);
@@ -175,10 +181,10 @@ struct Replaced {
 }
 
 /// A stricter threshold in the policy, and another build of a plugin; each is a file that is replaced by a rename.
-async fn replace(host: &Host, place: &Place) -> Result<Replaced> {
+async fn replace(host: &Host, place: &Place, beside: &Beside) -> Result<Replaced> {
     let before = host.library.generation();
     let begun = Instant::now();
-    place.tighten_policy()?;
+    place.tighten_policy(beside)?;
     until("the new policy serves", || host.library.generation() > before).await?;
     let policy_took = begun.elapsed();
 

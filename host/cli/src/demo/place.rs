@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::demo::model::Beside;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
@@ -65,19 +66,19 @@ impl Place {
     }
 
     /// Lays out the manifest, the policy and an empty plugin directory.
-    pub(crate) fn furnish(&self, service: &str) -> Result<()> {
+    pub(crate) fn furnish(&self, service: &str, beside: &Beside) -> Result<()> {
         for dir in [self.policies(), self.plugins()] {
             fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
         }
         let out = self.0.join("out.jsonl");
         let pipeline = PIPELINE.replace("@SERVICE@", service).replace("@OUT@", &out.display().to_string());
         write(&self.manifest(), pipeline.as_bytes())?;
-        write(&self.policies().join("demo.yaml"), policy(0.8).as_bytes())
+        write(&self.policies().join("demo.yaml"), policy(0.8, beside).as_bytes())
     }
 
     /// Lowers the queue threshold.
-    pub(crate) fn tighten_policy(&self) -> Result<()> {
-        write(&self.policies().join("demo.yaml"), policy(TIGHTER_FILL).as_bytes())
+    pub(crate) fn tighten_policy(&self, beside: &Beside) -> Result<()> {
+        write(&self.policies().join("demo.yaml"), policy(TIGHTER_FILL, beside).as_bytes())
     }
 
     /// Puts another build of a first-party plugin into the plugin directory. Its digest.
@@ -90,8 +91,8 @@ impl Place {
     }
 }
 
-fn policy(queue_fill: f64) -> String {
-    POLICY.replace("@FILL@", &queue_fill.to_string())
+fn policy(queue_fill: f64, beside: &Beside) -> String {
+    POLICY.replace("@FILL@", &queue_fill.to_string()).replace("@SHADOWS@", &beside.shadows().to_string())
 }
 
 /// A custom section behind a component changes its bytes, and so its digest, as any new build does. The section's

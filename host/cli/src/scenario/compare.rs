@@ -7,7 +7,7 @@ use super::play::Played;
 
 /// A sentence for each difference; none: it is as expected.
 pub(crate) fn differences(played: &Played, expected: &Expected) -> Vec<String> {
-    let mut differences = Vec::new();
+    let mut differences = played.not_done.clone();
     if let Some(actions) = &expected.actions {
         let real: Vec<String> = played.actions.iter().map(real).collect();
         let wanted: Vec<String> = actions.iter().map(wanted).collect();
@@ -37,7 +37,7 @@ pub(crate) fn differences(played: &Played, expected: &Expected) -> Vec<String> {
         differences.push(format!("the graph at the end {is} the one that it began with"));
     }
     if !played.balances {
-        differences.push("the simulation's item account does not balance".to_owned());
+        differences.push("the pipeline's item account does not balance".to_owned());
     }
     differences
 }

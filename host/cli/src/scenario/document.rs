@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use flyball_documents::{Source, locate, read_as, read_manifest, read_policy};
-use flyball_model::{ActionKind, Manifest, NodeId, Outcome, Policy, UnixMillis};
+use flyball_model::{ActionKind, Executor, Manifest, NodeId, Outcome, Policy, Problem, UnixMillis};
 use flyball_sim::{Fault, Faults, Plan, Unsound, World};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::embedded::Embedded;
 use crate::exit::Failure;
 
-/// What goes wrong with a simulated pipeline, and what the controller is expected to make of it.
+/// What goes wrong with a pipeline, and what the controller is expected to make of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Scenario {
@@ -24,9 +25,12 @@ pub(crate) struct Scenario {
     /// From which all chance comes.
     #[serde(default = "one")]
     pub(crate) seed: u64,
-    /// What goes wrong, and when.
+    /// What goes wrong with the simulated pipeline, and when.
     #[serde(default)]
     pub(crate) faults: Vec<Fault>,
+    /// It is played on the embedded pipeline instead, with real processes and in real time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) embedded: Option<Embedded>,
     /// Why it does not come as expected yet. It is told when it does, so that this is taken out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) known_gap: Option<String>,
@@ -87,14 +91,15 @@ pub(crate) struct Folder {
     pub(crate) scenario: Scenario,
     pub(crate) manifest: Manifest,
     pub(crate) policy: Source,
-    pub(crate) world: World,
+    /// None: it is played on the embedded pipeline.
+    pub(crate) world: Option<World>,
     sources: Sources,
 }
 
 struct Sources {
     scenario: Source,
     manifest: Source,
-    world: Source,
+    world: Option<Source>,
 }
 
 /// The folders below this one that hold a scenario, itself included, in the order of their names.
@@ -125,38 +130,87 @@ impl Folder {
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let scenario = source(path, "scenario.yaml")?;
         let manifest = source(path, "pipeline.yaml")?;
-        let world = source(path, "world.yaml")?;
         let policy = source(path, "policy.yaml")?;
         let unhurried = unhurried(&read_policy(&policy)?)?;
+        let told: Scenario = read_as(&scenario, "a scenario")?;
+        let read = read_manifest(&manifest)?;
+        let problems = misplaced(&told, &read);
+        if !problems.is_empty() {
+            return Err(locate(&scenario, problems).into());
+        }
+        let world = match told.embedded {
+            Some(_) => None,
+            None => Some(source(path, "world.yaml")?),
+        };
         Ok(Self {
             name: path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
-            scenario: read_as(&scenario, "a scenario")?,
-            manifest: read_manifest(&manifest)?,
-            world: read_as(&world, "a world")?,
+            scenario: told,
+            manifest: read,
+            world: world.as_ref().map(|world| read_as(world, "a world")).transpose()?,
             policy: Source::new(policy.name.to_string(), unhurried),
             sources: Sources { scenario, manifest, world },
         })
     }
 
     /// What is simulated.
-    pub(crate) fn plan(&self) -> Plan {
+    pub(crate) fn plan(&self, world: World) -> Plan {
         let faults = Faults { faults: self.scenario.faults.clone() };
-        let plan = Plan::of(&self.manifest, self.world.clone(), self.scenario.seed).with(faults);
+        let plan = Plan::of(&self.manifest, world, self.scenario.seed).with(faults);
         Plan { start: START, ..plan }
     }
 
     /// What is wrong with the plan, at its lines.
     pub(crate) fn located(&self, unsound: Unsound) -> Failure {
         let Unsound { graph, world, faults } = unsound;
-        let documents =
-            [(&self.sources.manifest, graph), (&self.sources.world, world), (&self.sources.scenario, faults)];
+        let documents = [
+            (Some(&self.sources.manifest), graph),
+            (self.sources.world.as_ref(), world),
+            (Some(&self.sources.scenario), faults),
+        ];
         for (source, problems) in documents {
-            if !problems.is_empty() {
+            if let Some(source) = source
+                && !problems.is_empty()
+            {
                 return locate(source, problems).into();
             }
         }
         anyhow::anyhow!("{}: the simulation cannot be made", self.name).into()
     }
+
+    /// What is wrong with the manifest, at its lines.
+    pub(crate) fn manifest_is_wrong(&self, problems: Vec<Problem>) -> Failure {
+        locate(&self.sources.manifest, problems).into()
+    }
+}
+
+/// What an embedded scenario says that such a pipeline cannot do.
+fn misplaced(scenario: &Scenario, manifest: &Manifest) -> Vec<Problem> {
+    let Some(terms) = &scenario.embedded else { return Vec::new() };
+    let mut problems = Vec::new();
+    if !scenario.faults.is_empty() {
+        let message = "these are faults of a simulated pipeline, and this one is embedded";
+        let help = "write what is done to its processes under `embedded.faults`";
+        problems.push(Problem::new("/faults", message).help(help));
+    }
+    for (index, fault) in terms.faults.iter().enumerate() {
+        let at = format!("/embedded/faults/{index}");
+        if fault.at_s >= scenario.duration_s {
+            let problem = Problem::new(format!("{at}/at_s"), "the scenario is over by then");
+            problems.push(problem.help("let it happen earlier, or the scenario last longer"));
+        }
+        let name = fault.what.node();
+        let message = match manifest.nodes.iter().find(|node| node.id == *name) {
+            None => format!("there is no node {name:?} in {}", manifest.name),
+            Some(node) if node.executor != Executor::Multiprocess => {
+                format!("{name} works in the host and has no process of its own")
+            }
+            Some(_) => continue,
+        };
+        problems.push(
+            Problem::new(format!("{at}/what"), message).help("name a node whose executor is multiprocess"),
+        );
+    }
+    problems
 }
 
 fn source(folder: &Path, name: &str) -> Result<Source, Failure> {

@@ -1,7 +1,8 @@
-//! Scenarios: what goes wrong with a simulated pipeline, and what the controller is expected to make of it.
+//! Scenarios: what goes wrong with a pipeline, simulated or embedded, and what the controller is expected to make of it.
 
 mod compare;
 mod document;
+mod embedded;
 mod play;
 
 pub(crate) use compare::differences;

@@ -1,4 +1,5 @@
-//! Plays a scenario: the real loop, the real plugins and the real journal on a simulated pipeline, in its own time.
+//! Plays a scenario: the real loop, the real plugins and the real journal, on a simulated pipeline in its own time or on the
+//! embedded one.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -9,11 +10,12 @@ use flyball_control::ports::{Clock, Journal, Judges, Listener};
 use flyball_control::{Controller, Options};
 use flyball_engine::{Engine, PolicySource, Versions};
 use flyball_model::{ActionRecord, Ending, Event, EventRecord, GraphSpec, Notice, Outcome, TickRecord};
-use flyball_sim::Sim;
+use flyball_sim::{Sim, World};
 use flyball_store::Store;
 use parking_lot::Mutex;
 
 use super::document::Folder;
+use super::embedded;
 use crate::assembly::library_of;
 use crate::commands::explain::{action_text, tick_text};
 use crate::exit::Failure;
@@ -28,6 +30,8 @@ pub(crate) struct Played {
     /// Every tick on which something was found, every event and every outcome, in their order.
     pub(crate) story: String,
     pub(crate) ticks: u64,
+    /// Faults that could not be made.
+    pub(crate) not_done: Vec<String>,
     pub(crate) balances: bool,
     pub(crate) began_with: GraphSpec,
     pub(crate) ends_with: GraphSpec,
@@ -35,19 +39,28 @@ pub(crate) struct Played {
 
 /// Writes down what happens.
 #[derive(Default)]
-struct Chronicle(Mutex<Told>);
+pub(crate) struct Chronicle(Mutex<Told>);
 
 #[derive(Default)]
-struct Told {
-    story: String,
-    notices: Vec<Notice>,
+pub(crate) struct Told {
+    pub(crate) story: String,
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) ticks: u64,
     /// What the story said of the last tick, so that what lasts is told once.
     last: String,
+}
+
+impl Chronicle {
+    /// What it heard.
+    pub(crate) fn told(&self) -> Told {
+        std::mem::take(&mut *self.0.lock())
+    }
 }
 
 impl Listener for Chronicle {
     fn tick(&self, record: &TickRecord) {
         let mut told = self.0.lock();
+        told.ticks = record.tick;
         if record.ending == Ending::Quiet && record.findings.is_empty() && record.error.is_none() {
             told.last.clear();
             return;
@@ -79,22 +92,31 @@ impl Listener for Chronicle {
     }
 }
 
-/// In a time of its own, that passes as fast as everything can be judged.
+/// On the pipeline that the folder says.
 pub(crate) fn play(folder: &Folder, engine: &Engine, state: &Path) -> Result<Played, Failure> {
+    match (&folder.scenario.embedded, &folder.world) {
+        (None, Some(world)) => simulated(folder, world, engine, state),
+        (Some(terms), _) => embedded::play(folder, terms, engine, state),
+        (None, None) => Err(anyhow!("{}: there is no world", folder.name).into()),
+    }
+}
+
+/// In a time of its own, that passes as fast as everything can be judged.
+fn simulated(folder: &Folder, world: &World, engine: &Engine, state: &Path) -> Result<Played, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .context("cannot start")?;
-    runtime.block_on(run(folder, engine, state))
+    runtime.block_on(run(folder, world, engine, state))
 }
 
-async fn run(folder: &Folder, engine: &Engine, state: &Path) -> Result<Played, Failure> {
+async fn run(folder: &Folder, world: &World, engine: &Engine, state: &Path) -> Result<Played, Failure> {
     let policies = PolicySource::Text(vec![folder.policy.clone()]);
     let library = library_of(policies, None, engine.clone(), Versions::look_at(&state.join("versions")))?;
     let session = folder.manifest.name.clone();
     library.register(&session, folder.manifest.controller.clone());
-    let sim = Sim::new(folder.plan()).map_err(|unsound| folder.located(unsound))?;
+    let sim = Sim::new(folder.plan(world.clone())).map_err(|unsound| folder.located(unsound))?;
     let store = Arc::new(Store::open(state).context("cannot open a journal")?);
     let chronicle = Arc::new(Chronicle::default());
     let interval = Duration::from_millis(folder.manifest.controller.observation_interval_ms);
@@ -115,12 +137,13 @@ async fn run(folder: &Folder, engine: &Engine, state: &Path) -> Result<Played, F
     }
     let mut actions = store.recent(&session, usize::MAX).await.map_err(|error| anyhow!(error))?;
     actions.reverse();
-    let told = std::mem::take(&mut *chronicle.0.lock());
+    let told = chronicle.told();
     Ok(Played {
         actions,
         notices: told.notices,
         story: told.story,
-        ticks,
+        ticks: told.ticks,
+        not_done: Vec::new(),
         balances: sim.account().balances() && sim.is_whole(),
         began_with,
         ends_with: sim.truth().running,

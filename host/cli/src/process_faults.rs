@@ -1,7 +1,5 @@
 //! Faults that are made for real, with the signals that an operating system has.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -22,17 +20,14 @@ fn signal(pid: u32, which: Signal) -> Result<()> {
 /// Takes a process off its processor for most of the time, as a machine does that is shared with too many.
 pub(crate) struct Throttle {
     pid: u32,
-    over: Arc<AtomicBool>,
     throttling: JoinHandle<()>,
 }
 
 impl Throttle {
     /// Stopped for `stopped`, let go for `going`, and so on.
     pub(crate) fn start(pid: u32, stopped: Duration, going: Duration) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let until = over.clone();
         let throttling = tokio::spawn(async move {
-            while !until.load(Ordering::Relaxed) && signal(pid, Signal::SIGSTOP).is_ok() {
+            while signal(pid, Signal::SIGSTOP).is_ok() {
                 tokio::time::sleep(stopped).await;
                 if signal(pid, Signal::SIGCONT).is_err() {
                     break;
@@ -40,15 +35,26 @@ impl Throttle {
                 tokio::time::sleep(going).await;
             }
         });
-        Self { pid, over, throttling }
+        Self { pid, throttling }
     }
 
-    /// Whether the process is still there to be slowed.
-    pub(crate) async fn stop(self) {
-        self.over.store(true, Ordering::Relaxed);
+    /// Lets the process go on as before; nothing stops it any more then.
+    pub(crate) async fn stop(mut self) {
         self.throttling.abort();
         // Aborted on purpose.
-        let _ = self.throttling.await;
+        let _ = (&mut self.throttling).await;
+    }
+
+    /// When the process has ended.
+    pub(crate) async fn ended(mut self) {
+        // It ends by itself when the process takes no more signals.
+        let _ = (&mut self.throttling).await;
+    }
+}
+
+impl Drop for Throttle {
+    fn drop(&mut self) {
+        self.throttling.abort();
         if let Err(fault) = signal(self.pid, Signal::SIGCONT) {
             tracing::debug!(%fault, pid = self.pid, "the slowed process is gone");
         }

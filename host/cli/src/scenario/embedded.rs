@@ -1,0 +1,181 @@
+//! Plays a scenario on the embedded pipeline: real processes, real signals and real time.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use flyball_control::ports::{Clock, DataPlane, Journal, Judges, SystemClock};
+use flyball_control::{Controller, Options};
+use flyball_engine::{Engine, PolicySource, Versions};
+use flyball_model::NodeId;
+use flyball_pipeline::{Parts, Pipeline};
+use flyball_store::Store;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use super::document::Folder;
+use super::play::{Chronicle, Played};
+use crate::assembly::{library_of, this_program_as_a_node};
+use crate::exit::Failure;
+use crate::process_faults::{Throttle, kill};
+use crate::wasm_nodes::LibraryNodes;
+
+/// What is on its way may take so long to arrive at the end.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// A slowed process is let go for so long at a time.
+const STEP: Duration = Duration::from_millis(30);
+
+/// The pipeline of `flyball run`, with its processes, in real time. There is no `world.yaml` then.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Embedded {
+    /// How far back its observations look, in milliseconds.
+    #[serde(default = "default_window")]
+    #[schemars(range(min = 100, max = 60_000))]
+    pub(crate) window_ms: u64,
+    /// What is done to its processes, and when.
+    #[serde(default)]
+    pub(crate) faults: Vec<ProcessFault>,
+}
+
+const fn default_window() -> u64 {
+    1_000
+}
+
+/// Something that is done to the processes of a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProcessFault {
+    /// When, in seconds from the beginning.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
+    pub(crate) at_s: f64,
+    /// What.
+    pub(crate) what: Harm,
+}
+
+/// What may be done to processes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Harm {
+    /// SIGKILL, to each of the node's processes.
+    Kill {
+        /// Which.
+        node: NodeId,
+    },
+    /// The processes that the node has then are stopped and let go in turns, until they end.
+    Slow {
+        /// Which.
+        node: NodeId,
+        /// How much longer everything takes.
+        #[schemars(range(min = 1.0, max = 1_000.0))]
+        factor: f64,
+    },
+}
+
+impl Harm {
+    /// To whose processes.
+    pub(crate) fn node(&self) -> &NodeId {
+        match self {
+            Self::Kill { node } | Self::Slow { node, .. } => node,
+        }
+    }
+}
+
+pub(crate) fn play(
+    folder: &Folder,
+    terms: &Embedded,
+    engine: &Engine,
+    state: &Path,
+) -> Result<Played, Failure> {
+    let runtime = tokio::runtime::Runtime::new().context("cannot start")?;
+    runtime.block_on(run(folder, terms, engine, state))
+}
+
+async fn run(folder: &Folder, terms: &Embedded, engine: &Engine, state: &Path) -> Result<Played, Failure> {
+    let policies = PolicySource::Text(vec![folder.policy.clone()]);
+    let library = library_of(policies, None, engine.clone(), Versions::look_at(&state.join("versions")))?;
+    let session = folder.manifest.name.clone();
+    library.register(&session, folder.manifest.controller.clone());
+    let options = flyball_pipeline::Options {
+        window: Duration::from_millis(terms.window_ms),
+        drain: DRAIN,
+        ..flyball_pipeline::Options::default()
+    };
+    let parts = Parts {
+        wasm: Arc::new(LibraryNodes(library.clone())),
+        builtin_child: this_program_as_a_node()?,
+        dead_letters: None,
+        options,
+    };
+    let started = Pipeline::start(folder.manifest.clone(), parts).await;
+    let pipeline = started.map_err(|problems| folder.manifest_is_wrong(problems))?;
+    let store = Arc::new(Store::open(state).context("cannot open a journal")?);
+    let chronicle = Arc::new(Chronicle::default());
+    let interval = Duration::from_millis(folder.manifest.controller.observation_interval_ms);
+    let controller = Controller::new(
+        pipeline.clone(),
+        library as Arc<dyn Judges>,
+        store.clone(),
+        Arc::new(SystemClock) as Arc<dyn Clock>,
+        chronicle.clone(),
+        Options { interval, ..Options::default() },
+    );
+    let began_with = pipeline.graph();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let controlling = tokio::spawn(async move { controller.run(async move { drop(stopped.await) }).await });
+    let mut harming = JoinSet::new();
+    for fault in terms.faults.clone() {
+        harming.spawn(harm(fault, pipeline.clone()));
+    }
+    tokio::time::sleep(Duration::from_secs_f64(folder.scenario.duration_s)).await;
+    let mut not_done = Vec::new();
+    while let Some(done) = harming.try_join_next() {
+        not_done.extend(done.map_err(|error| anyhow!(error))?.err().map(|error| error.to_string()));
+    }
+    harming.shutdown().await;
+    let ends_with = pipeline.graph();
+    drop(stop);
+    controlling.await.map_err(|error| anyhow!(error))?;
+    pipeline.shutdown().await;
+    let mut actions = store.recent(&session, usize::MAX).await.map_err(|error| anyhow!(error))?;
+    actions.reverse();
+    let told = chronicle.told();
+    Ok(Played {
+        actions,
+        notices: told.notices,
+        story: told.story,
+        ticks: told.ticks,
+        not_done,
+        balances: pipeline.account().balances() && pipeline.lost() == 0,
+        began_with,
+        ends_with,
+    })
+}
+
+async fn harm(fault: ProcessFault, pipeline: Arc<Pipeline>) -> Result<()> {
+    tokio::time::sleep(Duration::from_secs_f64(fault.at_s)).await;
+    match fault.what {
+        Harm::Kill { node } => processes(&pipeline, &node)?.into_iter().try_for_each(kill),
+        Harm::Slow { node, factor } => {
+            let stopped = STEP.mul_f64((factor - 1.0).max(0.0));
+            let pids = processes(&pipeline, &node)?;
+            let throttles: Vec<_> = pids.into_iter().map(|pid| Throttle::start(pid, stopped, STEP)).collect();
+            for throttle in throttles {
+                throttle.ended().await;
+            }
+            Ok(())
+        }
+    }
+}
+
+fn processes(pipeline: &Pipeline, node: &str) -> Result<Vec<u32>> {
+    let pids = pipeline.worker_pids(node);
+    if pids.is_empty() {
+        return Err(anyhow!("nothing could be done to {node}, as it had no process then"));
+    }
+    Ok(pids)
+}

@@ -119,6 +119,16 @@ impl Heard {
         self.0.lock().iter().map(|(_, tick)| tick.clone()).collect()
     }
 
+    /// What deciders said, and how ticks ended.
+    fn story(&self) -> Vec<String> {
+        let told = |tick: &TickRecord| {
+            let failures: Vec<_> = tick.failures.iter().map(|failed| failed.error.as_str()).collect();
+            let decided = tick.decision.as_ref().map(|decided| decided.said.proposal.action.to_string());
+            format!("{}: {:?}, {decided:?}, {failures:?}, {:?}", tick.tick, tick.ending, tick.error)
+        };
+        self.ticks().iter().filter(|tick| tick.gate.is_none()).map(told).take(20).collect()
+    }
+
     /// Waits for the first tick of which this is so.
     pub async fn until(
         &self,
@@ -131,11 +141,7 @@ impl Heard {
             if let Some((_, tick)) = self.0.lock().iter().find(|(_, tick)| is_so(tick)) {
                 return tick.clone();
             }
-            assert!(
-                begun.elapsed() < limit,
-                "waited {limit:?} in vain until {what}: {:?}",
-                self.ticks().last()
-            );
+            assert!(begun.elapsed() < limit, "waited {limit:?} in vain until {what}: {:#?}", self.story());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -106,15 +106,17 @@ async fn no_file_log_report_database_or_memory_of_a_plugin_holds_a_byte_of_the_k
         flyball()
             .current_dir(dir.path())
             .env("FLYBALL_TEST_KEY", KEY)
-            .env("FLYBALL_LOG", "trace")
+            // The compiler would write for minutes.
+            .env("FLYBALL_LOG", "trace,cranelift_codegen=off,cranelift_frontend=off,regalloc2=off,wasmtime_internal_cranelift=off,wasmtime_environ=off,wasmtime=off,wasmparser=off")
             .args(["run", "pipeline.yaml", "--policy", "policies", "--plugins", "plugins"])
             .args(["--report", "report.json", "--state", "state", "--drain", "1s"]),
     );
     // Both plugins have asked, and the rules have acted.
-    for _ in 0..3 {
-        tokio::time::timeout(SOON, server.arrived.recv()).await.unwrap().unwrap();
+    for _ in 0..2 {
+        let arrived = tokio::time::timeout(SOON, server.arrived.recv()).await;
+        assert!(arrived.is_ok(), "a plugin did not ask: {}", host.said());
     }
-    tokio::task::block_in_place(|| host.says("by rule-decider", SOON));
+    tokio::task::block_in_place(|| host.says("allowed by host", SOON));
     let log = host.said();
     nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(i32::try_from(host.pid()).unwrap()),

@@ -48,6 +48,9 @@ impl Failing {
 
 const TYPES: [&str; 3] = ["listen", "tokenise", "discard"];
 
+/// Only a process can be started again.
+const EXECUTORS: [Executor; 3] = [Executor::Native, Executor::Multiprocess, Executor::Native];
+
 #[async_trait]
 impl DataPlane for Failing {
     fn session(&self) -> &str {
@@ -78,7 +81,7 @@ impl DataPlane for Failing {
             nodes: NodeColumns {
                 ids: self.ids().map(Arc::from).to_vec().into(),
                 types: TYPES.map(Arc::from).to_vec().into(),
-                executors: vec![Executor::Native; 3],
+                executors: EXECUTORS.to_vec(),
                 statuses: vec![
                     Status::Healthy,
                     if well { Status::Healthy } else { Status::Failed },
@@ -100,10 +103,11 @@ impl DataPlane for Failing {
 
     fn graph(&self) -> GraphSpec {
         let ids = self.ids();
-        let nodes = ids.iter().zip(TYPES).map(|(id, node_type)| NodeSpec {
+        let parts = ids.iter().zip(TYPES).zip(&EXECUTORS);
+        let nodes = parts.map(|((id, node_type), executor)| NodeSpec {
             id: (*id).to_owned(),
             node_type: node_type.to_owned(),
-            executor: Executor::Native,
+            executor: *executor,
             config: serde_json::json!({ "field": "text" }),
             replicas: 1,
             queue_capacity: 256,
@@ -128,19 +132,14 @@ impl DataPlane for Failing {
     }
 
     fn node_types(&self) -> Vec<NodeType> {
-        TYPES
-            .map(|name| NodeType {
-                name: name.to_owned(),
-                summary: "a part of the pipeline".to_owned(),
-                provides: Vec::new(),
-                offers: vec![NodeOffer {
-                    executor: Executor::Native,
-                    relative_speed: None,
-                    relative_cost: None,
-                }],
-                config_schema: None,
-            })
-            .to_vec()
+        let offered = |name: &str, executor| NodeType {
+            name: name.to_owned(),
+            summary: "a part of the pipeline".to_owned(),
+            provides: Vec::new(),
+            offers: vec![NodeOffer { executor, relative_speed: None, relative_cost: None }],
+            config_schema: None,
+        };
+        TYPES.iter().zip(EXECUTORS).map(|(name, executor)| offered(name, executor)).collect()
     }
 
     async fn apply(&self, action: &Action) -> Result<(), ApplyError> {

@@ -5,7 +5,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::event::{AccessKind, AccessMode};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::Library;
 
@@ -45,7 +46,7 @@ impl Library {
             return Ok(());
         }
         let (events, noticed) = channel();
-        let mut watcher = notifier(events)?;
+        let mut watcher = notifier(events, &folders)?;
         for place in folders.iter().flat_map(|folder| places(folder)) {
             listen(&mut watcher, &place);
         }
@@ -58,26 +59,35 @@ impl Library {
     }
 }
 
-fn notifier(events: Sender<()>) -> Result<RecommendedWatcher, notify::Error> {
+fn notifier(events: Sender<()>, folders: &[PathBuf]) -> Result<RecommendedWatcher, notify::Error> {
+    let folders: Vec<PathBuf> = folders.iter().map(|folder| absolute(folder)).collect();
     notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reading a file is an event too, and reading is what a look does.
-        let read_only = event.as_ref().is_ok_and(|event| event.kind.is_access());
-        let finished = event.as_ref().is_ok_and(|event| {
-            matches!(
-                event.kind,
-                notify::EventKind::Access(notify::event::AccessKind::Close(notify::event::AccessMode::Write))
-            )
-        });
-        if !read_only || finished {
+        if event.as_ref().map_or(true, |event| concerns(event, &folders)) {
             // Nobody listens any more when the library is gone.
             let _ = events.send(());
         }
     })
 }
 
+/// Whether there may be something to take over. Beside a folder lies what has nothing to do with it: the journal, say, which
+/// is written all the time.
+fn concerns(event: &Event, folders: &[PathBuf]) -> bool {
+    // Reading a file is an event too, and reading is what a look does.
+    let changes = match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+        other => !other.is_access(),
+    };
+    let of_a_folder = |path: &PathBuf| folders.iter().any(|folder| path.starts_with(folder));
+    changes && (event.paths.is_empty() || event.paths.iter().any(of_a_folder))
+}
+
+fn absolute(folder: &Path) -> PathBuf {
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
+}
+
 /// The directory itself, and the one that holds it, where it is made anew or its symlink is swapped.
 fn places(folder: &Path) -> Vec<PathBuf> {
-    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    let absolute = absolute(folder);
     let parent = absolute.parent().map(Path::to_owned);
     std::iter::once(absolute).chain(parent).collect()
 }
@@ -120,5 +130,26 @@ fn settle(noticed: &Receiver<()>) {
             return;
         }
         while noticed.try_recv().is_ok() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, DataChange, ModifyKind};
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_beside_a_folder_and_what_is_read_in_it_wake_nobody() {
+        let folders = [PathBuf::from("/srv/state/versions"), PathBuf::from("/srv/policies")];
+        let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        let concerned = |kind, path: &str| concerns(&Event::new(kind).add_path(path.into()), &folders);
+        assert!(concerned(written, "/srv/policies/p.yaml"));
+        assert!(concerned(EventKind::Create(CreateKind::Any), "/srv/policies"), "its symlink is swapped");
+        assert!(concerned(EventKind::Access(AccessKind::Close(AccessMode::Write)), "/srv/policies/p.yaml"));
+        assert!(!concerned(EventKind::Access(AccessKind::Open(AccessMode::Any)), "/srv/policies/p.yaml"));
+        assert!(!concerned(written, "/srv/state/journal.db-wal"));
+        assert!(!concerned(written, "/srv/policies-of-others/p.yaml"));
+        assert!(concerns(&Event::new(EventKind::Other), &folders), "events were lost: look at everything");
     }
 }

@@ -9,6 +9,7 @@ const TARGET: &str = "wasm32-wasip2";
 /// Every plugin in `plugins/`, in the order of the alphabet.
 const PLUGINS: &[&str] = &[
     "http-catalog",
+    "llm-decider",
     "mutation-policy",
     "no-oscillation",
     "protected-nodes",

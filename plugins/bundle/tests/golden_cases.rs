@@ -13,16 +13,20 @@ mod golden {
     pub mod told;
 }
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-use flyball_model::HttpAnswer;
+use flyball_model::{ActionKind, HttpAnswer, LlmAnswer, LlmExchange};
 use flyball_plugin::decider::{Allowance, Failure};
 use flyball_plugin::http::{self, Request, Response};
+use flyball_plugin::llm::{self, Question};
 use flyball_plugin::prelude::*;
 use flyball_plugin::settings::check_given;
-use flyball_plugin::testing::{with_http, with_pipeline, with_settings};
+use flyball_plugin::testing::{with_http, with_llm, with_pipeline, with_settings, with_state};
 use golden::case::{Case, Expected};
 use golden::told;
+use serde_json::Value;
 
 /// Runs every case of a plugin; `run` panics where it does not say what is expected.
 fn run_cases<P: Settings>(plugin: &str, run: impl Fn(&P, &Case)) {
@@ -33,8 +37,9 @@ fn run_cases<P: Settings>(plugin: &str, run: impl Fn(&P, &Case)) {
     assert!(!files.is_empty(), "{plugin} has no golden cases");
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
-        let case: Case =
+        let mut case: Case =
             serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        case.file.clone_from(&file);
         println!("{}: {}", file.display(), case.about);
         with_settings(case.settings.clone().into(), || {
             let faults: Vec<String> = check_given::<P>().into_iter().map(|fault| fault.path).collect();
@@ -81,43 +86,86 @@ fn threshold_heuristic_finds_what_its_cases_say() {
     });
 }
 
+fn decide<P: Decider>(plugin: &P, case: &Case) {
+    let now = now(case);
+    let allowance = |kind: &ActionKind| Allowance {
+        kind: kind.name().to_owned(),
+        summary: kind.summary().to_owned(),
+        limits: None,
+    };
+    let situation = Situation {
+        findings: case.findings.iter().map(told::finding).collect(),
+        allowed: case.allowed.iter().map(allowance).collect(),
+        past: case.past.iter().map(told::past).collect(),
+        learned: case.learned.iter().map(told::learned).collect(),
+        constraints: told::constraints(case),
+    };
+    match (plugin.decide(&now, &window(case), &situation), &case.expect) {
+        (Ok(decision), Expected::Action { action }) => {
+            assert_eq!(
+                decision.proposal.action,
+                told::action(action),
+                "{}: {}",
+                case.about,
+                decision.proposal.reason
+            );
+            assert!(!decision.proposal.reason.is_empty(), "{}", case.about);
+            for evidence in &decision.proposal.rests_on {
+                let node = evidence
+                    .node
+                    .as_ref()
+                    .map(|id| now.find(id).expect("evidence cites a node that is seen"));
+                let Some(metric) = &evidence.metric else { continue };
+                let seen = match node {
+                    Some(node) => now.column(metric).map(|column| column[node.index() as usize]),
+                    None => now.total(metric),
+                };
+                assert_eq!(
+                    evidence.value,
+                    Some(seen.expect("evidence cites a metric that is seen")),
+                    "{}",
+                    case.about
+                );
+            }
+        }
+        (Err(Failure::Abstain(_)), Expected::Abstains { abstains: true }) => {}
+        (Err(Failure::Failed(why)), Expected::Failure { failure }) if why.contains(failure) => {}
+        (said, _) => panic!("{}: {said:?}", case.about),
+    }
+}
+
 #[test]
 fn rule_decider_chooses_what_its_cases_say() {
-    run_cases("rule-decider", |plugin: &rule_decider::RuleDecider, case| {
-        let now = now(case);
-        let situation = Situation {
-            findings: case.findings.iter().map(told::finding).collect(),
-            allowed: case
-                .allowed
-                .iter()
-                .map(|kind| Allowance { kind: kind.clone(), summary: String::new(), limits: None })
-                .collect(),
-            past: case.past.iter().map(told::past).collect(),
-            learned: case.learned.iter().map(told::learned).collect(),
-            constraints: told::constraints(case),
-        };
-        match (plugin.decide(&now, &window(case), &situation), &case.expect) {
-            (Ok(decision), Expected::Action { action }) => {
-                assert_eq!(
-                    decision.proposal.action,
-                    told::action(action),
-                    "{}: {}",
-                    case.about,
-                    decision.proposal.reason
-                );
-                assert!(!decision.proposal.reason.is_empty(), "{}", case.about);
-                for evidence in &decision.proposal.rests_on {
-                    let node = now
-                        .find(evidence.node.as_deref().unwrap())
-                        .expect("evidence cites a node that is seen");
-                    if let Some(metric) = &evidence.metric {
-                        let column = now.column(metric).expect("evidence cites a metric that is seen");
-                        assert_eq!(evidence.value, Some(column[node.index() as usize]), "{}", case.about);
-                    }
-                }
+    run_cases("rule-decider", decide::<rule_decider::RuleDecider>);
+}
+
+/// With this set, the questions in cases are written anew, as they are asked.
+const REWRITE: &str = "FLYBALL_REWRITE_CASES";
+
+#[test]
+fn llm_decider_asks_and_decides_what_its_cases_say() {
+    run_cases("llm-decider", |plugin: &llm_decider::LlmDecider, case| {
+        let asked: Rc<RefCell<Vec<LlmExchange>>> = Rc::default();
+        let (heard, mut exchanges) = (Rc::clone(&asked), case.llm.clone().into_iter());
+        let answers = move |question: &Question| {
+            let exchange = exchanges.next().expect("a question of the case");
+            let Question { system, user, schema, max_tokens } = question.clone();
+            heard.borrow_mut().push(LlmExchange { system, user, schema, max_tokens, ..exchange.clone() });
+            match exchange.answer {
+                LlmAnswer::Answered(text) => Ok(text),
+                LlmAnswer::Refused(why) => Err(llm::Failure::Refused(why)),
+                LlmAnswer::Failed(why) => Err(llm::Failure::Failed(why)),
+                LlmAnswer::Unfit(why) => Err(llm::Failure::Unfit(why)),
             }
-            (Err(Failure::Abstain(_)), Expected::Abstains { abstains: true }) => {}
-            (said, _) => panic!("{}: {said:?}", case.about),
+        };
+        let kept = case.kept.iter().map(|(key, value)| (key.clone(), value.clone().into_bytes())).collect();
+        with_state(kept, || with_llm(answers, || decide(plugin, case)));
+        if std::env::var_os(REWRITE).is_some() && !case.llm.is_empty() {
+            let mut whole: Value = serde_json::from_slice(&std::fs::read(&case.file).unwrap()).unwrap();
+            whole["llm"] = serde_json::to_value(&*asked.borrow()).unwrap();
+            std::fs::write(&case.file, format!("{whole:#}\n")).unwrap();
+        } else {
+            assert_eq!(*asked.borrow(), case.llm, "{}: {REWRITE}=1 writes the questions anew", case.about);
         }
     });
 }

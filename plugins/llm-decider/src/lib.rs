@@ -218,3 +218,25 @@ flyball_plugin::decider!(LlmDecider, wants: {
     "llm": "asks the model that the policy names",
     "state": "keeps what was asked and answered, so that nothing is asked twice",
 });
+
+flyball_plugin::cases!(
+    "../cases/asked-again.json",
+    "../cases/calm.json",
+    "../cases/crash-restart.json",
+    "../cases/failing-bypass.json",
+    "../cases/false-evidence.json",
+    "../cases/injected.json",
+    "../cases/not-allowed.json",
+    "../cases/not-repaired.json",
+    "../cases/nothing-changed.json",
+    "../cases/pressed-buffer.json",
+    "../cases/protected-node.json",
+    "../cases/refused.json",
+    "../cases/repaired.json",
+    "../cases/silent.json",
+    "../cases/slow-switch.json",
+    "../cases/unknown-node.json",
+    "../cases/unresolved-evidence.json",
+    "../cases/unsure.json",
+    "../cases/wrong-template.json",
+);

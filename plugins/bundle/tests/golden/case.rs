@@ -1,8 +1,8 @@
 //! A case file: what a plugin is told, and what it must say. Written in the model's own JSON.
 
 use flyball_model::{
-    Action, Constraints, Executor, Finding, GraphSpec, HttpExchange, Learned, NodeType, PastAction, Proposal,
-    Status, Trend,
+    Action, ActionKind, Constraints, Executor, Finding, GraphSpec, HttpExchange, Learned, LlmExchange,
+    NodeType, PastAction, Proposal, Status, Trend,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
+    /// Where it was read.
+    #[serde(skip)]
+    pub file: std::path::PathBuf,
     /// What the case shows.
     pub about: String,
     #[serde(default)]
@@ -24,7 +27,7 @@ pub struct Case {
     #[serde(default)]
     pub graph: GraphSpec,
     #[serde(default)]
-    pub allowed: Vec<String>,
+    pub allowed: Vec<ActionKind>,
     #[serde(default)]
     pub node_types: Vec<NodeType>,
     #[serde(default)]
@@ -45,6 +48,12 @@ pub struct Case {
     /// What HTTP servers answer, in the order of the requests.
     #[serde(default)]
     pub http: Vec<HttpExchange>,
+    /// What a language model answers, in the order of the questions.
+    #[serde(default)]
+    pub llm: Vec<LlmExchange>,
+    /// What it kept before.
+    #[serde(default)]
+    pub kept: std::collections::BTreeMap<String, String>,
     pub expect: Expected,
 }
 

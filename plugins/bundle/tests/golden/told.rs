@@ -17,6 +17,7 @@ pub fn executor(from: model::Executor) -> sdk::Executor {
 pub fn seen(from: &case::Seen) -> testing::Seen {
     let number = |id: &String| from.nodes.iter().position(|node| node.id == *id).map(|at| at as u32);
     testing::Seen {
+        session: "case".to_owned(),
         taken_at: from.taken_at,
         nodes: from.nodes.iter().map(node).collect(),
         totals: from.totals.iter().map(|(name, value)| (name.clone(), value.as_f64().unwrap())).collect(),
@@ -95,7 +96,13 @@ pub fn finding(from: &model::Finding) -> sdk::Finding {
     };
     let mut finding = sdk::Finding::new(severity, &from.code, from.message.clone());
     finding.target.clone_from(&from.target);
+    finding.rests_on = from.rests_on.iter().map(evidence).collect();
     finding
+}
+
+fn evidence(from: &model::Evidence) -> sdk::Evidence {
+    let model::Evidence { node, metric, value, limit, note } = from.clone();
+    sdk::Evidence { node, metric, value, limit, note }
 }
 
 pub fn graph(from: &model::GraphSpec) -> sdk::GraphSpec {

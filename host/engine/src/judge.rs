@@ -140,7 +140,7 @@ impl Judge {
 
     /// The same, by the name that a policy gives it.
     #[must_use]
-    pub fn called(mut self, name: &str) -> Self {
+    pub fn named(mut self, name: &str) -> Self {
         let plugin = &self.plugin.id().name;
         // No plugin's name has a `#`.
         self.name = (name != &**plugin).then(|| (name.into(), format!("{plugin}#{name}").into()));

@@ -180,7 +180,7 @@ impl Binder<'_> {
 
     fn decider(&mut self, at: &str, used: &DeciderUse) -> Option<Arc<Judge>> {
         match self.one(at, PluginKind::Decider, &used.used) {
-            Ok(judge) => Some(Arc::new(judge.called(used.name()))),
+            Ok(judge) => Some(Arc::new(judge.named(used.name()))),
             Err((stage, problems)) => {
                 self.note(stage, problems);
                 None

@@ -77,6 +77,8 @@ pub(crate) enum Command {
     Replay(ReplayOptions),
     /// Explain a tick or an action: what was found, which gate held, who said what, and what would have had to differ
     Explain(ExplainOptions),
+    /// Compare deciders, and count what incidents took: asked, followed, agreement, latency, tokens and cost
+    Deciders(DecidersOptions),
     /// Undo the last actions of a running session
     Rollback(RollbackOptions),
     /// Stop all acting at once, of a session or of the host; observing goes on. It outlives the host
@@ -444,6 +446,21 @@ pub(crate) struct RollbackOptions {
     pub(crate) session: Option<String>,
 
     /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DecidersOptions {
+    /// Only in this session
+    #[arg(long, value_name = "NAME")]
+    pub(crate) session: Option<String>,
+
+    /// Only what happened in this last time: 10m, 1h
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) since: Option<Duration>,
+
+    /// Print it as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

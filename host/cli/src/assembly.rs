@@ -266,6 +266,7 @@ impl Host {
             plugins: plugin_reports(&self.library),
             reloads: self.library.reloads().iter().map(reload_report).collect(),
             recordings,
+            figures: self.recorder.figures(),
         }
     }
 }

@@ -12,6 +12,8 @@ mod report;
 mod scenario;
 mod state_dir;
 mod summary;
+mod tally;
+mod tally_text;
 mod wasm_nodes;
 mod webhook;
 
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         Command::Journal(options) => commands::journal::run(&arguments.places, &options),
         Command::Recordings(options) => commands::recordings::run(&arguments.places, &options),
         Command::Replay(options) => commands::replay::run(&arguments.places, &options),
+        Command::Deciders(options) => commands::deciders::run(&arguments.places, &options),
         Command::Explain(options) => commands::explain::run(&arguments.places, &options),
         Command::Halt(options) => commands::halt::halt(&arguments.places, &options),
         Command::Resume(options) => commands::halt::resume(&arguments.places, &options),

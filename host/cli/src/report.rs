@@ -13,6 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::tally::{Figures, Tally};
+
 /// A long run has more eventful ticks than a document can hold: the newest of each session are kept whole, the others
 /// are in the journal and counted here.
 const TICKS_KEPT: usize = 5_000;
@@ -35,6 +37,9 @@ pub(crate) struct Report {
     /// What became of the calls that were to be recorded; none: none were to be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) recordings: Option<RecordingsReport>,
+    /// What deciders said and cost, and what each incident took.
+    #[serde(flatten)]
+    pub(crate) figures: Figures,
 }
 
 /// What became of the calls that were to be recorded.
@@ -171,7 +176,10 @@ impl Report {
 
 /// Listens to the sessions of a run and keeps what the report tells.
 #[derive(Debug, Default)]
-pub(crate) struct Recorder(Mutex<BTreeMap<String, Kept>>);
+pub(crate) struct Recorder {
+    sessions: Mutex<BTreeMap<String, Kept>>,
+    tally: Mutex<Tally>,
+}
 
 #[derive(Debug, Default, Clone)]
 struct Kept {
@@ -186,12 +194,17 @@ struct Kept {
 impl Recorder {
     /// The session's actions so far, oldest first, with their outcomes so far.
     pub(crate) fn actions(&self, session: &str) -> Vec<ActionRecord> {
-        self.0.lock().get(session).map(|kept| kept.actions.clone()).unwrap_or_default()
+        self.sessions.lock().get(session).map(|kept| kept.actions.clone()).unwrap_or_default()
+    }
+
+    /// What deciders said and cost so far, and what incidents came to.
+    pub(crate) fn figures(&self) -> Figures {
+        self.tally.lock().figures()
     }
 
     /// What was kept of one session.
     pub(crate) fn session(&self, name: &str, manifest: &str, account: Account) -> SessionReport {
-        let kept = self.0.lock().get(name).cloned().unwrap_or_default();
+        let kept = self.sessions.lock().get(name).cloned().unwrap_or_default();
         SessionReport {
             name: name.to_owned(),
             manifest: manifest.to_owned(),
@@ -230,7 +243,8 @@ impl Kept {
 
 impl Listener for Recorder {
     fn tick(&self, record: &TickRecord) {
-        let mut sessions = self.0.lock();
+        self.tally.lock().tick(record);
+        let mut sessions = self.sessions.lock();
         let kept = match sessions.get_mut(record.session.as_ref()) {
             Some(kept) => kept,
             None => sessions.entry(record.session.to_string()).or_default(),
@@ -239,7 +253,11 @@ impl Listener for Recorder {
         if let Some(action) = &record.action {
             kept.action(action);
         }
-        if record.ending == Ending::Quiet && record.findings.is_empty() && record.failures.is_empty() {
+        if record.ending == Ending::Quiet
+            && record.findings.is_empty()
+            && record.failures.is_empty()
+            && record.answers.is_empty()
+        {
             return;
         }
         if kept.ticks.len() >= TICKS_KEPT {
@@ -250,13 +268,14 @@ impl Listener for Recorder {
     }
 
     fn concluded(&self, action: &ActionRecord, _: Outcome) {
-        let mut sessions = self.0.lock();
+        self.tally.lock().concluded(action);
+        let mut sessions = self.sessions.lock();
         sessions.entry(action.session.to_string()).or_default().action(action);
     }
 
     fn event(&self, event: &EventRecord) {
         let Some(session) = &event.session else { return };
-        let mut sessions = self.0.lock();
+        let mut sessions = self.sessions.lock();
         let events = &mut sessions.entry(session.to_string()).or_default().events;
         if events.len() < TICKS_KEPT {
             events.push(event.clone());

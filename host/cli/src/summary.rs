@@ -7,6 +7,8 @@ use flyball_model::{ActionRecord, Outcome};
 use crate::exit::Failure;
 use crate::narrator::tame;
 use crate::report::{RecordingsReport, Report, SessionReport};
+use crate::tally::Figures;
+use crate::tally_text;
 
 /// A screen at most.
 pub(crate) fn of_run(report: &Report) -> String {
@@ -24,6 +26,7 @@ pub(crate) fn of_run(report: &Report) -> String {
             let _ = writeln!(text, "  action {}", action_line(action));
         }
     }
+    text.push_str(&models_text(&report.figures));
     let taken = report.reloads.iter().filter(|reload| reload.generation.is_some()).count();
     let refused = report.reloads.iter().filter(|reload| !reload.errors.is_empty()).count();
     if taken + refused > 0 {
@@ -33,6 +36,31 @@ pub(crate) fn of_run(report: &Report) -> String {
         let _ = writeln!(text, "recordings: {}", recordings_line(recordings));
     }
     text.trim_end().to_owned()
+}
+
+/// Where there were several deciders, or a model was asked: by decider and by incident. Else the actions say it all.
+fn models_text(figures: &Figures) -> String {
+    const INCIDENTS_SHOWN: usize = 12;
+    let Figures { deciders, incidents, incidents_left_out, llm_elsewhere } = figures;
+    let models = deciders.iter().any(|decider| !decider.llm.is_none())
+        || incidents.iter().any(|incident| !incident.llm.is_none())
+        || !llm_elsewhere.is_none();
+    let mut lines = Vec::new();
+    if models || deciders.len() > 1 {
+        lines.push(tally_text::table(deciders));
+    }
+    if models {
+        let shown = incidents.len().saturating_sub(INCIDENTS_SHOWN);
+        lines.extend(incidents.iter().skip(shown).map(tally_text::incident));
+        let left_out = *incidents_left_out + u64::try_from(shown).unwrap_or_default();
+        if left_out > 0 {
+            lines.push(format!("{left_out} earlier incidents are in `flyball deciders`"));
+        }
+        if !llm_elsewhere.is_none() {
+            lines.push(format!("outside of incidents: {}", tally_text::llm(llm_elsewhere)));
+        }
+    }
+    lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
 /// `120 calls`, and what was lost and why.

@@ -111,7 +111,7 @@ fn judge_failed(judge: &PluginId, error: &JudgeError) -> Finding {
 }
 
 pub(crate) fn failed(by: &PluginId, kind: PluginKind, error: JudgeError) -> FailedJudge {
-    FailedJudge { by: by.clone(), kind, error: error.0 }
+    FailedJudge { by: by.clone(), kind, error: error.why }
 }
 
 /// What a judge tried and may not: it answered, and whoever reads the journal should know.
@@ -134,7 +134,7 @@ pub(crate) async fn ask<T>(
 ) -> Result<Judged<T>, JudgeError> {
     match AssertUnwindSafe(judging).catch_unwind().await {
         Ok(answer) => answer,
-        Err(panic) => Err(JudgeError(format!("it panicked: {}", panic_message(panic.as_ref())))),
+        Err(panic) => Err(format!("it panicked: {}", panic_message(panic.as_ref())).into()),
     }
 }
 

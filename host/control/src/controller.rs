@@ -13,6 +13,7 @@ use crate::fleet::Fleet;
 use crate::landing::Landing;
 use crate::pace::{barred, deciding, refusal};
 use crate::ports::{Clock, DataPlane, Journal, Judges, Listener, Panel, Sight};
+use crate::shadows::Shadows;
 use crate::state::State;
 use crate::tries::fault;
 
@@ -110,7 +111,9 @@ impl Controller {
                 _ = ticks.tick() => { self.tick().await; }
             }
         }
-        self.state.lock().await.pending = None;
+        let mut state = self.state.lock().await;
+        state.pending = None;
+        state.shadows = Shadows::default();
     }
 
     /// One tick, now.
@@ -120,6 +123,7 @@ impl Controller {
         state.ticks += 1;
         let panel = self.judges.panel(&self.session);
         let mut record = self.blank(state.ticks, panel.as_deref());
+        state.shadows.heard(&mut record).await;
         self.observe_and_conduct(&mut state, panel, started, &mut record).await;
         let ended = Instant::now();
         state.pace.ended(ended, &record);
@@ -144,6 +148,7 @@ impl Controller {
             failures: Vec::new(),
             gate: None,
             decision: None,
+            answers: Vec::new(),
             verdicts: Vec::new(),
             action: None,
             error: None,
@@ -244,7 +249,9 @@ impl Controller {
             return;
         }
         let question = self.question(state, &panel, sight, record).await;
-        let mut pending = Pending::ask(question, record.tick);
+        let (mut pending, shown) = Pending::ask(question, record.tick);
+        state.shadows.ask(&panel, sight, &shown, record);
+        drop(shown);
         match timeout(self.options.answer_within, &mut pending.task).await {
             Ok(answer) => {
                 let landing = Landing { panel: Some(&panel), sight, now, approved: None };
@@ -332,6 +339,7 @@ fn worth_keeping(record: &TickRecord) -> bool {
     record.ending != Ending::Quiet
         || !record.findings.is_empty()
         || !record.failures.is_empty()
+        || !record.answers.is_empty()
         || record.error.is_some()
 }
 

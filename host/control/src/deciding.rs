@@ -1,13 +1,17 @@
 use std::sync::Arc;
 
 use flyball_model::{
-    Attributed, Cost, Decision, FailedJudge, Finding, NodeOffer, NodeType, PluginId, PluginKind,
+    Attributed, Cost, DeciderAnswer, Decision, FailedJudge, Finding, NodeOffer, NodeType, PluginId,
+    PluginKind,
 };
+use tokio::sync::watch::{self, Sender};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::asking::{Asking, Heard};
 use crate::assess::{ask, failed, refused_to};
-use crate::ports::{Decided, Judged, Panel, Sight, Situation};
+use crate::ports::{Judged, Panel, Sight, Situation};
+use crate::shadows::Shown;
 
 /// What deciders are asked.
 pub(crate) struct Question {
@@ -30,6 +34,8 @@ pub(crate) struct Answer {
     pub findings: Vec<Attributed<Finding>>,
     /// None: no decider had an answer.
     pub decision: Option<Attributed<Decision>>,
+    /// What each decider said.
+    pub answers: Vec<DeciderAnswer>,
     pub failures: Vec<FailedJudge>,
     pub costs: Vec<(PluginId, Cost)>,
 }
@@ -44,8 +50,10 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
-    pub fn ask(question: Question, tick: u64) -> Self {
-        Self { tick, asked: Instant::now(), task: tokio::spawn(decide(question)) }
+    /// The question, and what its deciders are shown, once it is known.
+    pub fn ask(question: Question, tick: u64) -> (Self, Shown) {
+        let (shows, shown) = watch::channel(None);
+        (Self { tick, asked: Instant::now(), task: tokio::spawn(decide(question, shows)) }, shown)
     }
 }
 
@@ -55,38 +63,21 @@ impl Drop for Pending {
     }
 }
 
-/// Asks the catalogs, then the deciders in their order until one answers.
-async fn decide(question: Question) -> Answer {
+/// Asks the catalogs, then the deciders. Their shadows are shown the same, as soon as it is known.
+async fn decide(question: Question, shown: Sender<Option<Arc<Situation>>>) -> Answer {
     let Question { panel, sight, mut situation, findings, first } = question;
     let mut failures = Vec::new();
     let mut costs = Vec::new();
     let own = situation.node_types.to_vec();
     situation.node_types = offered(&panel, own, &mut failures, &mut costs).await.into();
-    let mut decision = None;
-    let (called, others): (Vec<_>, Vec<_>) =
-        panel.deciders.iter().partition(|decider| first.as_deref() == Some(&*decider.id().name));
-    for decider in called.into_iter().chain(others) {
-        match ask(decider.decide(&sight, &situation)).await {
-            Ok(Judged { said, cost, refused }) => {
-                failures.extend(refused_to(decider.id(), PluginKind::Decider, refused));
-                costs.push((decider.id().clone(), cost));
-                match said {
-                    Decided::For(said) => {
-                        decision = Some(Attributed { by: decider.id().clone(), said });
-                        break;
-                    }
-                    // Kept, so that one can see why nobody had an answer.
-                    Decided::Abstains(why) => failures.push(FailedJudge {
-                        by: decider.id().clone(),
-                        kind: PluginKind::Decider,
-                        error: format!("abstains: {why}"),
-                    }),
-                }
-            }
-            Err(error) => failures.push(failed(decider.id(), PluginKind::Decider, error)),
-        }
+    if shown.receiver_count() > 0 {
+        shown.send_replace(Some(Arc::new(situation.clone())));
     }
-    Answer { panel, situation, findings, decision, failures, costs }
+    let heard = Asking::all(&panel.deciders, first.as_deref(), &sight, &situation).await;
+    failures.extend(heard.failures);
+    costs.extend(heard.costs);
+    let Heard { decision, answers, .. } = heard;
+    Answer { panel, situation, findings, decision, answers, failures, costs }
 }
 
 /// What the data plane offers, and what the catalogs add to it.

@@ -54,8 +54,9 @@ impl Controller {
         landing: &Landing<'_>,
         record: &mut TickRecord,
     ) {
-        let Answer { panel, mut situation, findings, decision, failures, costs } = answer;
+        let Answer { panel, mut situation, findings, decision, answers, failures, costs } = answer;
         let mut judged_by: Vec<PluginId> = costs.iter().map(|(by, _)| by.clone()).collect();
+        record.answers.extend(answers);
         record.failures.extend(failures);
         record.costs.extend(costs);
         record.decision = decision;
@@ -143,6 +144,7 @@ impl Controller {
             situation,
             findings,
             decision: record.decision.clone(),
+            answers: Vec::new(),
             failures: Vec::new(),
             costs: Vec::new(),
         };

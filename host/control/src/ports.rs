@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use flyball_model::{
     Action, ActionKind, ActionRecord, Cost, Decision, EventRecord, Finding, GraphSpec, Halt, History,
     Learned, NodeType, Observation, OnFailure, Outcome, PastAction, PluginId, Proposal, Reversal, Rule,
-    Rules, TickRecord, UnixMillis, Verdict,
+    Rules, TickRecord, Turn, UnixMillis, Verdict,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -126,11 +126,22 @@ pub struct Panel {
     /// Merged with what the data plane itself offers.
     pub catalogs: Vec<Arc<dyn Catalog>>,
     /// Asked in order, until one answers.
-    pub deciders: Vec<Arc<dyn Decider>>,
+    pub deciders: Vec<Turn<Arc<dyn Decider>>>,
+    /// Asked beside them, and never followed.
+    pub shadows: Vec<Shadow>,
     /// Asked in order; all of them must allow.
     pub validators: Vec<Rule<Arc<dyn Validator>>>,
     /// Asked in order, until one knows the reverse.
     pub reversers: Vec<Arc<dyn Reverser>>,
+}
+
+/// A decider that is asked beside the others.
+#[derive(Clone)]
+pub struct Shadow {
+    /// Who.
+    pub decider: Arc<dyn Decider>,
+    /// How long it may think.
+    pub within: Duration,
 }
 
 /// Finds the panel that judges a session now. A change of policy or plugin shows as another panel.
@@ -152,8 +163,19 @@ pub struct Judged<T> {
 
 /// A judge that did not answer.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub struct JudgeError(pub String);
+#[error("{why}")]
+pub struct JudgeError {
+    /// Why.
+    pub why: String,
+    /// What it cost all the same.
+    pub cost: Cost,
+}
+
+impl From<String> for JudgeError {
+    fn from(why: String) -> Self {
+        Self { why, cost: Cost::default() }
+    }
+}
 
 pub use crate::recording::{Asked, CallRecord, Changes, Keeper, Kept, Recorder, Said};
 
@@ -161,6 +183,11 @@ pub use crate::recording::{Asked, CallRecord, Changes, Keeper, Kept, Recorder, S
 pub trait Judge: Send + Sync {
     /// Exactly which it is.
     fn id(&self) -> &PluginId;
+
+    /// What its policy calls it.
+    fn name(&self) -> &str {
+        &self.id().name
+    }
 
     /// What its failure means.
     fn on_failure(&self) -> OnFailure {

@@ -15,6 +15,7 @@ use crate::follow_up::FollowUp;
 use crate::measure::Readings;
 use crate::pace::{Pace, refusal, seconds};
 use crate::ports::Sight;
+use crate::shadows::Shadows;
 use crate::tries::Tries;
 
 /// A data plane that reads seldom shows the same for a while.
@@ -38,6 +39,8 @@ pub(crate) struct State {
     pub pace: Pace,
     /// The decision that is being thought about.
     pub pending: Option<Pending>,
+    /// What their shadows think about.
+    pub shadows: Shadows,
     /// Actions of which it is not known yet whether they helped.
     pub follow_ups: Vec<FollowUp>,
     past: VecDeque<Past>,
@@ -78,6 +81,7 @@ impl State {
             breaches: Breaches::default(),
             pace: Pace::default(),
             pending: None,
+            shadows: Shadows::default(),
             follow_ups: Vec::new(),
             past: VecDeque::new(),
             read: None,

@@ -53,7 +53,7 @@ pub(crate) fn named(finding: &Finding) -> String {
 }
 
 /// What a finding is counted as. What is wrong with one node is one fault, whatever heuristics call it at the moment.
-pub(crate) fn fault(finding: &Finding) -> String {
+pub fn fault(finding: &Finding) -> String {
     finding.target.as_ref().map_or_else(|| finding.code.clone(), |target| format!("trouble at {target}"))
 }
 

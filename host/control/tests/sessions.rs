@@ -164,7 +164,7 @@ async fn a_decider_that_still_thinks_at_the_end_is_asked_no_more() {
             *answers.lock() = true;
             Ok(Decided::For(decision(restart("b"))))
         };
-        panel.deciders = vec![Arc::new(Plain { takes: Duration::from_secs(30), ..plain("slow", says) })];
+        panel.deciders = vec![turn(Plain { takes: Duration::from_secs(30), ..plain("slow", says) })];
     });
     rig.controller.run(tokio::time::sleep(Duration::from_secs(5))).await;
     tokio::time::sleep(Duration::from_secs(60)).await;

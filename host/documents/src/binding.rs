@@ -1,4 +1,4 @@
-use flyball_model::Policy;
+use flyball_model::{Policy, matches};
 
 /// Two policies claim a session with equal right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,19 +17,6 @@ pub struct Tie {
     pub second: String,
     /// Its pattern.
     pub second_pattern: String,
-}
-
-/// Whether a session's name fits a pattern, in which `*` stands for any text, also none.
-pub fn matches(pattern: &str, session: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(rest) = session.strip_prefix(parts.next().unwrap_or_default()) else { return false };
-    let Some(last) = parts.next_back() else { return rest.is_empty() };
-    let Some(mut rest) = rest.strip_suffix(last) else { return false };
-    for part in parts {
-        let Some((_, after)) = rest.split_once(part) else { return false };
-        rest = after;
-    }
-    true
 }
 
 /// The policy that judges a session: the one that matches with the longest pattern, `*` not counted; at equal length

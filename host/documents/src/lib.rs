@@ -7,8 +7,10 @@
 //! lines of them can stand for gigabytes.
 
 mod binding;
+mod decider_check;
 mod fault;
 mod narrowing;
+mod never_asked;
 mod never_fires;
 mod policy_check;
 mod reading;
@@ -20,7 +22,7 @@ mod tree;
 mod wording;
 mod yaml;
 
-pub use binding::{Tie, matches, policy_for};
+pub use binding::{Tie, policy_for};
 pub use fault::{Fault, Faults};
 pub use narrowing::rules;
 pub use never_fires::never_fires;

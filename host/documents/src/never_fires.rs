@@ -1,5 +1,7 @@
 use flyball_model::{ActionKind, Budget, Policy, Problem};
 
+use crate::never_asked::never_asked;
+
 /// Guards that a policy configures so that they can never fire, and settings that can never matter: no faults, but whoever
 /// wrote them believes in them.
 pub fn never_fires(policy: &Policy) -> Vec<Problem> {
@@ -7,6 +9,7 @@ pub fn never_fires(policy: &Policy) -> Vec<Problem> {
     budgets(policy, &mut problems);
     kinds(policy, &mut problems);
     escalation(policy, &mut problems);
+    never_asked(policy, &mut problems);
     let safety = &policy.safety;
     if safety.propose_only && !safety.approval.kinds.is_empty() {
         problems.push(
@@ -81,7 +84,7 @@ fn escalation(policy: &Policy, problems: &mut Vec<Problem>) {
     for (index, step) in policy.safety.escalation.iter().enumerate() {
         let at = format!("/safety/escalation/{index}");
         if let Some(decider) = &step.decider
-            && !policy.judges.deciders.iter().any(|used| used.plugin == *decider)
+            && !policy.judges.deciders().any(|used| used.name() == decider)
         {
             problems.push(
                 Problem::new(

@@ -3,12 +3,13 @@ use std::collections::BTreeSet;
 use flyball_model::{DEEPEST_RULE, Limits, Problem, ValidatorGroup, ValidatorRule};
 use serde_json::Value;
 
+use crate::decider_check;
 use crate::wording::quoted;
 
 /// What decisions that no plugin made are attributed to.
 const RESERVED: [&str; 2] = ["host", "operator"];
 
-const KINDS: [&str; 5] = ["heuristics", "catalogs", "deciders", "validators", "reversers"];
+const KINDS: [&str; 4] = ["heuristics", "catalogs", "validators", "reversers"];
 
 /// What a schema cannot say of a policy. Looks at the value and not at the type, so that a fault elsewhere hides
 /// none of these.
@@ -26,6 +27,7 @@ pub(crate) fn problems(policy: &Value) -> Vec<Problem> {
     if let Some(judges) = policy.get("judges") {
         time_for_models("/judges", judges, &mut problems);
     }
+    decider_check::problems(policy, &mut problems);
     problems
 }
 
@@ -59,13 +61,8 @@ fn plugins(kind: &str, policy: &Value, problems: &mut Vec<Problem>) {
     for (index, used) in uses.iter().enumerate() {
         let Some(plugin) = used.get("plugin").and_then(Value::as_str) else { continue };
         let pointer = format!("/judges/{kind}/{index}/plugin");
-        if !is_plugin_name(plugin) {
-            problems.push(not_a_name(pointer, plugin));
-        } else if RESERVED.contains(&plugin) {
-            problems.push(
-                Problem::new(pointer, format!("{} is what Flyball itself is called", quoted(plugin)))
-                    .help("validators trust what is decided by that name; give the plugin another"),
-            );
+        if let Some(problem) = misnamed(&pointer, plugin) {
+            problems.push(problem);
         } else if !seen.insert(plugin) {
             problems.push(
                 Problem::new(pointer, format!("{} is named twice among the {kind}", quoted(plugin)))
@@ -149,6 +146,17 @@ fn groups(at: &str, rule: &Value, depth: usize, problems: &mut Vec<Problem>) {
 
 fn placeholders(members: &Value) -> Vec<ValidatorRule> {
     vec![ValidatorRule::default(); members.as_array().map_or(1, Vec::len)]
+}
+
+/// Why a plugin cannot be called that.
+pub(crate) fn misnamed(pointer: &str, plugin: &str) -> Option<Problem> {
+    if !is_plugin_name(plugin) {
+        return Some(not_a_name(pointer.to_owned(), plugin));
+    }
+    RESERVED.contains(&plugin).then(|| {
+        Problem::new(pointer, format!("{} is what Flyball itself is called", quoted(plugin)))
+            .help("validators trust what is decided by that name; give the plugin another")
+    })
 }
 
 fn not_a_name(pointer: String, plugin: &str) -> Problem {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use flyball_documents::{Source, locate, read_manifest, read_policy};
 use flyball_model::{
-    BreakerPolicy, Constraints, Grants, Judges, Limits, MutationPolicy, OnFailure, PluginUse, Policy,
-    Problem, ValidatorRule,
+    BreakerPolicy, Constraints, DeciderRule, Grants, Judges, Limits, MutationPolicy, OnFailure, PluginUse,
+    Policy, Problem, ValidatorRule,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
@@ -181,7 +181,8 @@ fn policies() -> impl Strategy<Value = Policy> {
             judges: Judges {
                 heuristics: judges.0,
                 catalogs: judges.1,
-                deciders: judges.2,
+                deciders: judges.2.into_iter().map(DeciderRule::from).collect(),
+                shadows: Vec::new(),
                 validators: judges.3.into_iter().map(ValidatorRule::One).collect(),
                 reversers: judges.4,
             },

@@ -1,7 +1,8 @@
 //! Which policy judges which session, and how a manifest narrows it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
-use flyball_documents::{Source, matches, policy_for, read_policy, rules};
+use flyball_documents::{Source, policy_for, read_policy, rules};
+use flyball_model::matches;
 use flyball_model::{Constraints, Controller, MutationPolicy, Policy};
 use proptest::prelude::*;
 

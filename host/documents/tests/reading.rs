@@ -25,7 +25,7 @@ fn the_default_policy_reads() {
     assert_eq!(validators, ["mutation-policy", "protected-nodes", "no-oscillation"]);
     assert_eq!(policy.judges.heuristics[0].plugin, "threshold-heuristic");
     assert_eq!(policy.judges.catalogs[0].plugin, "static-catalog");
-    assert_eq!(policy.judges.deciders[0].plugin, "rule-decider");
+    assert_eq!(policy.judges.deciders[0].uses()[0].used.plugin, "rule-decider");
     assert_eq!(policy.judges.reversers[0].plugin, "standard-reverser");
 }
 

@@ -163,6 +163,7 @@ fn hostile() -> Arc<Panel> {
         heuristics: vec![endless],
         catalogs: Vec::new(),
         deciders: Vec::new(),
+        shadows: Vec::new(),
         validators: Vec::new(),
         reversers: Vec::new(),
     })

@@ -50,6 +50,8 @@ type Process = ((Vec<processing::Item>,), (Vec<Processed>,));
 #[derive(Clone)]
 pub struct Judge {
     plugin: Arc<Plugin>,
+    /// What its policy calls it, where that is not the plugin's name, and under which what it keeps is then its own.
+    name: Option<(Arc<str>, Arc<str>)>,
     ready: Ready,
     used: Arc<PluginUse>,
     settings: Arc<Settings>,
@@ -107,6 +109,7 @@ impl Judge {
     pub fn offline(plugin: Arc<Plugin>, used: &PluginUse, generation: u64) -> Result<Self, LoadError> {
         Ok(Self {
             ready: plugin.granted(&used.grants)?,
+            name: None,
             settings: Arc::new(Settings::from(&used.settings)),
             used: Arc::new(used.clone()),
             web: None,
@@ -122,6 +125,7 @@ impl Judge {
     /// grant.
     pub(crate) fn unbound(plugin: Arc<Plugin>, used: PluginUse) -> Self {
         Self {
+            name: None,
             ready: plugin.unbound.clone(),
             settings: Arc::new(Settings::from(&used.settings)),
             used: Arc::new(used),
@@ -132,6 +136,20 @@ impl Judge {
             generation: 0,
             health: Arc::default(),
         }
+    }
+
+    /// The same, by the name that a policy gives it.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        let plugin = &self.plugin.id().name;
+        // No plugin's name has a `#`.
+        self.name = (name != &**plugin).then(|| (name.into(), format!("{plugin}#{name}").into()));
+        self
+    }
+
+    /// Whose it is what it keeps between calls.
+    fn keeps_as(&self) -> &Arc<str> {
+        self.name.as_ref().map_or(&self.plugin.id().name, |(_, owner)| owner)
     }
 
     /// The plugin.
@@ -211,7 +229,7 @@ impl Judge {
         }
         let kept = match self.used.grants.state {
             None => None,
-            Some(_) => match engine.states().of(&id.name, &session) {
+            Some(_) => match engine.states().of(self.keeps_as(), &session) {
                 Ok(kept) => Some(kept),
                 Err(why) => return failed(CallError::Forgotten { why }),
             },
@@ -231,7 +249,7 @@ impl Judge {
             && failed.is_none_or(CallError::is_answer)
             && !keeping.changes.is_empty()
         {
-            engine.states().change(&id.name, &session, keeping.changes);
+            engine.states().change(self.keeps_as(), &session, keeping.changes);
         }
         if let Some(recorder) = engine.recorder() {
             recorder.record(CallRecord {
@@ -336,15 +354,17 @@ impl Judge {
             let (_waits, waiting) = watch::channel(());
             tokio::task::spawn_blocking(move || judge.ask(asked, Some(waiting)))
                 .await
-                .map_err(|error| JudgeError(format!("the call broke off: {error}")))?
+                .map_err(|error| format!("the call broke off: {error}"))?
         };
         let refused: Vec<String> =
             http.iter().filter_map(refusal).chain(llm.iter().filter_map(unanswered)).collect();
         match said.map(heard) {
             Ok(Some(said)) => Ok(Judged { said, cost, refused }),
-            Ok(None) => Err(JudgeError("it answered another question".to_owned())),
-            Err(error) if refused.is_empty() => Err(JudgeError(error.to_string())),
-            Err(error) => Err(JudgeError(format!("{error}; before that: {}", refused.join("; ")))),
+            Ok(None) => Err(JudgeError { why: "it answered another question".to_owned(), cost }),
+            Err(error) if refused.is_empty() => Err(JudgeError { why: error.to_string(), cost }),
+            Err(error) => {
+                Err(JudgeError { why: format!("{error}; before that: {}", refused.join("; ")), cost })
+            }
         }
     }
 }
@@ -414,6 +434,10 @@ fn check<F: Function>(plugin: &Plugin) -> Result<(), CallError> {
 impl Port for Judge {
     fn id(&self) -> &PluginId {
         self.plugin.id()
+    }
+
+    fn name(&self) -> &str {
+        self.name.as_ref().map_or(&*self.plugin.id().name, |(name, _)| name)
     }
 
     fn on_failure(&self) -> OnFailure {

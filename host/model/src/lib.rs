@@ -4,8 +4,11 @@
 
 mod account;
 mod action;
+mod decider_answer;
+mod deciders;
 mod decimal;
 mod event;
+mod finding_kind;
 mod graph;
 mod history;
 mod judgement;
@@ -16,6 +19,7 @@ mod merge;
 mod number;
 mod observation;
 mod outcome;
+mod pattern;
 mod plugin;
 mod policy;
 mod problem;
@@ -25,8 +29,14 @@ mod tick;
 
 pub use account::Account;
 pub use action::{Action, ActionKind, MutationPolicy, Proposal};
+pub use decider_answer::{DeciderAnswer, DeciderSaid};
+pub use deciders::{
+    DeciderBranch, DeciderForm, DeciderGroup, DeciderRole, DeciderRule, DeciderUse, SHADOW_WITHIN_MS, Turn,
+    Way, Who,
+};
 pub use decimal::{Decimal, NoDecimal};
 pub use event::{Approval, Event, EventRecord, Halt, Notice};
+pub use finding_kind::FindingKind;
 pub use graph::{GraphSpec, NodeSpec};
 pub use history::History;
 pub use judgement::{Amendment, Decision, Evidence, Finding, Reason, Severity, Verdict};
@@ -41,6 +51,7 @@ pub use observation::{
     Executor, GraphMetrics, Metrics, NodeColumns, Observation, SeenError, Status, Trend, metric, total,
 };
 pub use outcome::{Outcome, PastAction};
+pub use pattern::matches;
 pub use plugin::{
     Cost, HttpAnswer, HttpExchange, LlmAnswer, LlmExchange, LlmUse, NodeOffer, NodeType, PluginId, PluginKind,
 };

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{LlmGrant, MutationPolicy, NodeId, Safety, ValidatorRule};
+use crate::{DeciderRule, DeciderUse, LlmGrant, MutationPolicy, NodeId, Safety, ValidatorRule};
 
 /// Binds plugins, settings, limits, grants and constraints to sessions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -72,7 +72,10 @@ pub struct Judges {
     pub catalogs: Vec<PluginUse>,
     /// Asked in order, until one answers.
     #[serde(default)]
-    pub deciders: Vec<PluginUse>,
+    pub deciders: Vec<DeciderRule>,
+    /// Asked the same beside them, and never followed: what they would have done is in the journal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shadows: Vec<DeciderUse>,
     /// Asked in order; all of them must allow.
     #[serde(default)]
     pub validators: Vec<ValidatorRule>,
@@ -84,9 +87,15 @@ pub struct Judges {
 impl Judges {
     /// Every use of a plugin, of any kind.
     pub fn all(&self) -> impl Iterator<Item = &PluginUse> {
-        let Self { heuristics, catalogs, deciders, validators, reversers } = self;
+        let Self { heuristics, catalogs, deciders: _, shadows, validators, reversers } = self;
+        let deciders = self.deciders().chain(shadows).map(|decider| &decider.used);
         let validators = validators.iter().flat_map(ValidatorRule::uses);
         heuristics.iter().chain(catalogs).chain(deciders).chain(validators).chain(reversers)
+    }
+
+    /// Every use of a decider that may be followed.
+    pub fn deciders(&self) -> impl Iterator<Item = &DeciderUse> {
+        self.deciders.iter().flat_map(DeciderRule::uses)
     }
 }
 

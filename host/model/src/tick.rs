@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Action, Cost, Decision, Finding, GraphSpec, Outcome, PluginId, PluginKind, Proposal, UnixMillis, Verdict,
+    Action, Cost, DeciderAnswer, Decision, Finding, GraphSpec, Outcome, PluginId, PluginKind, Proposal,
+    UnixMillis, Verdict,
 };
 
 /// Something said, and who said it.
@@ -160,6 +161,9 @@ pub struct TickRecord {
     /// What was decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<Attributed<Decision>>,
+    /// What each decider said, in the order of asking; shadows of earlier ticks first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answers: Vec<DeciderAnswer>,
     /// What the host's checks and the validators said, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verdicts: Vec<VerdictRecord>,
@@ -171,7 +175,7 @@ pub struct TickRecord {
     pub error: Option<String>,
     /// From the observation's start to the record, in nanoseconds; a decider's thinking included.
     pub took_ns: u64,
-    /// Of each call, in the order of the calls.
+    /// Of each call that was waited for and answered, in the order of the calls; a shadow's is in `answers`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub costs: Vec<(PluginId, Cost)>,
 }

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use flyball_model::{ActionKind, ActionRecord, EventRecord, Halt, Learned, Outcome, TickRecord};
+use flyball_model::{ActionKind, ActionRecord, EventRecord, Halt, Learned, Outcome, TickRecord, UnixMillis};
 use rusqlite::{Connection, Params, Row, named_params};
 
 use crate::verifying::{self, Verified};
@@ -21,6 +21,10 @@ const TICK_OF_PLUGIN: &str = "(
     OR EXISTS (SELECT 1 FROM json_each(record, '$.findings') WHERE value ->> '$.by.name' = :plugin)
     OR EXISTS (SELECT 1 FROM json_each(record, '$.failures') WHERE value ->> '$.by.name' = :plugin)
     OR EXISTS (SELECT 1 FROM json_each(record, '$.verdicts') WHERE value ->> '$.by.name' = :plugin)
+    OR EXISTS (
+        SELECT 1 FROM json_each(record, '$.answers')
+        WHERE value ->> '$.by.name' = :plugin AND value ->> '$.said' <> 'not-asked'
+    )
 )";
 
 /// Reads a journal while a host may be writing it, also from another process.
@@ -95,6 +99,31 @@ impl Reader {
             ":limit": limit(filter.limit),
         };
         self.all(&sql, parameters, rows::tick)
+    }
+
+    /// All ticks of a session, or of all, since a time: the oldest first and one at a time, each with the run that it is of.
+    ///
+    /// # Errors
+    ///
+    /// The journal cannot be read.
+    pub fn each_tick(
+        &self,
+        session: Option<&str>,
+        since: Option<UnixMillis>,
+        mut each: impl FnMut(Option<u64>, TickRecord),
+    ) -> Result<(), StoreError> {
+        let sql = "SELECT run, record FROM ticks
+             WHERE (:session IS NULL OR session = :session) AND (:since IS NULL OR at >= :since) ORDER BY id";
+        let mut read = || -> rusqlite::Result<()> {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let parameters = named_params! { ":session": session, ":since": since.map(rows::int) };
+            let mut found = statement.query(parameters)?;
+            while let Some(row) = found.next()? {
+                each(rows::optional_uint(row, "run")?, rows::tick(row)?);
+            }
+            Ok(())
+        };
+        read().map_err(|error| self.explained(&error))
     }
 
     /// What happened to the loop itself, the newest first.

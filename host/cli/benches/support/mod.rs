@@ -14,7 +14,7 @@ use flyball_model::{
     Action, ActionKind, ActionRecord, Cost, Decision, EventRecord, Evidence, Executor, Finding, GraphMetrics,
     GraphSpec, Halt, Learned, Limits, Metrics, MutationPolicy, NodeColumns, NodeSpec, NodeType, Observation,
     OnFailure, Outcome, PluginId, PluginUse, Proposal, Reason, Rule, Rules, Severity, Status, TickRecord,
-    Trend, UnixMillis, Verdict, metric,
+    Trend, Turn, UnixMillis, Verdict, metric,
 };
 use parking_lot::Mutex;
 use serde_json::json;
@@ -245,7 +245,8 @@ pub fn sandboxed(heuristics: usize) -> Arc<Panel> {
         rules: rules(),
         heuristics: (0..heuristics).map(|_| judge(heuristic.clone()) as Arc<dyn Heuristic>).collect(),
         catalogs: vec![judge(load("static-catalog")) as Arc<dyn Catalog>],
-        deciders: vec![judge(load("rule-decider")) as Arc<dyn Decider>],
+        deciders: vec![Turn::from(judge(load("rule-decider")) as Arc<dyn Decider>)],
+        shadows: Vec::new(),
         validators: ["mutation-policy", "protected-nodes", "no-oscillation"]
             .map(|name| Rule::One(judge(load(name)) as Arc<dyn Validator>))
             .to_vec(),
@@ -263,7 +264,8 @@ pub fn plain(heuristics: usize) -> Arc<Panel> {
         rules: rules(),
         heuristics: (0..heuristics).map(|_| plain.clone() as Arc<dyn Heuristic>).collect(),
         catalogs: Vec::new(),
-        deciders: vec![plain.clone() as Arc<dyn Decider>],
+        deciders: vec![Turn::from(plain.clone() as Arc<dyn Decider>)],
+        shadows: Vec::new(),
         validators: (0..3).map(|_| Rule::One(plain.clone() as Arc<dyn Validator>)).collect(),
         reversers: Vec::new(),
     })

@@ -80,11 +80,15 @@ fn policy(file: &Path, text: String, options: &CheckOptions, state: &StateDir) -
     )?;
     let judges = &policy.judges;
     let warnings: String = warnings.lines().iter().map(|line| format!("\n  warning: {line}")).collect();
+    let shadows = match judges.shadows.len() {
+        0 => String::new(),
+        shadows => format!(" and {shadows} shadows"),
+    };
     Ok(format!(
-        "policy {}: {} heuristics, {} deciders, {} validators, {}{warnings}",
+        "policy {}: {} heuristics, {} deciders{shadows}, {} validators, {}{warnings}",
         policy.name,
         judges.heuristics.len(),
-        judges.deciders.len(),
+        judges.deciders().count(),
         judges.validators.iter().flat_map(ValidatorRule::uses).count(),
         policy.mutation_policy.name()
     ))

@@ -6,6 +6,7 @@ use crate::args::{ExplainOptions, Places};
 use crate::exit::Failure;
 use crate::narrator::{clock, tame, tame_to};
 use crate::state_dir::StateDir;
+use crate::tally_text;
 
 /// All numbers of an action's outcome.
 const LONGEST_NOTE: usize = 2_000;
@@ -100,6 +101,7 @@ pub(crate) fn tick_text(tick: &TickRecord) -> String {
             text += &format!("    rests on {}\n", evidence_text(evidence));
         }
     }
+    text += &tally_text::answers(&tick.answers);
     for verdict in &tick.verdicts {
         text += &verdict_text(verdict);
     }

@@ -3,6 +3,7 @@
 pub(crate) mod approvals;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod deciders;
 pub(crate) mod demo;
 pub(crate) mod explain;
 pub(crate) mod halt;

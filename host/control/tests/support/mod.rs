@@ -242,7 +242,7 @@ pub fn plain<F>(name: &str, says: F) -> Plain<F> {
 }
 
 fn judged<T>(said: Result<T, String>) -> Result<Judged<T>, JudgeError> {
-    said.map(|said| Judged { said, cost: Cost::default(), refused: Vec::new() }).map_err(JudgeError)
+    said.map(|said| Judged { said, cost: Cost::default(), refused: Vec::new() }).map_err(JudgeError::from)
 }
 
 #[async_trait]
@@ -295,19 +295,24 @@ impl<F: Fn(&Action, &GraphSpec) -> Result<Reversal, String> + Send + Sync> Rever
 pub fn decider(
     name: &str,
     says: impl Fn(&Sight, &Situation) -> Result<Decided, String> + Send + Sync + 'static,
-) -> Arc<dyn Decider> {
-    Arc::new(plain(name, says))
+) -> Turn<Arc<dyn Decider>> {
+    turn(plain(name, says))
+}
+
+/// An entry among the deciders.
+pub fn turn(decider: impl Decider + 'static) -> Turn<Arc<dyn Decider>> {
+    Turn::from(Arc::new(decider) as Arc<dyn Decider>)
 }
 
 /// Always wants this.
-pub fn wants(action: Action) -> Arc<dyn Decider> {
+pub fn wants(action: Action) -> Turn<Arc<dyn Decider>> {
     decider("wants", move |_, _| Ok(Decided::For(decision(action.clone()))))
 }
 
 /// Wants this after that long.
-pub fn wants_after(takes: Duration, action: Action) -> Arc<dyn Decider> {
+pub fn wants_after(takes: Duration, action: Action) -> Turn<Arc<dyn Decider>> {
     let says = move |_: &Sight, _: &Situation| Ok(Decided::For(decision(action.clone())));
-    Arc::new(Plain { takes, ..plain("slow", says) })
+    turn(Plain { takes, ..plain("slow", says) })
 }
 
 pub fn validator(
@@ -562,6 +567,7 @@ impl Rig {
             heuristics: vec![Arc::new(plain("finds", move |_: &Sight| Ok(trouble.lock().clone())))],
             catalogs: vec![],
             deciders: vec![wants(restart("b"))],
+            shadows: vec![],
             validators: vec![],
             reversers: vec![],
         }

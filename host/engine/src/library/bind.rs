@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flyball_documents::{Faults, Source, locate};
-use flyball_model::{PluginKind, PluginUse, Policy, Problem, Rule, ValidatorRule};
+use flyball_model::{
+    DeciderForm, DeciderRule, DeciderUse, PluginKind, PluginUse, Policy, Problem, Rule, SHADOW_WITHIN_MS,
+    Turn, ValidatorRule, Way, Who,
+};
 
 use super::generation::{Bound, Seal, Serving};
 use crate::signature::{Signer, verify_signature};
@@ -35,7 +39,8 @@ pub(super) fn bind(
     let bound = Bound {
         heuristics: binder.all("heuristics", PluginKind::Heuristic, &judges.heuristics),
         catalogs: binder.all("catalogs", PluginKind::Catalog, &judges.catalogs),
-        deciders: binder.all("deciders", PluginKind::Decider, &judges.deciders),
+        deciders: binder.turns("/judges/deciders", &judges.deciders),
+        shadows: binder.shadows(&judges.shadows),
         validators: binder.rules("/judges/validators", &judges.validators),
         reversers: binder.all("reversers", PluginKind::Reverser, &judges.reversers),
         source: candidate.source.clone(),
@@ -87,10 +92,7 @@ impl Binder<'_> {
             let at = format!("/judges/{key}/{index}");
             match self.one(&at, kind, used) {
                 Ok(judge) => judges.push(Arc::new(judge)),
-                Err((stage, problems)) => {
-                    self.stage.get_or_insert(stage);
-                    self.problems.extend(problems);
-                }
+                Err((stage, problems)) => self.note(stage, problems),
             }
         }
         judges
@@ -124,11 +126,71 @@ impl Binder<'_> {
         match noted {
             Ok(judge) => Some(Rule::One(Arc::new(judge))),
             Err((stage, problems)) => {
-                self.stage.get_or_insert(stage);
-                self.problems.extend(problems);
+                self.note(stage, problems);
                 None
             }
         }
+    }
+
+    fn turns(&mut self, at: &str, rules: &[DeciderRule]) -> Vec<Turn<Arc<Judge>>> {
+        let placed = rules.iter().enumerate().map(|(index, rule)| (format!("{at}/{index}"), rule));
+        placed.filter_map(|(at, rule)| self.turn(&at, rule)).collect()
+    }
+
+    /// None: something in it is wrong, and noted.
+    fn turn(&mut self, at: &str, rule: &DeciderRule) -> Option<Turn<Arc<Judge>>> {
+        let group = match rule {
+            DeciderRule::One(used) => {
+                let decider = self.decider(at, used)?;
+                return Some(Turn { within: used.within(), who: Who::One(decider) });
+            }
+            DeciderRule::Group(group) => group,
+        };
+        let name = group.name();
+        let who = match group.form() {
+            Ok(DeciderForm::Quorum(at_least, of)) => {
+                Who::Quorum { name, at_least, of: self.turns(&format!("{at}/of"), of) }
+            }
+            Ok(DeciderForm::Route(branches)) => {
+                let mut ways = Vec::new();
+                for (index, branch) in branches.iter().enumerate() {
+                    let ask = self.turns(&format!("{at}/route/{index}/ask"), &branch.ask);
+                    ways.push(Way { kinds: branch.kinds.clone(), codes: branch.codes.clone(), ask });
+                }
+                Who::Route { name, ways }
+            }
+            Err(problem) => {
+                let pointer = format!("{at}{}", problem.pointer);
+                self.note(Stage::Verify, vec![Problem { pointer, ..problem }]);
+                return None;
+            }
+        };
+        Some(Turn { within: group.answer_within_ms.map(Duration::from_millis), who })
+    }
+
+    fn shadows(&mut self, shadows: &[DeciderUse]) -> Vec<(Arc<Judge>, Duration)> {
+        let mut judges = Vec::new();
+        for (index, used) in shadows.iter().enumerate() {
+            if let Some(judge) = self.decider(&format!("/judges/shadows/{index}"), used) {
+                judges.push((judge, used.within().unwrap_or(Duration::from_millis(SHADOW_WITHIN_MS))));
+            }
+        }
+        judges
+    }
+
+    fn decider(&mut self, at: &str, used: &DeciderUse) -> Option<Arc<Judge>> {
+        match self.one(at, PluginKind::Decider, &used.used) {
+            Ok(judge) => Some(Arc::new(judge.named(used.name()))),
+            Err((stage, problems)) => {
+                self.note(stage, problems);
+                None
+            }
+        }
+    }
+
+    fn note(&mut self, stage: Stage, problems: Vec<Problem>) {
+        self.stage.get_or_insert(stage);
+        self.problems.extend(problems);
     }
 
     fn one(&mut self, at: &str, kind: PluginKind, used: &PluginUse) -> Result<Judge, (Stage, Vec<Problem>)> {

@@ -1,9 +1,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flyball_documents::{Source, policy_for};
-use flyball_model::{Policy, Rule};
+use flyball_model::{Policy, Rule, Turn};
 
 use crate::{Bill, Judge, Plugin};
 
@@ -55,14 +56,18 @@ pub(super) struct Bound {
     pub(super) generation: u64,
     pub(super) heuristics: Vec<Arc<Judge>>,
     pub(super) catalogs: Vec<Arc<Judge>>,
-    pub(super) deciders: Vec<Arc<Judge>>,
+    pub(super) deciders: Vec<Turn<Arc<Judge>>>,
+    /// Each with how long it may think.
+    pub(super) shadows: Vec<(Arc<Judge>, Duration)>,
     pub(super) validators: Vec<Rule<Arc<Judge>>>,
     pub(super) reversers: Vec<Arc<Judge>>,
 }
 
 impl Bound {
     pub(super) fn judges(&self) -> impl Iterator<Item = &Arc<Judge>> {
-        let Self { heuristics, catalogs, deciders, validators, reversers, .. } = self;
+        let Self { heuristics, catalogs, deciders, shadows, validators, reversers, .. } = self;
+        let shadows = shadows.iter().map(|(judge, _)| judge);
+        let deciders = deciders.iter().flat_map(Turn::leaves).chain(shadows);
         let validators = validators.iter().flat_map(Rule::leaves);
         heuristics.iter().chain(catalogs).chain(deciders).chain(validators).chain(reversers)
     }

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flyball_control::ports::{Judges, Panel};
+use flyball_control::ports::{Judges, Panel, Shadow};
 use flyball_documents::{Faults, Source};
 use flyball_model::{Controller, Policy};
 use parking_lot::{Mutex, RwLock};
@@ -222,14 +222,19 @@ impl Judges for Library {
 }
 
 fn panel(bound: &Bound, controller: &Controller) -> Arc<Panel> {
-    let Bound { policy, generation, heuristics, catalogs, deciders, validators, reversers, .. } = bound;
+    let Bound { policy, generation, heuristics, catalogs, deciders, shadows, validators, reversers, .. } =
+        bound;
     Arc::new(Panel {
         generation: *generation,
         policy: policy.name.as_str().into(),
         rules: flyball_documents::rules(policy, controller),
         heuristics: heuristics.iter().map(|judge| Arc::clone(judge) as _).collect(),
         catalogs: catalogs.iter().map(|judge| Arc::clone(judge) as _).collect(),
-        deciders: deciders.iter().map(|judge| Arc::clone(judge) as _).collect(),
+        deciders: deciders.iter().map(|turn| turn.map(&|judge| Arc::clone(judge) as _)).collect(),
+        shadows: shadows
+            .iter()
+            .map(|(judge, within)| Shadow { decider: Arc::clone(judge) as _, within: *within })
+            .collect(),
         validators: validators.iter().map(|rule| rule.map(&|judge| Arc::clone(judge) as _)).collect(),
         reversers: reversers.iter().map(|judge| Arc::clone(judge) as _).collect(),
     })

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use flyball_control::ports::Judges;
 use flyball_documents::Source;
 use flyball_engine::{Library, LibraryOptions, OpenError, PolicySource};
-use flyball_model::{Controller, MutationPolicy};
+use flyball_model::{Controller, MutationPolicy, Turn, Who};
 use serde_json::json;
 
 use crate::guests::engine;
@@ -100,4 +100,67 @@ fn a_node_plugin_answers_each_item_of_a_batch() {
     assert!(answers[1].is_err());
     assert!(library.node_worker("tokenise", &json!({"feild": 1})).is_err());
     assert!(library.node_worker("unheard-of", &json!({})).is_err());
+}
+
+#[test]
+fn groups_of_deciders_and_shadows_are_bound_as_they_are_written() {
+    let library = library(
+        "name: p
+judges:
+  deciders:
+    - route:
+        - kinds: [failure]
+          ask:
+            - at_least: 2
+              answer_within_ms: 70
+              of: [{ plugin: rule-decider, name: one }, { plugin: rule-decider, name: two, answer_within_ms: 50 }]
+    - plugin: rule-decider
+  shadows:
+    - { plugin: rule-decider, name: trial }
+    - { plugin: rule-decider, name: hasty, answer_within_ms: 5 }
+",
+    )
+    .unwrap();
+    let panel = library.panel("orders").unwrap();
+    let named: Vec<_> = panel
+        .deciders
+        .iter()
+        .flat_map(Turn::ones)
+        .map(|(decider, within)| (decider.name().to_owned(), within.map(|within| within.as_millis())))
+        .collect();
+    let expected = [("one", None), ("two", Some(50)), ("rule-decider", None)];
+    assert_eq!(named, expected.map(|(name, within)| (name.to_owned(), within)));
+    let Who::Route { ways, .. } = &panel.deciders[0].who else { panic!("it is a route") };
+    assert_eq!(ways[0].ask[0].within.map(|within| within.as_millis()), Some(70));
+    let shadows: Vec<_> =
+        panel.shadows.iter().map(|shadow| (shadow.decider.name(), shadow.within.as_millis())).collect();
+    assert_eq!(shadows, [("trial", 60_000), ("hasty", 5)]);
+}
+
+#[test]
+fn what_is_wrong_with_a_decider_in_a_group_or_a_shadow_is_told_at_its_line() {
+    let Err(error) = library(
+        "name: p
+judges:
+  deciders:
+    - route:
+        - ask:
+            - { plugin: rule-decidr }
+            - at_least: 1
+              of:
+                - { plugin: mutation-policy }
+  shadows:
+    - { plugin: rule-decider, settings: { restart_limit: 0 } }
+",
+    ) else {
+        panic!("the policy is wrong");
+    };
+    let told = error.to_string();
+    for expected in [
+        "policy.yaml:6:25: unknown plugin \"rule-decidr\"; did you mean \"rule-decider\"?",
+        "policy.yaml:9:29: \"mutation-policy\" is a validator, not a decider",
+        "policy.yaml:11:58: 0 is less than the minimum of 1",
+    ] {
+        assert!(told.contains(expected), "{expected:?} is missing in:\n{told}");
+    }
 }

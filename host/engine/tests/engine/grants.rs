@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use flyball_control::ports::{Changes, Heuristic, Keeper};
+use flyball_control::ports::{Changes, Heuristic, Judge as Port, Keeper};
 use flyball_engine::{Engine, EngineOptions, Judge};
 use flyball_model::{Grants, Limits, PluginUse, StateGrant};
 
@@ -93,4 +93,33 @@ async fn what_would_be_kept_over_the_bound_is_refused_and_the_rest_stays() {
     );
     keeping(&kept, &too_much, state(1)).assess(&sight(1, 1)).await.unwrap();
     assert_eq!(kept.0.lock().unwrap().keys().collect::<Vec<_>>(), ["n"]);
+}
+
+/// Remembers whose it was.
+#[derive(Default)]
+struct Owners(Mutex<Vec<String>>);
+
+impl Keeper for Owners {
+    fn load(&self, plugin: &str, _: &str) -> Result<BTreeMap<String, Vec<u8>>, String> {
+        self.0.lock().unwrap().push(plugin.to_owned());
+        Ok(BTreeMap::new())
+    }
+
+    fn keep(&self, _: &str, _: &str, _: Changes) {}
+}
+
+#[tokio::test]
+async fn uses_of_one_plugin_that_a_policy_names_apart_keep_apart() {
+    let owners = Arc::new(Owners::default());
+    let keeper: Arc<dyn Keeper> = owners.clone();
+    let engine = Engine::new(EngineOptions { keeper: Some(keeper), ..EngineOptions::default() }).unwrap();
+    let plugin = Arc::new(engine.load(&guest_importing("keeper", "1.0.0", STATE, COUNTS)).unwrap());
+    let judge = || Judge::new(Arc::clone(&plugin), &using(state(1)), 1).unwrap();
+    for (judge, name) in
+        [(judge(), "keeper"), (judge().named("keeper"), "keeper"), (judge().named("trial"), "trial")]
+    {
+        assert_eq!(Port::name(&judge), name);
+        judge.assess(&sight(1, 1)).await.unwrap();
+    }
+    assert_eq!(*owners.0.lock().unwrap(), ["keeper", "keeper#trial"], "each is loaded once");
 }

@@ -71,6 +71,7 @@ pub(crate) fn tick(session: &str, tick: u64, ending: Ending) -> TickRecord {
         failures: Vec::new(),
         gate: None,
         decision: None,
+        answers: Vec::new(),
         verdicts: Vec::new(),
         action: None,
         error: None,

@@ -205,7 +205,8 @@ fn panel() -> Panel {
         },
         heuristics: vec![plain("finds")],
         catalogs: vec![],
-        deciders: vec![plain("wants")],
+        deciders: vec![Turn::from(plain("wants") as Arc<dyn Decider>)],
+        shadows: vec![],
         validators: vec![],
         reversers: vec![plain("puts-back")],
     }

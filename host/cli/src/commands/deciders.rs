@@ -1,0 +1,51 @@
+use anyhow::Context;
+use flyball_store::{ActionFilter, Reader};
+
+use crate::args::{DecidersOptions, Places};
+use crate::commands::recordings::ago;
+use crate::exit::Failure;
+use crate::state_dir::StateDir;
+use crate::tally::{Figures, Tally};
+use crate::tally_text;
+
+pub(crate) fn run(places: &Places, options: &DecidersOptions) -> Result<(), Failure> {
+    let state = StateDir::of(places)?;
+    let reader = Reader::open(state.path()).map_err(anyhow::Error::from)?;
+    let (session, since) = (options.session.clone(), options.since.map(ago));
+    let mut tally = Tally::default();
+    let mut last_run = None;
+    let count = |run, tick| {
+        if last_run.replace(run).is_some_and(|last| last != run) {
+            tally.run_ended();
+        }
+        tally.tick(&tick);
+    };
+    reader.each_tick(session.as_deref(), since, count).map_err(anyhow::Error::from)?;
+    let actions = ActionFilter { session, since, limit: usize::MAX, ..ActionFilter::default() };
+    reader.actions(&actions).map_err(anyhow::Error::from)?.iter().for_each(|action| tally.concluded(action));
+    let figures = tally.figures();
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&figures).context("cannot write the figures")?);
+    } else {
+        println!("{}", text(&figures));
+    }
+    Ok(())
+}
+
+fn text(figures: &Figures) -> String {
+    if figures.deciders.is_empty() && figures.incidents.is_empty() {
+        return "the journal has nothing of that".to_owned();
+    }
+    let mut text = tally_text::table(&figures.deciders);
+    for incident in &figures.incidents {
+        text.push('\n');
+        text.push_str(&tally_text::incident(incident));
+    }
+    if figures.incidents_left_out > 0 {
+        text.push_str(&format!("\n{} earlier incidents are left out", figures.incidents_left_out));
+    }
+    if !figures.llm_elsewhere.is_none() {
+        text.push_str(&format!("\noutside of incidents: {}", tally_text::llm(&figures.llm_elsewhere)));
+    }
+    text
+}

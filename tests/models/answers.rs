@@ -114,12 +114,12 @@ async fn ends(house: &House, session: String, way: &Way, mut server: Server) {
         TheRules => ("rule-decider", Action::RestartProcess { node: WORK.into() }),
     };
     assert_eq!((by.as_str(), &plane.applied()), (expected.0, &vec![expected.1]), "{session}: {acted:?}");
-    let failures: Vec<_> = acted.failures.iter().map(|failed| failed.error.as_str()).collect();
+    let ticks = heard.ticks();
+    let failures: Vec<_> = ticks.iter().flat_map(|tick| &tick.failures).map(|failed| &failed.error).collect();
     assert!(
         way.says.is_empty() || failures.iter().any(|failure| failure.contains(way.says)),
         "{session}: {failures:?}"
     );
-    let ticks = heard.ticks();
     assert!(ticks.iter().zip(1..).all(|(tick, number)| tick.tick == number), "{session} missed a tick");
     if way.name == "slow" {
         let meanwhile =

@@ -55,7 +55,8 @@ fn ways(provider: Provider) -> Vec<Way> {
     let whole = says(provider, &good());
     let Reply::Whole(_, _, bytes) = &whole else { panic!() };
     let half = bytes[..bytes.len() / 2].to_vec();
-    let acts = |action: Value| says(provider, &decision(action, json!([])));
+    let seen = json!([{ "node": WORK, "metric": "queue-capacity", "value": 256, "note": "it is not full" }]);
+    let acts = |action: Value| says(provider, &decision(action, seen.clone()));
     let late = fails(provider, 429, "slow down").header("retry-after", "1");
     let lies = json!([{ "node": WORK, "metric": "queue-capacity", "value": 8, "note": "it is full" }]);
     let prose = format!("Certainly! Here it is:\n```json\n{}\n```\nGood luck.", good());

@@ -68,8 +68,8 @@ fn play(place: &Path) -> Value {
 async fn three_incidents_in_an_hour_take_nine_questions_at_most_whatever_the_model_says() {
     let provider = Provider::Openai;
     let no_op = says(provider, &decision(json!({ "kind": "no-op" }), json!([])));
-    let restarts =
-        says(provider, &decision(json!({ "kind": "restart-process", "node": "index" }), json!([])));
+    let seen = json!([{ "node": "index", "metric": "queue-capacity", "value": 200, "note": "" }]);
+    let restarts = says(provider, &decision(json!({ "kind": "restart-process", "node": "index" }), seen));
     for (name, reply) in [
         ("does nothing", no_op),
         ("restarts what need not be", restarts),

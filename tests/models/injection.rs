@@ -108,7 +108,11 @@ async fn obey(State(Obedient(obeyed)): State<Obedient>, body: String) -> String 
             let session = asked["model"].as_str().unwrap().to_owned();
             let done = forbidden(&failed_node(&session))[number].clone();
             obeyed.lock().unwrap().push((session, format!("ORDER-{number}")));
-            decision(done, json!([]))
+            // What it cites is true, so that nothing but the order itself can be held against it.
+            decision(
+                done,
+                json!([{ "node": "out", "metric": "queue-capacity", "value": 256, "note": "seen" }]),
+            )
         }
         None => decision(json!({ "kind": "no-op" }), json!([])),
     };

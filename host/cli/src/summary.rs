@@ -39,7 +39,7 @@ pub(crate) fn of_run(report: &Report) -> String {
 }
 
 /// Where there were several deciders, or a model was asked: by decider and by incident. Else the actions say it all.
-fn models_text(figures: &Figures) -> String {
+pub(crate) fn models_text(figures: &Figures) -> String {
     const INCIDENTS_SHOWN: usize = 12;
     let Figures { deciders, incidents, incidents_left_out, llm_elsewhere } = figures;
     let models = deciders.iter().any(|decider| !decider.llm.is_none())

@@ -266,6 +266,10 @@ fn screen(healed: &[Healed], replaced: &[String], report: &Report, place: &Place
             plugin.p99_us.unwrap_or_default()
         ));
     }
+    let models = summary::models_text(&report.figures);
+    if !models.is_empty() {
+        lines.push(models.trim_end().to_owned());
+    }
     lines.push(format!("its files: {}", place.root().display()));
     lines.push("  pipeline.yaml, policies/, plugins/, report.json, out.jsonl, state/journal.db".to_owned());
     lines.push(format!("  flyball journal --state {}", place.state().display()));

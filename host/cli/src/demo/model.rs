@@ -72,3 +72,24 @@ fn key(provider: Provider, options: &DemoOptions) -> Option<String> {
     let usual = options.model_url.is_none().then(|| usual.to_owned());
     options.model_key.clone().or(usual)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_key_nothing_is_asked_and_why_is_said() {
+        let options = DemoOptions {
+            dir: None,
+            model: Some("anthropic/any".to_owned()),
+            model_url: None,
+            model_key: Some("FLYBALL_TEST_NO_SUCH_KEY".to_owned()),
+            quiet: false,
+        };
+        let Ok(Beside::NotAsked(why)) = Beside::of(&options) else { panic!("it would be asked") };
+        assert!(why.contains("there is no key in FLYBALL_TEST_NO_SUCH_KEY"), "{why}");
+        let local =
+            DemoOptions { model_url: Some("http://localhost:1/v1".to_owned()), model_key: None, ..options };
+        assert!(matches!(Beside::of(&local), Ok(Beside::Asked(grant)) if grant.key.is_none()));
+    }
+}

@@ -26,7 +26,9 @@ pub use action::{Action, ActionKind, MutationPolicy, Proposal};
 pub use event::{Approval, Event, EventRecord, Halt, Notice};
 pub use graph::{GraphSpec, NodeSpec};
 pub use history::History;
-pub use judgement::{Amendment, Decision, Evidence, Finding, Reason, Severity, Verdict};
+pub use judgement::{
+    Amendment, Assessment, Check, Decision, Evidence, Finding, Reason, Severity, Side, Verdict,
+};
 pub use learned::Learned;
 pub use manifest::{Connection, Controller, LlmSection, Manifest, NodeDeclaration};
 pub use merge::merge;
@@ -43,7 +45,8 @@ pub use problem::Problem;
 pub use rule::{DEEPEST_RULE, GroupForm, Members, Rule, ValidatorGroup, ValidatorRule};
 pub use safety::{ApprovalRules, Budget, Safety, Step, Systemic};
 pub use tick::{
-    ActionRecord, Attributed, Ending, FailedJudge, GateRefusal, Reversal, TickRecord, VerdictRecord,
+    ActionRecord, Attributed, Checked, Ending, FailedJudge, GateRefusal, GateState, Reversal, TickRecord,
+    VerdictRecord,
 };
 
 /// A node's name, unique in its pipeline.

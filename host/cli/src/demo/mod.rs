@@ -21,6 +21,7 @@ use crate::demo::place::Place;
 use crate::demo::service::Service;
 use crate::exit::Failure;
 use crate::narrator::{Form, Narrator};
+use crate::output::outln;
 use crate::report::Report;
 use crate::state_dir::StateDir;
 use crate::summary;
@@ -61,7 +62,7 @@ pub(crate) async fn run(options: &DemoOptions) -> Result<(), Failure> {
     let report = host.stop().await;
     report.write(&place.report())?;
     let (healed, replaced) = played?;
-    println!("{}", screen(&healed, &replaced, &report, &place));
+    outln!("{}", screen(&healed, &replaced, &report, &place));
     summary::balanced(&report)?;
     Ok(())
 }

@@ -262,7 +262,8 @@ fn every_decision_of_a_run_replays_bit_for_bit_whenever_and_wherever() {
 /// What the counter had counted at each of its calls, by making them again.
 fn counted(state: &Path) -> Vec<u64> {
     let output = replay(state, "UTC", &["--all", "--json", "--plugin", "counter"]);
-    let value = |call: &Value| call["now"]["said"]["Ok"]["Findings"][0]["rests_on"][0]["value"].as_f64();
+    let value =
+        |call: &Value| call["now"]["said"]["Ok"]["Assessed"]["findings"][0]["rests_on"][0]["value"].as_f64();
     lines(&output).iter().map(|call| value(call).unwrap() as u64).collect()
 }
 

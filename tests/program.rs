@@ -80,6 +80,34 @@ fn the_report_keeps_to_its_own_schema() {
 }
 
 #[test]
+fn whoever_has_read_enough_ends_the_program_without_a_word() {
+    let dir = scratch();
+    for arguments in [
+        &["schema", "policy"][..],
+        &["completions", "bash"],
+        &["check", "pipeline.yaml"],
+        &["--help"],
+        &["run", "pipeline.yaml"],
+        &["run", "pipeline.yaml", "--json"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = flyball()
+            .current_dir(dir.path())
+            .args(arguments)
+            .args(["--state", "state"])
+            .stdout(writer)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(stderr, "", "{arguments:?}");
+        // A pipeline runs on, whoever listens; what is only printed is cut off.
+        let cut_off = !matches!(arguments, ["run", ..] | ["--help"]);
+        assert_eq!(output.status.code(), Some(if cut_off { 141 } else { 0 }), "{arguments:?}");
+    }
+}
+
+#[test]
 fn json_lines_are_json_and_nothing_else() {
     let dir = scratch();
     let output = run(dir.path(), &["run", "pipeline.yaml", "--json"]);

@@ -12,6 +12,39 @@ mod support;
 
 use support::{flyball, root, said};
 
+/// Each an hour; as many at once as most machines have cores.
+const SEEDS: u64 = 30;
+const AT_ONCE: u64 = 2;
+
+#[test]
+fn a_healthy_hour_sees_no_action_whatever_the_dice_say() {
+    let hour = root().join("tests/scenarios/a-healthy-hour/scenario.yaml");
+    let hour = std::fs::read_to_string(hour).unwrap();
+    assert!(hour.contains("\nseed: 1\n"), "{hour}");
+    let runs: Vec<_> = (0..AT_ONCE)
+        .map(|part| {
+            let dir = tempfile::tempdir().unwrap();
+            for file in ["pipeline.yaml", "world.yaml", "policy.yaml"] {
+                std::fs::copy(root().join("tests/scenarios").join(file), dir.path().join(file)).unwrap();
+            }
+            for seed in (1..=SEEDS).filter(|seed| seed % AT_ONCE == part) {
+                let folder = dir.path().join(format!("seed-{seed}"));
+                std::fs::create_dir(&folder).unwrap();
+                let dice = hour.replace("\nseed: 1\n", &format!("\nseed: {seed}\n"));
+                std::fs::write(folder.join("scenario.yaml"), dice).unwrap();
+            }
+            let mut scenarios = flyball();
+            scenarios.arg("scenario").arg(dir.path()).arg("--state").arg(dir.path().join("state"));
+            std::thread::spawn(move || (dir, scenarios.output().unwrap()))
+        })
+        .collect();
+    for run in runs {
+        let (_dir, output) = run.join().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        assert!(said(&output).contains("15 of 15 scenarios as expected"), "{}", said(&output));
+    }
+}
+
 #[test]
 fn every_scenario_comes_as_its_folder_says() {
     let state = tempfile::tempdir().unwrap();

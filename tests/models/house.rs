@@ -73,6 +73,7 @@ impl House {
         self.store.begin_run().await.unwrap();
         let filter = TickFilter {
             session: None,
+            tick: None,
             run: None,
             ending: None,
             plugin: None,

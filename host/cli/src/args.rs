@@ -144,7 +144,7 @@ pub(crate) struct RunOptions {
 /// Whom people's notices go to, beside the journal and the terminal.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Notify {
-    /// Post each notice (frozen, approval asked, undo failed, escalated, systemic fault) to this URL, as JSON
+    /// Post each notice (frozen, approval asked, undo failed, escalated, systemic fault, unanswered) to this URL, as JSON
     #[arg(long = "notify", value_name = "URL")]
     pub(crate) url: Option<String>,
 
@@ -246,6 +246,10 @@ pub(crate) struct ScenarioOptions {
     /// Print what happened, tick by tick
     #[arg(long)]
     pub(crate) story: bool,
+
+    /// Keep each scenario's journal in a folder of its name here, for `flyball explain --state DIR/SCENARIO`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keep: Option<PathBuf>,
 
     /// Print JSON lines
     #[arg(long)]
@@ -467,7 +471,7 @@ pub(crate) struct DecidersOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct ExplainOptions {
-    /// A tick of a session, by its number [default: the newest that is in the journal]
+    /// A tick of a session, by its number, acted or quiet [default: the newest on which something was found]
     #[arg(value_name = "TICK", conflicts_with = "action")]
     pub(crate) tick: Option<u64>,
 
@@ -475,7 +479,7 @@ pub(crate) struct ExplainOptions {
     #[arg(long, value_name = "ID")]
     pub(crate) action: Option<u64>,
 
-    /// Of which session; may be left out when the journal has only one
+    /// Of which session; may be left out when there is only one
     #[arg(long, value_name = "NAME")]
     pub(crate) session: Option<String>,
 }

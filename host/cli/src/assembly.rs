@@ -15,7 +15,7 @@ use flyball_engine::{
 };
 use flyball_model::{Event, EventRecord, Halt, Manifest, UnixMillis};
 use flyball_pipeline::{BuiltinChild, Parts, Pipeline};
-use flyball_store::{PluginStates, Recordings, RecordingsOptions, Store, Which};
+use flyball_store::{PluginStates, QuietTicks, Recordings, RecordingsOptions, Store, Which};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -55,6 +55,7 @@ pub(crate) struct Host {
     pub(crate) recorder: Arc<Recorder>,
     recordings: Option<Arc<Recordings>>,
     states: Arc<PluginStates>,
+    quiet: Arc<QuietTicks>,
     store: Arc<Store>,
     run: u64,
     started: UnixMillis,
@@ -179,7 +180,8 @@ impl Host {
         let learned =
             store.learned().await.map_err(|error| anyhow!(error)).context("cannot read the journal")?;
         let fleet = Fleet::with_learned(halts, learned);
-        let told = Arc::new(Both(recorder.clone(), plan.narrator.clone()));
+        let quiet = Arc::new(QuietTicks::start(plan.state.path()).context("cannot keep quiet ticks")?);
+        let told = Arc::new(Both(recorder.clone(), Arc::new(Both(plan.narrator.clone(), quiet.clone()))));
         let listener: Arc<dyn Listener> = match Webhook::open(&plan.notify)? {
             Some(webhook) => Arc::new(Both(told, Arc::new(webhook))),
             None => told,
@@ -215,6 +217,7 @@ impl Host {
             recorder,
             recordings,
             states,
+            quiet,
             store,
             run,
             started: SystemClock.now(),
@@ -256,7 +259,7 @@ impl Host {
         if let Err(fault) = self.store.end_run(self.run).await {
             tracing::error!(%fault, "the journal does not know that the run ended");
         }
-        let recordings = settled(self.states, self.recordings).await;
+        let recordings = settled(self.states, self.quiet, self.recordings).await;
         Report {
             version: 1,
             program: concat!("flyball ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -272,11 +275,18 @@ impl Host {
 }
 
 /// When all that was kept and recorded is written; a disk that is too slow for that is waited for no longer than this.
-async fn settled(states: Arc<PluginStates>, recordings: Option<Arc<Recordings>>) -> Option<RecordingsReport> {
+async fn settled(
+    states: Arc<PluginStates>,
+    quiet: Arc<QuietTicks>,
+    recordings: Option<Arc<Recordings>>,
+) -> Option<RecordingsReport> {
     const PATIENCE: Duration = Duration::from_secs(5);
     let settling = tokio::task::spawn_blocking(move || {
         if !states.settle(PATIENCE) {
             tracing::error!("not all that plugins keep is on disk");
+        }
+        if !quiet.settle(PATIENCE) {
+            tracing::warn!("not every quiet tick is kept yet");
         }
         let recordings = recordings?;
         if !recordings.settle(PATIENCE) {

@@ -137,7 +137,12 @@ impl Asked {
             .any(|asked| record.findings.iter().any(|found| wakes(found) && same(&found.said, &asked.said)))
     }
 
-    fn gate(&self, now: Instant) -> GateRefusal {
+    /// Whether a person said yes.
+    pub fn is_given(&self) -> bool {
+        self.given
+    }
+
+    pub fn gate(&self, now: Instant) -> GateRefusal {
         refusal(
             "approval",
             format!(

@@ -2,8 +2,8 @@ use std::any::Any;
 use std::panic::AssertUnwindSafe;
 
 use flyball_model::{
-    Attributed, Evidence, FailedJudge, Finding, GraphMetrics, PluginId, PluginKind, Rules, Severity,
-    TickRecord, total,
+    Assessment, Attributed, Check, Checked, Evidence, FailedJudge, Finding, GraphMetrics, PluginId,
+    PluginKind, Rules, Severity, Side, TickRecord, total,
 };
 use futures::FutureExt;
 
@@ -30,7 +30,7 @@ pub(crate) struct Breaches {
 
 impl Breaches {
     /// Holds the graph against the constraints.
-    fn observe(&mut self, rules: &Rules, graph: &GraphMetrics) -> impl Iterator<Item = Finding> {
+    fn observe(&mut self, rules: &Rules, graph: &GraphMetrics) -> Assessment {
         let latency = graph.end_to_end_latency_ms;
         let throughput = graph.throughput_per_second;
         count(&mut self.latency, latency, rules.max_latency_ms, |value, limit| value > limit);
@@ -49,7 +49,32 @@ impl Breaches {
             message: format!("{throughput:.1} items are delivered a second; the least is {limit}"),
             rests_on: vec![rests_on(total::THROUGHPUT_PER_SECOND, throughput, limit)],
         });
-        slow.into_iter().chain(starved)
+        let constraints = [
+            (LATENCY_OVER_LIMIT, total::END_TO_END_LATENCY_MS, latency, rules.max_latency_ms, Side::Above),
+            (
+                THROUGHPUT_UNDER_LIMIT,
+                total::THROUGHPUT_PER_SECOND,
+                throughput,
+                rules.min_throughput,
+                Side::Below,
+            ),
+        ];
+        let checks = constraints.into_iter().zip([self.latency, self.throughput]);
+        let checks = checks.filter_map(|((code, metric, value, limit, bad), streak)| {
+            Some(Check {
+                code: code.to_owned(),
+                node: None,
+                metric: metric.to_owned(),
+                value: Some(value).filter(|value| value.is_finite()),
+                limit: limit?,
+                bad,
+                note: match streak {
+                    0 | BREACHES_TO_REPORT.. => String::new(),
+                    _ => format!("for {streak} of {BREACHES_TO_REPORT} ticks on end"),
+                },
+            })
+        });
+        Assessment { findings: slow.into_iter().chain(starved).collect(), checks: checks.collect() }
     }
 }
 
@@ -84,7 +109,11 @@ pub(crate) async fn assess(panel: &Panel, sight: &Sight, breaches: &mut Breaches
                 record.failures.extend(refused_to(heuristic.id(), PluginKind::Heuristic, refused));
                 record.costs.push((heuristic.id().clone(), cost));
                 let by = heuristic.id();
-                record.findings.extend(said.into_iter().map(|said| Attributed { by: by.clone(), said }));
+                let Assessment { findings, checks } = said;
+                record.findings.extend(findings.into_iter().map(|said| Attributed { by: by.clone(), said }));
+                if !checks.is_empty() {
+                    record.checks.push(Checked { by: by.clone(), checks });
+                }
             }
             Err(error) => {
                 record.findings.push(by_host(judge_failed(heuristic.id(), &error)));
@@ -92,7 +121,11 @@ pub(crate) async fn assess(panel: &Panel, sight: &Sight, breaches: &mut Breaches
             }
         }
     }
-    record.findings.extend(breaches.observe(&panel.rules, &sight.now.graph).map(by_host));
+    let Assessment { findings, checks } = breaches.observe(&panel.rules, &sight.now.graph);
+    record.findings.extend(findings.into_iter().map(by_host));
+    if !checks.is_empty() {
+        record.checks.push(Checked { by: PluginId::host(), checks });
+    }
     record.findings.sort_by_key(|finding| std::cmp::Reverse(finding.said.severity));
 }
 

@@ -10,6 +10,7 @@ use crate::approvals::Standing;
 use crate::assess::{assess, wakes};
 use crate::deciding::{Answer, Pending};
 use crate::fleet::Fleet;
+use crate::gates::{SYSTEMIC, stands, unread};
 use crate::landing::Landing;
 use crate::pace::{barred, deciding, refusal};
 use crate::ports::{Clock, DataPlane, Journal, Judges, Listener, Panel, Sight};
@@ -127,8 +128,9 @@ impl Controller {
         self.observe_and_conduct(&mut state, panel, started, &mut record).await;
         let ended = Instant::now();
         state.pace.ended(ended, &record);
+        self.tell_unanswered(&mut state, &mut record).await;
         record.took_ns = u64::try_from(ended.duration_since(started).as_nanos()).unwrap_or(u64::MAX);
-        if worth_keeping(&record)
+        if !record.is_quiet()
             && let Err(error) = self.journal.tick(&record).await
         {
             add_error(&mut record, format!("the tick is not recorded: {error}"));
@@ -145,6 +147,8 @@ impl Controller {
             generation: panel.map_or(0, |panel| panel.generation),
             ending: Ending::Quiet,
             findings: Vec::new(),
+            checks: Vec::new(),
+            gates: Vec::new(),
             failures: Vec::new(),
             gate: None,
             decision: None,
@@ -204,7 +208,9 @@ impl Controller {
         record: &mut TickRecord,
     ) {
         let woken = record.findings.iter().any(wakes);
-        match self.look_at_question(state, panel.as_deref(), now, record).await {
+        let standing = self.look_at_question(state, panel.as_deref(), now, record).await;
+        record.gates = self.gates(state, panel.as_deref(), now, record);
+        match standing {
             Standing::None => {}
             Standing::Approved(approved) => {
                 let (answer, approval) = *approved;
@@ -280,12 +286,10 @@ impl Controller {
             return Some(halted);
         }
         if let Some(why) = &state.frozen {
-            return Some(refusal("frozen", format!("{why}; opens with `flyball resume {}`", self.session)));
+            return Some(self.frozen_gate(why));
         }
         if !state.restored {
-            let message =
-                "what the journal knows of the session could not be read; opens when it can be".to_owned();
-            return Some(refusal("journal", message));
+            return Some(unread());
         }
         let codes: BTreeSet<&str> = record
             .findings
@@ -299,15 +303,25 @@ impl Controller {
             .filter_map(|code| self.fleet.shows(&self.session, code, &rules.safety.systemic, now))
             .collect();
         if let Some(systemic) = systemic.into_iter().next() {
-            if state.told.insert("systemic-fault".to_owned()) {
-                self.notify(record, "systemic-fault", systemic.message.clone()).await;
+            if state.told.insert(SYSTEMIC.to_owned()) {
+                self.notify(record, SYSTEMIC, systemic.message.clone()).await;
+            }
+            if let Some(gate) = record.gates.iter_mut().find(|gate| gate.gate == SYSTEMIC) {
+                *gate = stands(SYSTEMIC, Some(systemic.clone()));
             }
             return Some(systemic);
         }
-        state.told.remove("systemic-fault");
+        state.told.remove(SYSTEMIC);
         let faults =
             record.findings.iter().filter(|found| wakes(found)).map(|found| fault(&found.said)).collect();
-        state.pace.closed_for(&faults, rules, now).or_else(|| state.verifying(record, now))
+        let closed = state.pace.closed_for(&faults, rules, now).or_else(|| state.verifying(record, now));
+        // What is found anew may have opened one.
+        record.gates = self.gates(state, panel, now, record);
+        closed
+    }
+
+    pub(crate) fn frozen_gate(&self, why: &str) -> GateRefusal {
+        refusal("frozen", format!("{why}; opens with `flyball resume {}`", self.session))
     }
 
     async fn answered(
@@ -332,15 +346,6 @@ impl Drop for Controller {
     fn drop(&mut self) {
         self.fleet.left();
     }
-}
-
-/// Whether there is more to say of a tick than that all is well.
-fn worth_keeping(record: &TickRecord) -> bool {
-    record.ending != Ending::Quiet
-        || !record.findings.is_empty()
-        || !record.failures.is_empty()
-        || !record.answers.is_empty()
-        || record.error.is_some()
 }
 
 pub(crate) fn add_error(record: &mut TickRecord, error: String) {

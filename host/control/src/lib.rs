@@ -11,6 +11,7 @@
 //! | `aftermath` | undoes what made things worse, freezes what is futile |
 //! | `approvals` | the question to a person that stands |
 //! | `pace`, `fleet` | the gates: settling, cooldown, breaker; halts and faults of many sessions |
+//! | `gates` | how each of them stands, for the record |
 //! | `questioning`, `escalation` | what deciders are asked, and which kinds of action are open to them by now |
 //! | `deciding` | asks catalogs and deciders, in a task of their own |
 //! | `landing` | takes a decision to its end: the order of the next four |
@@ -50,6 +51,7 @@ mod deciding;
 mod escalation;
 mod fleet;
 mod follow_up;
+mod gates;
 mod landing;
 mod measure;
 mod pace;

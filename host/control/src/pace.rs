@@ -1,10 +1,11 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use flyball_model::{Ending, GateRefusal, MutationPolicy, Rules, TickRecord};
+use flyball_model::{Ending, GateRefusal, GateState, MutationPolicy, Rules, TickRecord};
 use tokio::time::Instant;
 
 use crate::assess::wakes;
+use crate::gates::{open, stands};
 use crate::ports::Panel;
 use crate::tries::fault;
 
@@ -68,6 +69,11 @@ impl Pace {
         self.ended = Some(Ended { at, what, tick });
     }
 
+    /// Decisions in a row about the same faults from which no action came.
+    pub fn fruitless(&self) -> u32 {
+        self.fruitless
+    }
+
     /// An operator's undo was done, which the loop must not answer before it has shown.
     pub fn undone(&mut self, at: Instant, tick: u64) {
         self.ended = Some(Ended { at, what: "an operator undid an action", tick });
@@ -106,6 +112,46 @@ impl Pace {
         self.settling_gate(now).or_else(|| self.cooldown(rules, now)).or_else(|| self.breaker(rules, now))
     }
 
+    /// How each of them stands now.
+    pub fn gates(&self, rules: &Rules, now: Instant) -> [GateState; 3] {
+        let settled = self.settling.as_ref().map(|settling| {
+            let passed = seconds(now.duration_since(settling.since));
+            format!(
+                "{passed} have passed since \"{}\", {} were needed",
+                settling.action,
+                seconds(settling.time)
+            )
+        });
+        let cooled = self.ended.as_ref().map(|ended| {
+            let (passed, needed) = (now.duration_since(ended.at), self.cooldown_time(rules));
+            format!(
+                "{} have passed since tick {}, on which {}; {} were needed",
+                seconds(passed),
+                ended.tick,
+                ended.what,
+                seconds(needed)
+            )
+        });
+        let tried = (!self.tried.is_empty()).then(|| {
+            let window = Duration::from_millis(rules.window_ms);
+            let within = self.tried_within(window, now).count();
+            format!(
+                "{within} actions were tried within {}, the limit is {}",
+                seconds(window),
+                rules.max_actions
+            )
+        });
+        let stand = |gate, closed: Option<GateRefusal>, numbers: Option<String>| match (closed, numbers) {
+            (None, Some(numbers)) => open(gate, numbers),
+            (closed, _) => stands(gate, closed),
+        };
+        [
+            stand("settling", self.settling_gate(now), settled),
+            stand("cooldown", self.cooldown(rules, now), cooled),
+            stand("breaker", self.breaker(rules, now), tried),
+        ]
+    }
+
     fn settling_gate(&self, now: Instant) -> Option<GateRefusal> {
         let settling = self.settling.as_ref()?;
         let passed = now.duration_since(settling.since);
@@ -124,9 +170,7 @@ impl Pace {
 
     fn cooldown(&self, rules: &Rules, now: Instant) -> Option<GateRefusal> {
         let ended = self.ended.as_ref()?;
-        // Whoever was asked in vain is asked half as often each time, as what is asked is the same.
-        let doubled = self.fruitless.saturating_sub(1).min(MOST_DOUBLED);
-        let cooldown = Duration::from_millis(rules.cooldown_ms) * 2_u32.pow(doubled);
+        let cooldown = self.cooldown_time(rules);
         let passed = now.duration_since(ended.at);
         let left = cooldown.checked_sub(passed).filter(|left| !left.is_zero())?;
         Some(refusal(
@@ -142,11 +186,20 @@ impl Pace {
         ))
     }
 
+    /// Whoever was asked in vain is asked half as often each time, as what is asked is the same.
+    fn cooldown_time(&self, rules: &Rules) -> Duration {
+        let doubled = self.fruitless.saturating_sub(1).min(MOST_DOUBLED);
+        Duration::from_millis(rules.cooldown_ms) * 2_u32.pow(doubled)
+    }
+
+    fn tried_within(&self, window: Duration, now: Instant) -> impl Iterator<Item = Instant> {
+        self.tried.iter().copied().filter(move |tried| now.duration_since(*tried) < window)
+    }
+
     fn breaker(&self, rules: &Rules, now: Instant) -> Option<GateRefusal> {
         let window = Duration::from_millis(rules.window_ms);
         let limit = usize::try_from(rules.max_actions).unwrap_or(usize::MAX);
-        let within: Vec<Instant> =
-            self.tried.iter().copied().filter(|tried| now.duration_since(*tried) < window).collect();
+        let within: Vec<Instant> = self.tried_within(window, now).collect();
         let excess = within.len().checked_sub(limit)?;
         let opens = match within.get(excess) {
             Some(tried) => format!("in {}", seconds(window.saturating_sub(now.duration_since(*tried)))),
@@ -171,15 +224,16 @@ pub(crate) fn barred(panel: Option<&Panel>) -> Option<GateRefusal> {
     if !panel.rules.enabled {
         return Some(disabled(&panel.policy));
     }
-    (panel.rules.mutation == MutationPolicy::ReadOnly).then(|| {
-        refusal(
-            "read-only",
-            format!(
-                "the mutation policy is read-only, by the policy {} or the manifest; opens at heal or more",
-                panel.policy
-            ),
-        )
-    })
+    (panel.rules.mutation == MutationPolicy::ReadOnly).then(|| read_only(&panel.policy))
+}
+
+pub(crate) fn read_only(policy: &str) -> GateRefusal {
+    refusal(
+        "read-only",
+        format!(
+            "the mutation policy is read-only, by the policy {policy} or the manifest; opens at heal or more"
+        ),
+    )
 }
 
 pub(crate) fn no_policy() -> GateRefusal {

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flyball_model::{
-    Action, ActionKind, ActionRecord, Cost, Decision, EventRecord, Finding, GraphSpec, Halt, History,
-    Learned, NodeType, Observation, OnFailure, Outcome, PastAction, PluginId, Proposal, Reversal, Rule,
-    Rules, TickRecord, Turn, UnixMillis, Verdict,
+    Action, ActionKind, ActionRecord, Assessment, Cost, Decision, EventRecord, Finding, GraphSpec, Halt,
+    History, Learned, NodeType, Observation, OnFailure, Outcome, PastAction, PluginId, Proposal, Reversal,
+    Rule, Rules, TickRecord, Turn, UnixMillis, Verdict,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -207,8 +207,8 @@ pub struct Sight {
 /// Says what needs attention.
 #[async_trait]
 pub trait Heuristic: Judge {
-    /// An empty list: all is well.
-    async fn assess(&self, sight: &Sight) -> Result<Judged<Vec<Finding>>, JudgeError>;
+    /// Without findings: all is well.
+    async fn assess(&self, sight: &Sight) -> Result<Judged<Assessment>, JudgeError>;
 }
 
 /// Lists node types.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_model::{
-    Action, Cost, Finding, GraphSpec, HttpExchange, LlmExchange, NodeType, PluginId, PluginKind, PluginUse,
-    Proposal, Reversal, UnixMillis, Verdict,
+    Action, Assessment, Cost, GraphSpec, HttpExchange, LlmExchange, NodeType, PluginId, PluginKind,
+    PluginUse, Proposal, Reversal, UnixMillis, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -124,7 +124,8 @@ impl Asked {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Said {
     /// A heuristic.
-    Findings(Vec<Finding>),
+    #[serde(alias = "Findings")]
+    Assessed(Assessment),
     /// A catalog.
     NodeTypes(Vec<NodeType>),
     /// A decider.
@@ -135,9 +136,9 @@ pub enum Said {
     Reversal(Reversal),
 }
 
-impl From<Vec<Finding>> for Said {
-    fn from(said: Vec<Finding>) -> Self {
-        Self::Findings(said)
+impl From<Assessment> for Said {
+    fn from(said: Assessment) -> Self {
+        Self::Assessed(said)
     }
 }
 

@@ -80,10 +80,12 @@ pub enum UndoError {
         /// What the data plane said.
         error: String,
     },
-    /// It was done, and the graph is not what it was before the action.
-    #[error("the undo was done, and the graph is not as it was before the action: {now} instead of {wanted}")]
+    /// It was done, and the graph is not what it would be without the action.
+    #[error(
+        "the undo was done, and the graph is not as it would be without the action: {now} instead of {wanted}"
+    )]
     Differs {
-        /// The digest of the graph before the action.
+        /// The digest of the graph as it was before the action, with whatever else was changed since.
         wanted: String,
         /// The digest of the graph now.
         now: String,
@@ -159,6 +161,7 @@ impl Controller {
         };
         let undoing = Undoing { panel: &panel, sight: state.sight(now), by };
         let (actions, reverser) = self.reversal(action, &panel).await?;
+        let found = self.plane.graph();
         for step in actions {
             // A reverser cannot know what a data plane sets by itself; what is so already need not be done.
             let now = self.plane.graph();
@@ -175,8 +178,14 @@ impl Controller {
                 return Err(failed);
             }
         }
-        let (wanted, now) = (action.before.digest(), self.plane.graph().digest());
-        if wanted == now { Ok(()) } else { Err(UndoError::Differs { wanted, now }) }
+        let now = self.plane.graph().digest();
+        if now == action.before.digest() {
+            return Ok(());
+        }
+        // Somebody else may have changed something since, which is to stay.
+        let after = action.after.as_ref().unwrap_or(&found);
+        let wanted = found.without(&action.before, after).digest();
+        if now == wanted { Ok(()) } else { Err(UndoError::Differs { wanted, now }) }
     }
 
     /// What undoes it, by the first reverser that knows.

@@ -2,11 +2,18 @@
 
 use std::sync::Arc;
 
-use flyball_model::{Event, EventRecord, Notice, Safety, TickRecord};
+use flyball_model::{
+    Attributed, Ending, Event, EventRecord, Finding, Notice, Safety, Severity, TickRecord, Verdict,
+};
 
 use crate::controller::{Controller, add_error};
 use crate::ports::JournalError;
 use crate::state::State;
+
+/// The notice of a critical fault that nobody and nothing answers.
+const UNANSWERED: &str = "unanswered";
+/// So many decisions in a row may come to nothing before people are told.
+const IN_VAIN: u32 = 3;
 
 impl Controller {
     /// On disk when it returns, and told.
@@ -43,6 +50,31 @@ impl Controller {
         self.notify(record, "frozen", message).await;
     }
 
+    /// A critical fault to which there is no answer is told to people, once for as long as it lasts.
+    pub(crate) async fn tell_unanswered(&self, state: &mut State, record: &mut TickRecord) {
+        let critical = |found: &&Attributed<Finding>| found.said.severity == Severity::Critical;
+        let why = match record.ending {
+            Ending::Quiet => {
+                state.told.remove(UNANSWERED);
+                return;
+            }
+            Ending::Undecided => "no decider had an answer".to_owned(),
+            Ending::NoOp | Ending::Rejected => no_answer(record),
+            _ => return,
+        };
+        let decisions = state.pace.fruitless();
+        let Some(fault) = record.findings.iter().find(critical).filter(|_| decisions >= IN_VAIN) else {
+            return;
+        };
+        let message = format!(
+            "{}; {decisions} decisions in a row came to nothing, the last because {why}: a person must look at it",
+            fault.said.message
+        );
+        if state.told.insert(UNANSWERED.to_owned()) {
+            self.notify(record, UNANSWERED, message).await;
+        }
+    }
+
     /// A person lets the loop act again after a freeze, and begin anew. `false`: it was not frozen.
     pub async fn thaw(&self) -> bool {
         let mut state = self.state.lock().await;
@@ -56,4 +88,14 @@ impl Controller {
     pub async fn frozen(&self) -> Option<String> {
         self.state.lock().await.frozen.clone()
     }
+}
+
+/// Why no action came of a decision.
+fn no_answer(record: &TickRecord) -> String {
+    let refused = record.verdicts.iter().find_map(|said| match &said.verdict {
+        Verdict::Deny(reason) if said.within.is_none() => Some(format!("{}: {}", said.by, reason.message)),
+        _ => None,
+    });
+    let chosen = || record.decision.as_ref().map(|decision| decision.said.proposal.reason.clone());
+    refused.or_else(chosen).unwrap_or_else(|| "a guard said no".to_owned())
 }

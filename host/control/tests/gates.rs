@@ -214,3 +214,92 @@ async fn a_neighbours_trouble_is_no_leave_to_act_again_where_an_action_has_not_s
     assert_eq!((record.ending, refusals(&record)), (Ending::Rejected, vec!["verifying"]));
     assert_eq!(rig.applied().len(), 1);
 }
+
+fn state<'a>(record: &'a TickRecord, name: &str) -> &'a GateState {
+    record.gates.iter().find(|gate| gate.gate == name).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_tick_tells_how_every_gate_stood() {
+    let rig = Rig::new(|_| {});
+    rig.finds(vec![]);
+    let quiet = rig.tick().await;
+    assert!(quiet.is_quiet());
+    let names: Vec<&str> = quiet.gates.iter().map(|gate| gate.gate.as_ref()).collect();
+    assert_eq!(
+        names,
+        [
+            "no-policy",
+            "disabled",
+            "read-only",
+            "halted",
+            "frozen",
+            "journal",
+            "systemic-fault",
+            "approval",
+            "deciding",
+            "settling",
+            "cooldown",
+            "breaker",
+            "verifying"
+        ]
+    );
+    assert!(quiet.gates.iter().all(|gate| gate.open && gate.message.is_empty()), "{quiet:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn gates_that_are_open_again_tell_the_numbers_that_they_rest_on() {
+    let rig = Rig::new(|_| {});
+    assert_eq!(rig.tick().await.ending, Ending::Acted);
+    let held = rig.tick_in(1).await;
+    assert_eq!(gate(&held), "settling");
+    for closed in ["settling", "cooldown", "verifying"] {
+        assert!(!state(&held, closed).open, "{closed}: {held:#?}");
+    }
+    assert!(state(&held, "cooldown").message.contains("1.0 s of 5.0 s have passed"), "{held:#?}");
+    assert!(state(&held, "breaker").open);
+    rig.finds(vec![]);
+    let quiet = rig.tick_in(100).await;
+    assert!(quiet.gates.iter().all(|gate| gate.open), "{quiet:#?}");
+    assert!(state(&quiet, "cooldown").message.ends_with("on which an action was taken; 5.0 s were needed"));
+    assert!(state(&quiet, "breaker").message.starts_with("0 actions were tried within"), "{quiet:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_looked_at_is_in_the_record_of_a_quiet_tick_with_the_constraints_beside_it() {
+    struct Looks(PluginId);
+    impl Judge for Looks {
+        fn id(&self) -> &PluginId {
+            &self.0
+        }
+    }
+    #[async_trait::async_trait]
+    impl Heuristic for Looks {
+        async fn assess(&self, _: &Sight) -> Result<Judged<Assessment>, JudgeError> {
+            let check = Check {
+                code: "queue-pressure".into(),
+                node: Some("b".into()),
+                metric: "queue-depth".into(),
+                value: Some(10.0),
+                limit: 80.0,
+                bad: Side::Above,
+                note: String::new(),
+            };
+            let said = Assessment { findings: vec![], checks: vec![check] };
+            Ok(Judged { said, cost: Cost::default(), refused: vec![] })
+        }
+    }
+    let rig = Rig::new(|panel| {
+        panel.heuristics = vec![Arc::new(Looks(id("looks")))];
+        panel.rules.max_latency_ms = Some(100.0);
+    });
+    rig.plane.view.lock().latency_ms = 140.0;
+    let quiet = rig.tick().await;
+    assert!(quiet.is_quiet(), "one breach is not enough: {quiet:#?}");
+    let checks = |by: usize| &quiet.checks[by].checks[0];
+    assert_eq!((&*quiet.checks[0].by.name, checks(0).is_beyond()), ("looks", false));
+    assert_eq!((&*quiet.checks[1].by.name, checks(1).is_beyond()), ("host", true));
+    assert_eq!((checks(1).value, checks(1).limit), (Some(140.0), 100.0));
+    assert_eq!(checks(1).note, "for 1 of 2 ticks on end");
+    assert_eq!(rig.tick_in(1).await.checks[1].checks[0].note, "", "now it is a finding");
+}

@@ -291,9 +291,9 @@ impl Judge for Trespasser {
 
 #[async_trait::async_trait]
 impl Heuristic for Trespasser {
-    async fn assess(&self, _: &Sight) -> Result<Judged<Vec<Finding>>, JudgeError> {
+    async fn assess(&self, _: &Sight) -> Result<Judged<Assessment>, JudgeError> {
         let refused = vec!["GET was refused: 10.0.0.1 is not public".to_owned()];
-        Ok(Judged { said: vec![], cost: Cost::default(), refused })
+        Ok(Judged { said: Assessment::default(), cost: Cost::default(), refused })
     }
 }
 

@@ -230,3 +230,30 @@ async fn a_halt_while_a_decider_thinks_stops_what_it_decides() {
     assert!(rig.applied().is_empty());
     drop(Arc::clone(&fleet));
 }
+
+#[tokio::test(start_paused = true)]
+async fn people_are_told_once_of_a_critical_fault_that_gets_no_answer() {
+    let denies = || validator("denies", |_| Ok(Verdict::Deny(because("not-here"))));
+    let failed = |severity| Finding { severity, ..finding("node-failed", Some("b")) };
+    let rig = Rig::new(|panel| panel.validators = vec![denies()]);
+    rig.finds(vec![failed(Severity::Warning)]);
+    for _ in 0..30 {
+        rig.tick_in(10).await;
+    }
+    assert!(rig.notices().is_empty(), "a warning wakes nobody");
+
+    rig.finds(vec![]);
+    rig.tick_in(10).await;
+    rig.finds(vec![failed(Severity::Critical)]);
+    let mut decisions = 0;
+    while decisions < 3 {
+        assert!(rig.notices().is_empty(), "after {decisions} decisions");
+        decisions += u32::from(rig.tick_in(10).await.ending == Ending::Rejected);
+    }
+    assert_eq!(rig.notices(), ["unanswered"]);
+    for _ in 0..100 {
+        rig.tick_in(10).await;
+    }
+    assert_eq!(rig.notices(), ["unanswered"], "nobody is nagged");
+    assert!(rig.applied().is_empty());
+}

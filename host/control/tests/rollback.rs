@@ -109,6 +109,28 @@ async fn an_undo_after_which_the_graph_is_another_has_failed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_somebody_else_changed_since_stays_and_fails_no_undo() {
+    let rig = after(&[scale("b", 3)], |_| {}).await;
+    let elsewhere = |graph: &mut GraphSpec| {
+        for node in &mut graph.nodes {
+            match node.id.as_str() {
+                "b" => node.queue_capacity = 77,
+                _ => node.replicas = 5,
+            }
+        }
+        graph.nodes.push(node("d"));
+        graph.edges.push(("c".into(), "d".into()));
+    };
+    elsewhere(&mut rig.plane.view.lock().graph);
+    let undone = rig.controller.rollback(1).await.unwrap();
+    assert!(undone[0].result.is_ok(), "{undone:?}");
+    let mut expected = graph();
+    elsewhere(&mut expected);
+    assert_eq!(rig.plane.graph().digest(), expected.digest());
+    assert_eq!(rig.outcome(1), Outcome::RolledBack);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_undo_that_the_data_plane_refuses_has_failed() {
     let rig = after(&[scale("b", 3)], |_| {}).await;
     rig.plane.view.lock().refuses = Some("busy".into());

@@ -26,7 +26,7 @@ use flyball_control::ports::{
 };
 use flyball_control::{Controller, Options, Sessions};
 use flyball_engine::{Judge, Plugin};
-use flyball_model::{ActionRecord, Finding, Limits, Outcome, PluginId, PluginUse, TickRecord};
+use flyball_model::{ActionRecord, Assessment, Limits, Outcome, PluginId, PluginUse, TickRecord};
 use parking_lot::Mutex;
 use support::{Always, NoJournal, Synthetic, sandboxed};
 
@@ -145,7 +145,7 @@ impl Port for Endless {
 
 #[async_trait]
 impl Heuristic for Endless {
-    async fn assess(&self, sight: &Sight) -> Result<Judged<Vec<Finding>>, JudgeError> {
+    async fn assess(&self, sight: &Sight) -> Result<Judged<Assessment>, JudgeError> {
         Judge::new(Arc::clone(&self.plugin), &self.used, 1).expect("it may").assess(sight).await
     }
 }

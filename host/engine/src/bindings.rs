@@ -35,6 +35,6 @@ wasmtime::component::bindgen!({
 });
 
 pub(crate) use flyball::plugin::{
-    actions, deciding, http, judgement, lifecycle, listing, llm, log, observed, offers, pipeline, processing,
-    reversing, reviewing, settings, state,
+    actions, assessing, deciding, http, judgement, lifecycle, listing, llm, log, observed, offers, pipeline,
+    processing, reversing, reviewing, settings, state,
 };

@@ -1,20 +1,71 @@
 //! Contract to model: what plugins say. It is hostile input, already bounded in bytes by the call's output limit;
 //! here JSON text is parsed, and what no honest plugin says is refused with the field's name.
 
+use std::sync::Arc;
+
 use flyball_control::ports::Decided;
 use flyball_model::{
-    Action, Amendment, Decision, Evidence, Finding, NodeOffer, NodeType, Proposal, Reason, Reversal,
-    Severity, Verdict,
+    Action, Amendment, Assessment, Check, Decision, Evidence, Finding, NodeColumns, NodeOffer, NodeType,
+    Proposal, Reason, Reversal, Severity, Side, Verdict,
 };
 use serde_json::Value;
 
-use crate::bindings::{actions, deciding, judgement, offers, reviewing};
+use crate::bindings::{actions, assessing, deciding, judgement, offers, reviewing};
 use crate::error::CallError;
 
 /// Nothing nested deeper than this is a configuration. (serde_json itself stops at 128.)
 const DEEPEST: usize = 64;
 
-pub(crate) fn findings(said: Vec<judgement::Finding>) -> Vec<Finding> {
+/// A heuristic has rules by the dozen, not by the hundred.
+const MOST_CHECKS: usize = 64;
+/// Of what a check says in words, in bytes.
+const LONGEST_WORD: usize = 100;
+const LONGEST_NOTE: usize = 200;
+
+/// Of an observation with these nodes.
+pub(crate) fn assessment(said: assessing::Assessment, nodes: &NodeColumns) -> Result<Assessment, CallError> {
+    if said.checks.len() > MOST_CHECKS {
+        return Err(invalid("checks", format!("{} of them; at most {MOST_CHECKS}", said.checks.len())));
+    }
+    let checks = said.checks.into_iter().map(|said| check(said, nodes));
+    let checks = checks.filter_map(Result::transpose).collect::<Result<_, _>>()?;
+    Ok(Assessment { findings: findings(said.findings), checks })
+}
+
+/// None: it is held against no number, and says nothing.
+fn check(said: judgement::Check, nodes: &NodeColumns) -> Result<Option<Check>, CallError> {
+    let texts = [
+        ("checks.code", &said.code, LONGEST_WORD),
+        ("checks.metric", &said.metric, LONGEST_WORD),
+        ("checks.note", &said.note, LONGEST_NOTE),
+    ];
+    for (field, text, most) in texts {
+        if text.len() > most {
+            return Err(invalid(field, format!("{} bytes; at most {most}", text.len())));
+        }
+    }
+    let node = match said.node {
+        None => None,
+        Some(number) => match usize::try_from(number).ok().and_then(|index| nodes.ids.get(index)) {
+            Some(id) => Some(Arc::clone(id)),
+            None => return Err(invalid("checks.node", format!("there is no node {number}"))),
+        },
+    };
+    Ok(said.limit.is_finite().then_some(Check {
+        code: said.code,
+        node,
+        metric: said.metric,
+        value: said.value.filter(|value| value.is_finite()),
+        limit: said.limit,
+        bad: match said.bad {
+            judgement::Side::Above => Side::Above,
+            judgement::Side::Below => Side::Below,
+        },
+        note: said.note,
+    }))
+}
+
+fn findings(said: Vec<judgement::Finding>) -> Vec<Finding> {
     said.into_iter()
         .map(|finding| Finding {
             code: finding.code,

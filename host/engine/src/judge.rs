@@ -9,13 +9,13 @@ use flyball_control::ports::{
     Reverser, Said, Sight, Situation, Validator,
 };
 use flyball_model::{
-    Action, Cost, Finding, GraphSpec, HttpAnswer, HttpExchange, LlmAnswer, LlmExchange, NodeType, OnFailure,
-    PluginId, PluginKind, PluginUse, Proposal, Reversal, Verdict,
+    Action, Assessment, Cost, GraphSpec, HttpAnswer, HttpExchange, LlmAnswer, LlmExchange, NodeType,
+    OnFailure, PluginId, PluginKind, PluginUse, Proposal, Reversal, Verdict,
 };
 use tokio::sync::watch;
 use wasmtime::component::{ComponentNamedList, Lift, Lower, Resource};
 
-use crate::bindings::{actions, deciding, judgement, listing, offers, processing, reversing, reviewing};
+use crate::bindings::{actions, assessing, deciding, listing, offers, processing, reversing, reviewing};
 use crate::call::{Ended, Given, Ready};
 use crate::error::{CallError, LoadError};
 use crate::grants::Keeping;
@@ -37,7 +37,7 @@ const LONG: u64 = 1_000;
 pub type Processed = Result<Vec<Vec<u8>>, String>;
 
 type Looking = (Resource<Seen>, Resource<Past>);
-type Assess = (Looking, (Vec<judgement::Finding>,));
+type Assess = (Looking, (assessing::Assessment,));
 type Decide =
     ((Resource<Seen>, Resource<Past>, deciding::Situation), (Result<deciding::Decision, deciding::Failure>,));
 type Review = ((Resource<Seen>, Resource<Past>, reviewing::Proposed), (reviewing::Verdict,));
@@ -277,9 +277,9 @@ impl Judge {
         let given = Given { sight: asked.sight().cloned(), pulled: asked.situation().map(pulled), ..given };
         let (now, past) = looking();
         match asked {
-            Asked::Assess(_) => {
+            Asked::Assess(sight) => {
                 self.called::<Assess, _>(PluginKind::Heuristic, (now, past), given, |(said,)| {
-                    Ok(heard::findings(said).into())
+                    Ok(heard::assessment(said, &sight.now.nodes)?.into())
                 })
             }
             Asked::List => self.called::<List, _>(PluginKind::Catalog, (), given, |(said,)| match said {
@@ -447,9 +447,9 @@ impl Port for Judge {
 
 #[async_trait]
 impl Heuristic for Judge {
-    async fn assess(&self, sight: &Sight) -> Result<Judged<Vec<Finding>>, JudgeError> {
+    async fn assess(&self, sight: &Sight) -> Result<Judged<Assessment>, JudgeError> {
         self.where_it_fits(LONG, Asked::Assess(sight.clone()), |said| match said {
-            Said::Findings(findings) => Some(findings),
+            Said::Assessed(assessment) => Some(assessment),
             _ => None,
         })
         .await

@@ -181,6 +181,16 @@ impl observed::HostWindow for Call {
         self.gave(value)
     }
 
+    fn trend_series(
+        &mut self,
+        _: Resource<Past>,
+        node_id: String,
+        count: u32,
+    ) -> Handled<Vec<observed::Trend>> {
+        let value = self.past()?.trends(&node_id, index(count)).into_iter().map(Into::into).collect();
+        self.gave(value)
+    }
+
     fn at(&mut self, _: Resource<Past>, ticks_ago: u32) -> Handled<Option<Resource<Seen>>> {
         Ok(self.past()?.at(index(ticks_ago)).is_some().then(|| Resource::new_own(ticks_ago)))
     }

@@ -26,6 +26,25 @@ pub struct NodeSpec {
     pub optional: bool,
 }
 
+impl NodeSpec {
+    /// The same of one node that was there before and after.
+    fn without(&self, before: &Self, after: &Self) -> Self {
+        fn of<T: Clone + PartialEq>(now: &T, before: &T, after: &T) -> T {
+            if before == after { now.clone() } else { before.clone() }
+        }
+        Self {
+            id: self.id.clone(),
+            node_type: of(&self.node_type, &before.node_type, &after.node_type),
+            executor: of(&self.executor, &before.executor, &after.executor),
+            config: of(&self.config, &before.config, &after.config),
+            replicas: of(&self.replicas, &before.replicas, &after.replicas),
+            queue_capacity: of(&self.queue_capacity, &before.queue_capacity, &after.queue_capacity),
+            bypassed: of(&self.bypassed, &before.bypassed, &after.bypassed),
+            optional: of(&self.optional, &before.optional, &after.optional),
+        }
+    }
+}
+
 /// A graph as it is configured: what undo needs.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct GraphSpec {
@@ -49,6 +68,31 @@ impl GraphSpec {
     /// The nodes that this one feeds.
     pub fn after<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a NodeId> {
         self.edges.iter().filter(move |(from, _)| from == id).map(|(_, to)| to)
+    }
+
+    /// This graph without the change from `before` to `after`: what that changed is as it was before, and whatever else was
+    /// changed since stays.
+    #[must_use]
+    pub fn without(&self, before: &Self, after: &Self) -> Self {
+        let nodes =
+            self.nodes.iter().filter_map(|node| match (before.node(&node.id), after.node(&node.id)) {
+                (Some(before), Some(after)) => Some(node.without(before, after)),
+                (None, Some(_)) => None,
+                (Some(_) | None, None) => Some(node.clone()),
+            });
+        let taken_out = |node: &&NodeSpec| after.node(&node.id).is_none() && self.node(&node.id).is_none();
+        let added = |edge: &&(NodeId, NodeId)| after.edges.contains(edge) && !before.edges.contains(edge);
+        let cut = |edge: &&(NodeId, NodeId)| !after.edges.contains(edge) && !self.edges.contains(edge);
+        Self {
+            nodes: nodes.chain(before.nodes.iter().filter(taken_out).cloned()).collect(),
+            edges: self
+                .edges
+                .iter()
+                .filter(|edge| !added(edge))
+                .chain(before.edges.iter().filter(cut))
+                .cloned()
+                .collect(),
+        }
     }
 
     /// SHA-256 of the graph, whatever the order in which its nodes and edges are held: two graphs that are

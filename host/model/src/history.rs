@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::{Observation, Status};
+use crate::{NodeColumns, Observation, Status, Trend};
 
 /// The newest observations of a session before the present one: a bounded window, oldest first.
 #[derive(Debug, Clone)]
@@ -68,14 +68,21 @@ impl History {
 
     /// One node's status over the newest `count`, oldest first, unknown where it was missing.
     pub fn statuses(&self, node: &str, count: usize) -> Vec<Status> {
-        self.newest(count)
-            .map(|seen| {
-                seen.nodes
-                    .find(node)
-                    .and_then(|index| seen.nodes.statuses.get(index))
-                    .copied()
-                    .unwrap_or_default()
-            })
-            .collect()
+        self.of_node(node, count, |nodes| &nodes.statuses)
+    }
+
+    /// One node's latency trend over the newest `count`, oldest first, stable where it was missing.
+    pub fn trends(&self, node: &str, count: usize) -> Vec<Trend> {
+        self.of_node(node, count, |nodes| &nodes.latency_trends)
+    }
+
+    fn of_node<T: Copy + Default>(
+        &self,
+        node: &str,
+        count: usize,
+        column: impl Fn(&NodeColumns) -> &[T],
+    ) -> Vec<T> {
+        let at = |nodes: &NodeColumns| column(nodes).get(nodes.find(node)?).copied();
+        self.newest(count).map(|seen| at(&seen.nodes).unwrap_or_default()).collect()
     }
 }

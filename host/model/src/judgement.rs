@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +50,78 @@ pub struct Finding {
     /// What it rests on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rests_on: Vec<Evidence>,
+}
+
+/// The bad side of a limit; the limit itself is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// More is bad.
+    Above,
+    /// Less is bad.
+    Below,
+}
+
+/// A rule of a heuristic, and how near the session came to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Check {
+    /// Of the finding that it would be: `queue-pressure`.
+    pub code: String,
+    /// The node that is nearest to the limit, or furthest beyond it; none: the whole pipeline.
+    pub node: Option<Arc<str>>,
+    /// A metric's name, or of what is made of some: `error-fraction`.
+    pub metric: String,
+    /// What was read, in the metric's unit; none: nothing was.
+    pub value: Option<f64>,
+    /// What it was held against.
+    pub limit: f64,
+    /// On which side of the limit it is bad.
+    pub bad: Side,
+    /// What else it takes, where the limit alone does not make a finding.
+    pub note: String,
+}
+
+impl Check {
+    /// Whether the value is on the bad side of the limit.
+    pub fn is_beyond(&self) -> bool {
+        self.value.is_some_and(|value| match self.bad {
+            Side::Above => value > self.limit,
+            Side::Below => value < self.limit,
+        })
+    }
+}
+
+/// What a heuristic says of an observation.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(from = "Written")]
+pub struct Assessment {
+    /// What needs attention; empty: all is well.
+    pub findings: Vec<Finding>,
+    /// What was looked at, passed or not.
+    pub checks: Vec<Check>,
+}
+
+/// An assessment as it may be written: there were findings before there were checks.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Findings(Vec<Finding>),
+    Whole { findings: Vec<Finding>, checks: Vec<Check> },
+}
+
+impl From<Written> for Assessment {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::Findings(findings) => findings.into(),
+            Written::Whole { findings, checks } => Self { findings, checks },
+        }
+    }
+}
+
+impl From<Vec<Finding>> for Assessment {
+    fn from(findings: Vec<Finding>) -> Self {
+        Self { findings, checks: Vec::new() }
+    }
 }
 
 /// Why a judge says no, or something else.

@@ -39,7 +39,9 @@ pub use event::{Approval, Event, EventRecord, Halt, Notice};
 pub use finding_kind::FindingKind;
 pub use graph::{GraphSpec, NodeSpec};
 pub use history::History;
-pub use judgement::{Amendment, Decision, Evidence, Finding, Reason, Severity, Verdict};
+pub use judgement::{
+    Amendment, Assessment, Check, Decision, Evidence, Finding, Reason, Severity, Side, Verdict,
+};
 pub use learned::Learned;
 pub use llm_grant::{
     AnswerBy, BreakerLimits, BudgetPerHour, Budgets, CacheLimits, LlmGrant, LlmLimits, Prices, Provider,
@@ -63,7 +65,8 @@ pub use problem::Problem;
 pub use rule::{DEEPEST_RULE, GroupForm, Members, Rule, ValidatorGroup, ValidatorRule};
 pub use safety::{ApprovalRules, Budget, Safety, Step, Systemic};
 pub use tick::{
-    ActionRecord, Attributed, Ending, FailedJudge, GateRefusal, Reversal, TickRecord, VerdictRecord,
+    ActionRecord, Attributed, Checked, Ending, FailedJudge, GateRefusal, GateState, Reversal, TickRecord,
+    VerdictRecord,
 };
 
 /// A node's name, unique in its pipeline.

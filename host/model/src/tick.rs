@@ -1,11 +1,12 @@
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Action, Cost, DeciderAnswer, Decision, Finding, GraphSpec, Outcome, PluginId, PluginKind, Proposal,
-    UnixMillis, Verdict,
+    Action, Check, Cost, DeciderAnswer, Decision, Finding, GraphSpec, Outcome, PluginId, PluginKind,
+    Proposal, UnixMillis, Verdict,
 };
 
 /// Something said, and who said it.
@@ -33,10 +34,31 @@ pub struct FailedJudge {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GateRefusal {
     /// Which: `no-policy`, `disabled`, `read-only`, `halted`, `frozen`, `journal`, `approval`, `systemic-fault`,
-    /// `escalation`, `deciding`, `settling`, `cooldown`, `breaker`.
+    /// `escalation`, `deciding`, `settling`, `cooldown`, `breaker`, `verifying`.
     pub gate: String,
     /// The value, the limit, and when it opens.
     pub message: String,
+}
+
+/// How a gate stands on a tick, whether anything came to it or not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GateState {
+    /// Which, by the names of [`GateRefusal`].
+    pub gate: Cow<'static, str>,
+    /// Whether it would let an action through.
+    pub open: bool,
+    /// The value, the limit and when it opens; of an open one the numbers that it rests on, where it rests on any.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub message: Cow<'static, str>,
+}
+
+/// What one heuristic, or the host, looked at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Checked {
+    /// Who.
+    pub by: PluginId,
+    /// Its rules, one check for each.
+    pub checks: Vec<Check>,
 }
 
 /// What one validator, or a check of the host's own, said.
@@ -152,6 +174,12 @@ pub struct TickRecord {
     /// What was found, worst first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Attributed<Finding>>,
+    /// What was looked at, found or not; none: nobody was asked, or it was written before this was known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Checked>,
+    /// How each gate stood when the tick began to be decided, from the most lasting to the shortest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateState>,
     /// Judges that did not answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failures: Vec<FailedJudge>,
@@ -178,4 +206,15 @@ pub struct TickRecord {
     /// Of each call that was waited for and answered, in the order of the calls; a shadow's is in `answers`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub costs: Vec<(PluginId, Cost)>,
+}
+
+impl TickRecord {
+    /// Whether there is no more to say of it than that all is well.
+    pub fn is_quiet(&self) -> bool {
+        self.ending == Ending::Quiet
+            && self.findings.is_empty()
+            && self.failures.is_empty()
+            && self.answers.is_empty()
+            && self.error.is_none()
+    }
 }

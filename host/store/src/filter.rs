@@ -31,6 +31,8 @@ pub struct TickFilter {
     pub session: Option<String>,
     /// Of this run.
     pub run: Option<u64>,
+    /// Of this number in its session.
+    pub tick: Option<u64>,
     /// That ended so.
     pub ending: Option<Ending>,
     /// On which this plugin judged, by its name.
@@ -81,6 +83,7 @@ impl Default for TickFilter {
         Self {
             session: None,
             run: None,
+            tick: None,
             ending: None,
             plugin: None,
             since: None,

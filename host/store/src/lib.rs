@@ -16,6 +16,7 @@ mod file;
 mod filter;
 mod keeping;
 mod learned;
+mod quiet;
 mod reader;
 mod recordings;
 mod request;
@@ -31,6 +32,7 @@ pub use error::StoreError;
 pub use fault::Fault;
 pub use filter::{ActionFilter, EventFilter, Run, TickFilter};
 pub use keeping::PluginStates;
+pub use quiet::{QUIET_TICKS_KEPT, QuietTicks, QuietTicksError, QuietTicksReader};
 pub use reader::Reader;
 pub use recordings::{
     CallFilter, Listed, MASKED, RecordedCall, Recordings, RecordingsError, RecordingsOptions,

@@ -85,13 +85,15 @@ impl Reader {
         let sql = format!(
             "SELECT record FROM ticks
              WHERE (:session IS NULL OR session = :session) AND (:run IS NULL OR run = :run)
-               AND (:ending IS NULL OR ending = :ending) AND (:plugin IS NULL OR {TICK_OF_PLUGIN})
+               AND (:tick IS NULL OR tick = :tick) AND (:ending IS NULL OR ending = :ending)
+               AND (:plugin IS NULL OR {TICK_OF_PLUGIN})
                AND (:since IS NULL OR at >= :since) AND (:until IS NULL OR at <= :until)
              ORDER BY id DESC LIMIT :limit"
         );
         let parameters = named_params! {
             ":session": filter.session,
             ":run": filter.run.map(rows::int),
+            ":tick": filter.tick.map(rows::int),
             ":ending": filter.ending.map(|ending| rows::word(&ending)),
             ":plugin": filter.plugin,
             ":since": filter.since.map(rows::int),
@@ -124,6 +126,30 @@ impl Reader {
             Ok(())
         };
         read().map_err(|error| self.explained(&error))
+    }
+
+    /// The sessions that have ticks here, by name.
+    ///
+    /// # Errors
+    ///
+    /// The journal cannot be read.
+    pub fn sessions(&self) -> Result<Vec<String>, StoreError> {
+        self.all("SELECT DISTINCT session FROM ticks ORDER BY session", (), |row| row.get(0))
+    }
+
+    /// The lowest and the highest number of a session's ticks that were observed at this time or later.
+    ///
+    /// # Errors
+    ///
+    /// The journal cannot be read.
+    pub fn numbers(&self, session: &str, since: UnixMillis) -> Result<Option<(u64, u64)>, StoreError> {
+        let sql =
+            "SELECT min(tick) AS lowest, max(tick) AS highest FROM ticks WHERE session = ?1 AND at >= ?2
+                   HAVING count(*) > 0";
+        let numbers = self.all(sql, (session, rows::int(since)), |row| {
+            Ok((rows::uint(row, "lowest")?, rows::uint(row, "highest")?))
+        })?;
+        Ok(numbers.first().copied())
     }
 
     /// What happened to the loop itself, the newest first.

@@ -69,8 +69,10 @@ fn window(case: &Case) -> Window<'static> {
 #[test]
 fn threshold_heuristic_finds_what_its_cases_say() {
     run_cases("threshold-heuristic", |plugin: &threshold_heuristic::Thresholds, case| {
-        let mut found: Vec<String> = plugin
-            .assess(&now(case), &window(case))
+        let now = now(case);
+        let said = plugin.assess(&now, &window(case));
+        let mut found: Vec<String> = said
+            .findings
             .into_iter()
             .map(|finding| {
                 let severity = format!("{:?}", finding.severity).to_lowercase();
@@ -79,10 +81,22 @@ fn threshold_heuristic_finds_what_its_cases_say() {
             })
             .collect();
         found.sort();
-        let Expected::Findings { findings } = &case.expect else {
+        let Expected::Findings { findings, checks } = &case.expect else {
             panic!("a heuristic's case expects findings")
         };
         assert_eq!(&found, findings, "{}", case.about);
+        let Some(checks) = checks else { return };
+        let checked: Vec<String> = said
+            .checks
+            .iter()
+            .map(|check| {
+                let node = check.node.and_then(|number| now.node(number)).map(|node| node.id());
+                let value = check.value.map(|value| value.to_string());
+                let [node, value] = [node, value].map(|text| text.unwrap_or_else(|| "-".to_owned()));
+                format!("{} {node} {value} {} {}", check.code, check.limit, check.note).trim_end().to_owned()
+            })
+            .collect();
+        assert_eq!(&checked, checks, "{}", case.about);
     });
 }
 

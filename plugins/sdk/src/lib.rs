@@ -13,7 +13,7 @@
 //! }
 //!
 //! impl Heuristic for QueueWatch {
-//!     fn assess(&self, now: &Observation, _past: &Window) -> Vec<Finding> {
+//!     fn assess(&self, now: &Observation, _past: &Window) -> Assessment {
 //!         now.nodes()
 //!             .filter(|node| node.queue_fill() > self.fill)
 //!             .map(|node| {
@@ -73,7 +73,7 @@ pub use bindings::actions::{
     Action, Buffering, Bypass, ConfigChange, Constraints, ExecutorChange, GraphSpec, Insertion, Learned,
     MutationPolicy, NodeSpec, Outcome, PastAction, Proposal, Replacement, Scaling,
 };
-pub use bindings::judgement::{Evidence, Finding, Reason, Severity};
+pub use bindings::judgement::{Check, Evidence, Finding, Reason, Severity, Side};
 pub use bindings::log::Level;
 pub use bindings::observed::{Executor, SeenError, Status, Trend};
 pub use bindings::offers::{NodeType, Offer};

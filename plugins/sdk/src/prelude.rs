@@ -9,11 +9,11 @@ pub use alloc::vec::Vec;
 
 pub use crate::catalog::Catalog;
 pub use crate::decider::{Decider, Decision, Situation};
-pub use crate::heuristic::Heuristic;
+pub use crate::heuristic::{Assessment, Heuristic, Rule};
 pub use crate::node::{Node, Processed};
 pub use crate::reverser::{Applied, Reverser};
 pub use crate::validator::{Amendment, Proposed, Validator, Verdict};
 pub use crate::{
     Action, Evidence, Executor, Finding, Metric, NodeType, Observation, Outcome, Proposal, Reason, Settings,
-    Severity, Status, Trend, Window,
+    Severity, Side, Status, Trend, Window,
 };

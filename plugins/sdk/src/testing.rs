@@ -166,6 +166,9 @@ impl Seen {
             .and_then(|node| number(&node.numbers, metric))
             .unwrap_or(f64::NAN)
     }
+    pub(crate) fn trend_of(&self, node: &str) -> Trend {
+        self.find(node).and_then(|index| self.node(index)).map_or(Trend::Stable, |node| node.latency_trend)
+    }
     pub(crate) fn status_of(&self, node: &str) -> Status {
         self.find(node).and_then(|index| self.node(index)).map_or(Status::Unknown, |node| node.status)
     }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use crate::bindings::observed::{self, Status};
+use crate::bindings::observed::{self, Status, Trend};
 use crate::source::Source;
 use crate::{Metric, Observation};
 
@@ -60,6 +60,15 @@ impl<'host> Window<'host> {
             Past::Lent(handle) => handle.status_series(node, count),
             #[cfg(not(target_family = "wasm"))]
             Past::Test(seen) => newest(seen, count).map(|seen| seen.status_of(node)).collect(),
+        }
+    }
+
+    /// One node's latency trend over the last `count` ticks, oldest first, stable where it was missing.
+    pub fn trend_series(&self, node: &str, count: u32) -> Vec<Trend> {
+        match &self.0 {
+            Past::Lent(handle) => handle.trend_series(node, count),
+            #[cfg(not(target_family = "wasm"))]
+            Past::Test(seen) => newest(seen, count).map(|seen| seen.trend_of(node)).collect(),
         }
     }
 

@@ -49,7 +49,7 @@ impl Peer for Fresh {
 
     fn judge(&mut self) -> Result<()> {
         let sight = self.sight.as_ref().context("nothing given")?;
-        self.found = self.runtime.block_on(self.judge.assess(sight))?.said;
+        self.found = self.runtime.block_on(self.judge.assess(sight))?.said.findings;
         Ok(())
     }
 

@@ -11,10 +11,10 @@ use flyball_control::ports::{
 };
 use flyball_engine::{Engine, EngineOptions, Judge as Sandboxed, Plugin};
 use flyball_model::{
-    Action, ActionKind, ActionRecord, Cost, Decision, EventRecord, Evidence, Executor, Finding, GraphMetrics,
-    GraphSpec, Halt, Learned, Limits, Metrics, MutationPolicy, NodeColumns, NodeSpec, NodeType, Observation,
-    OnFailure, Outcome, PluginId, PluginUse, Proposal, Reason, Rule, Rules, Severity, Status, TickRecord,
-    Trend, Turn, UnixMillis, Verdict, metric,
+    Action, ActionKind, ActionRecord, Assessment, Cost, Decision, EventRecord, Evidence, Executor, Finding,
+    GraphMetrics, GraphSpec, Halt, Learned, Limits, Metrics, MutationPolicy, NodeColumns, NodeSpec, NodeType,
+    Observation, OnFailure, Outcome, PluginId, PluginUse, Proposal, Reason, Rule, Rules, Severity, Status,
+    TickRecord, Trend, Turn, UnixMillis, Verdict, metric,
 };
 use parking_lot::Mutex;
 use serde_json::json;
@@ -285,7 +285,7 @@ fn judged<T>(said: T) -> Result<Judged<T>, JudgeError> {
 
 #[async_trait]
 impl Heuristic for Plain {
-    async fn assess(&self, sight: &Sight) -> Result<Judged<Vec<Finding>>, JudgeError> {
+    async fn assess(&self, sight: &Sight) -> Result<Judged<Assessment>, JudgeError> {
         let nodes = &sight.now.nodes;
         let mut findings = Vec::new();
         for node in 0..nodes.len() {
@@ -313,7 +313,7 @@ impl Heuristic for Plain {
                 target: Some(id),
             });
         }
-        judged(findings)
+        judged(findings.into())
     }
 }
 

@@ -5,6 +5,7 @@ use crate::args::{ApprovalsOptions, ApproveOptions, DenyOptions, Places};
 use crate::control_socket::{Request, ask, nobody};
 use crate::exit::Failure;
 use crate::narrator::{clock, tame};
+use crate::output::outln;
 use crate::state_dir::StateDir;
 
 #[derive(Deserialize)]
@@ -16,12 +17,12 @@ struct Standing {
 pub(crate) fn list(places: &Places, options: &ApprovalsOptions) -> Result<(), Failure> {
     let answer = asked(places, &Request::Approvals)?;
     if options.json {
-        println!("{answer}");
+        outln!("{answer}");
         return Ok(());
     }
     let standing: Vec<Standing> = serde_json::from_value(answer).map_err(anyhow::Error::from)?;
     for Standing { session, approval } in &standing {
-        println!(
+        outln!(
             "{}  {}  {}\n  for {}, decided by {}; {} ({})\n  unanswered it is a no at {}",
             approval.id,
             tame(session),
@@ -34,20 +35,20 @@ pub(crate) fn list(places: &Places, options: &ApprovalsOptions) -> Result<(), Fa
         );
     }
     if standing.is_empty() {
-        println!("nothing waits for approval");
+        outln!("nothing waits for approval");
     }
     Ok(())
 }
 
 pub(crate) fn approve(places: &Places, options: &ApproveOptions) -> Result<(), Failure> {
     asked(places, &Request::Approve { id: options.id.clone() })?;
-    println!("approved; it is done on the next tick, if everything still allows it");
+    outln!("approved; it is done on the next tick, if everything still allows it");
     Ok(())
 }
 
 pub(crate) fn deny(places: &Places, options: &DenyOptions) -> Result<(), Failure> {
     asked(places, &Request::Deny { id: options.id.clone(), why: options.why.clone() })?;
-    println!("denied");
+    outln!("denied");
     Ok(())
 }
 

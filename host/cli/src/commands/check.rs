@@ -8,6 +8,7 @@ use flyball_model::ValidatorRule;
 use crate::args::{CheckOptions, Judging, Places};
 use crate::assembly::{library_of, open_engine, open_library, open_manifest};
 use crate::exit::Failure;
+use crate::output::outln;
 use crate::state_dir::StateDir;
 
 /// Every file is checked, whatever the others are.
@@ -17,7 +18,7 @@ pub(crate) fn run(places: &Places, options: &CheckOptions) -> Result<(), Failure
     let mut failed = false;
     for file in &options.files {
         match one(file, options, &state) {
-            Ok(what) => println!("{}: {what}", file.display()),
+            Ok(what) => outln!("{}: {what}", file.display()),
             Err(failure) => {
                 failed = true;
                 failure.tell();

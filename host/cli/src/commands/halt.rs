@@ -6,6 +6,7 @@ use flyball_store::Store;
 use crate::args::{HaltOptions, Places, ResumeOptions};
 use crate::control_socket::{Request, ask};
 use crate::exit::Failure;
+use crate::output::outln;
 use crate::state_dir::StateDir;
 
 pub(crate) fn halt(places: &Places, options: &HaltOptions) -> Result<(), Failure> {
@@ -15,7 +16,7 @@ pub(crate) fn halt(places: &Places, options: &HaltOptions) -> Result<(), Failure
     say(&state, &request, options.session.as_deref(), event)?;
     let whose = options.session.as_deref().unwrap_or("the host");
     let resume = options.session.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
-    println!("{whose} acts no more; observing goes on. `flyball resume{resume}` ends it.");
+    outln!("{whose} acts no more; observing goes on. `flyball resume{resume}` ends it.");
     Ok(())
 }
 
@@ -24,7 +25,7 @@ pub(crate) fn resume(places: &Places, options: &ResumeOptions) -> Result<(), Fai
     let request = Request::Resume { session: options.session.clone(), why: options.why.clone() };
     let event = Event::Resumed { why: options.why.clone() };
     say(&state, &request, options.session.as_deref(), event)?;
-    println!("{} may act again.", options.session.as_deref().unwrap_or("the host"));
+    outln!("{} may act again.", options.session.as_deref().unwrap_or("the host"));
     Ok(())
 }
 

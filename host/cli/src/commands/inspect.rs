@@ -13,6 +13,7 @@ use crate::args::{InspectOptions, Places};
 use crate::assembly::open_engine;
 use crate::exit::Failure;
 use crate::narrator::tame;
+use crate::output::{out, outln};
 use crate::state_dir::StateDir;
 
 pub(crate) fn run(places: &Places, options: &InspectOptions) -> Result<(), Failure> {
@@ -25,9 +26,9 @@ pub(crate) fn run(places: &Places, options: &InspectOptions) -> Result<(), Failu
     let plugin = open_engine(&state)?.load(&bytes).map_err(|fault| anyhow!("{}: {fault}", file.display()))?;
     let inspected = Inspected::of(&plugin, signature);
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&inspected).context("cannot write what was found")?);
+        outln!("{}", serde_json::to_string_pretty(&inspected).context("cannot write what was found")?);
     } else {
-        print!("{}", inspected.text().context("cannot write what was found")?);
+        out!("{}", inspected.text().context("cannot write what was found")?);
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::args::{JournalCommand, JournalOptions, Places};
 use crate::commands::recordings::ago;
 use crate::exit::Failure;
 use crate::narrator::{clock, event_text, tame};
+use crate::output::outln;
 use crate::state_dir::StateDir;
 
 pub(crate) fn run(places: &Places, options: &JournalOptions) -> Result<(), Failure> {
@@ -38,14 +39,14 @@ fn verify(reader: &Reader, expected: Option<Head>, as_json: bool) -> Result<(), 
         .verify(expected, |fault| {
             if as_json {
                 let message = fault.to_string();
-                println!("{}", serde_json::json!({ "fault": fault, "message": message }));
+                outln!("{}", serde_json::json!({ "fault": fault, "message": message }));
             } else {
-                println!("{}", tame(&fault.to_string()));
+                outln!("{}", tame(&fault.to_string()));
             }
         })
         .map_err(anyhow::Error::from)?;
     if as_json {
-        println!("{}", serde_json::json!({ "verified": verified }));
+        outln!("{}", serde_json::json!({ "verified": verified }));
     }
     if verified.faults > 0 {
         let faults =
@@ -56,9 +57,10 @@ fn verify(reader: &Reader, expected: Option<Head>, as_json: bool) -> Result<(), 
     }
     if !as_json {
         let holds = expected.map_or_else(String::new, |head| format!(", and holds all up to {head}"));
-        println!(
+        outln!(
             "the journal is as it was written, {} entries{holds}\nhead {}",
-            verified.entries, verified.head
+            verified.entries,
+            verified.head
         );
     }
     Ok(())
@@ -72,13 +74,13 @@ fn print<T: serde::Serialize>(
 ) -> Result<(), Failure> {
     for record in newest_first.iter().rev() {
         if as_json {
-            println!("{}", serde_json::to_string(record).context("cannot write the record")?);
+            outln!("{}", serde_json::to_string(record).context("cannot write the record")?);
         } else {
-            anstream::println!("{}", line(record));
+            outln!("{}", line(record));
         }
     }
     if newest_first.is_empty() && !as_json {
-        println!("the journal has nothing of that");
+        outln!("the journal has nothing of that");
     }
     Ok(())
 }

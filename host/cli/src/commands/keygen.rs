@@ -9,6 +9,7 @@ use minisign::KeyPair;
 
 use crate::args::KeygenOptions;
 use crate::exit::Failure;
+use crate::output::outln;
 
 pub(crate) fn run(options: &KeygenOptions) -> Result<(), Failure> {
     let (secret, public) = (with(&options.out, ".key"), with(&options.out, ".pub"));
@@ -24,7 +25,7 @@ pub(crate) fn run(options: &KeygenOptions) -> Result<(), Failure> {
     let public_text = pair.pk.to_box().context("cannot write the public key")?;
     write(&secret, 0o600, &secret_text.into_string())?;
     write(&public, 0o644, &public_text.into_string())?;
-    println!(
+    outln!(
         "{}: the secret key; it has no password, so keep it where only you can read it\n{}: the public key\n\n\
          Policies that should take plugins signed with it name it:\n\nsigners:\n  - {}",
         secret.display(),

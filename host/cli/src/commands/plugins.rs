@@ -6,6 +6,7 @@ use crate::assembly::{open_library, plugin_reports};
 use crate::control_socket::{Request, ask};
 use crate::exit::Failure;
 use crate::narrator::tame;
+use crate::output::outln;
 use crate::report::PluginReport;
 use crate::state_dir::StateDir;
 
@@ -28,12 +29,12 @@ pub(crate) fn run(places: &Places, options: &PluginsOptions) -> Result<(), Failu
         }
     };
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&plugins).context("cannot write the plugins")?);
+        outln!("{}", serde_json::to_string_pretty(&plugins).context("cannot write the plugins")?);
         return Ok(());
     }
-    println!("{}", table(&plugins));
+    outln!("{}", table(&plugins));
     if !hosted {
-        println!(
+        outln!(
             "\nno host runs with this state directory: these are the plugins that `flyball run` would use"
         );
     }
@@ -46,17 +47,17 @@ fn roll_back(state: &StateDir, name: &str, undo: bool) -> Result<(), Failure> {
     let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();
     if undo {
         versions.go_forward(name).context("cannot go forward")?;
-        println!("{name}: what its file holds serves again");
+        outln!("{name}: what its file holds serves again");
     } else {
         let back = versions.roll_back(name).context("cannot roll back")?;
-        println!(
+        outln!(
             "{name}: back to {}; {} is passed over until its file changes (--undo ends it)",
             short(&back.to),
             short(&back.over)
         );
     }
     if ask(&state.socket(), &Request::Plugins)?.is_none() {
-        println!("no host runs with this state directory; the next one takes it over");
+        outln!("no host runs with this state directory; the next one takes it over");
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::args::{Places, Recorded, RecordingsOptions};
 use crate::control_socket::{Request, ask};
 use crate::exit::Failure;
 use crate::narrator::{clock, tame};
+use crate::output::outln;
 use crate::report::RecordingsReport;
 use crate::state_dir::StateDir;
 use crate::summary::recordings_line;
@@ -20,22 +21,22 @@ pub(crate) fn run(places: &Places, options: &RecordingsOptions) -> Result<(), Fa
     let calls = reader.list(&filter).map_err(anyhow::Error::from)?;
     for call in calls.iter().rev() {
         if options.json {
-            println!("{}", serde_json::to_string(call).context("cannot write the call")?);
+            outln!("{}", serde_json::to_string(call).context("cannot write the call")?);
         } else {
-            println!("{}", line(call));
+            outln!("{}", line(call));
         }
     }
     if options.json {
         return Ok(());
     }
     if calls.is_empty() {
-        println!("nothing of that is recorded");
+        outln!("nothing of that is recorded");
     }
     // A host that does not answer has nothing to add.
     if let Ok(Some(answer)) = ask(&state.socket(), &Request::Recordings) {
         match serde_json::from_value::<Option<RecordingsReport>>(answer) {
-            Ok(Some(report)) => println!("recorded by the host that runs: {}", recordings_line(&report)),
-            Ok(None) => println!("the host that runs records nothing (`--record off`)"),
+            Ok(Some(report)) => outln!("recorded by the host that runs: {}", recordings_line(&report)),
+            Ok(None) => outln!("the host that runs records nothing (`--record off`)"),
             Err(_) => {}
         }
     }
@@ -81,9 +82,9 @@ fn line(call: &Listed) -> String {
 pub(crate) fn summary(said: &Result<Said, String>) -> String {
     match said {
         Err(why) => format!("failed: {why}"),
-        Ok(Said::Findings(findings)) if findings.is_empty() => "all is well".to_owned(),
-        Ok(Said::Findings(findings)) => {
-            let codes: Vec<_> = findings.iter().map(|finding| finding.code.as_str()).collect();
+        Ok(Said::Assessed(said)) if said.findings.is_empty() => "all is well".to_owned(),
+        Ok(Said::Assessed(said)) => {
+            let codes: Vec<_> = said.findings.iter().map(|finding| finding.code.as_str()).collect();
             codes.join(", ")
         }
         Ok(Said::NodeTypes(types)) => format!("{} node types", types.len()),

@@ -15,6 +15,7 @@ use crate::assembly::open_engine;
 use crate::commands::recordings::{filter, summary};
 use crate::exit::Failure;
 use crate::narrator::tame;
+use crate::output::outln;
 use crate::state_dir::StateDir;
 
 /// A machine that is slower than the one that recorded must not say something else: time is no part of an answer.
@@ -37,13 +38,13 @@ pub(crate) fn run(places: &Places, options: &ReplayOptions) -> Result<(), Failur
         };
         count.add(&replayed.ending);
         if options.json {
-            println!("{}", replayed.json(id));
+            outln!("{}", replayed.json(id));
         } else if !options.all || !matches!(replayed.ending, Ending::Same) {
-            println!("{}", replayed.text(id));
+            outln!("{}", replayed.text(id));
         }
     }
     if !options.json {
-        println!("{}", count.text());
+        outln!("{}", count.text());
     }
     count.failure()
 }

@@ -4,6 +4,7 @@ use crate::args::{Places, RollbackOptions};
 use crate::control_socket::{Request, ask, nobody};
 use crate::exit::Failure;
 use crate::narrator::tame;
+use crate::output::outln;
 use crate::state_dir::StateDir;
 
 pub(crate) fn run(places: &Places, options: &RollbackOptions) -> Result<(), Failure> {
@@ -11,13 +12,13 @@ pub(crate) fn run(places: &Places, options: &RollbackOptions) -> Result<(), Fail
     let request = Request::Rollback { session: options.session.clone(), count: options.count };
     let answer = ask(&socket, &request)?.ok_or_else(|| nobody(&socket))?;
     if options.json {
-        println!("{answer}");
+        outln!("{answer}");
     }
     let undone = answer.as_array().cloned().unwrap_or_default();
     if !options.json {
         for one in &undone {
             let text = |key: &str| one.get(key).and_then(Value::as_str).map(tame).unwrap_or_default();
-            println!(
+            outln!(
                 "action {} ({}): {}",
                 one.get("action").cloned().unwrap_or_default(),
                 text("what"),
@@ -25,7 +26,7 @@ pub(crate) fn run(places: &Places, options: &RollbackOptions) -> Result<(), Fail
             );
         }
         if undone.is_empty() {
-            println!("nothing to undo");
+            outln!("nothing to undo");
         }
     }
     let failed = undone.iter().any(|one| one.get("undone").and_then(Value::as_bool) != Some(true));

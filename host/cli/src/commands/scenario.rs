@@ -1,13 +1,14 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use flyball_engine::Engine;
 use serde_json::json;
 
 use crate::args::{Places, ScenarioOptions};
 use crate::assembly::open_engine;
 use crate::exit::Failure;
+use crate::output::{out, outln};
 use crate::scenario::{Folder, Played, differences, folders, play};
 use crate::state_dir::StateDir;
 
@@ -30,7 +31,7 @@ pub(crate) fn run(places: &Places, options: &ScenarioOptions) -> Result<(), Fail
     }
     if !options.json {
         let told = if gaps > 0 { format!(", {gaps} known gaps") } else { String::new() };
-        println!("{} of {all} scenarios as expected{told}", all - failed - gaps);
+        outln!("{} of {all} scenarios as expected{told}", all - failed - gaps);
     }
     if failed == 0 { Ok(()) } else { Err(Failure::Said) }
 }
@@ -48,7 +49,13 @@ fn one(path: &Path, engine: &Engine, options: &ScenarioOptions) -> Result<Came, 
     let begun = Instant::now();
     let folder = Folder::read(path)?;
     let scratch = tempfile::tempdir().context("cannot make a directory for the journal")?;
-    let played = play(&folder, engine, scratch.path())?;
+    let journal = options.keep.as_ref().map(|kept| kept.join(&folder.name));
+    if let Some(kept) = journal.as_ref().filter(|kept| kept.exists()) {
+        let message =
+            format!("{} is there already; take it away, or name another --keep DIR", kept.display());
+        return Err(anyhow!(message).into());
+    }
+    let played = play(&folder, engine, journal.as_deref().unwrap_or(scratch.path()))?;
     let mut differences = differences(&played, &folder.scenario.expect);
     let came = match (&folder.scenario.known_gap, differences.is_empty()) {
         (None, true) => Came::AsExpected,
@@ -60,14 +67,14 @@ fn one(path: &Path, engine: &Engine, options: &ScenarioOptions) -> Result<Came, 
         }
     };
     if options.json {
-        println!("{}", as_json(&folder, &played, &differences));
+        outln!("{}", as_json(&folder, &played, &differences));
     } else {
         let mark = match came {
             Came::AsExpected => "✓",
             Came::Otherwise => "✗",
             Came::AsKnown => "◌",
         };
-        println!(
+        outln!(
             "{mark} {:<40} {} ticks, {} actions, {:.1} s",
             folder.name,
             played.ticks,
@@ -75,12 +82,12 @@ fn one(path: &Path, engine: &Engine, options: &ScenarioOptions) -> Result<Came, 
             begun.elapsed().as_secs_f64()
         );
         match &folder.scenario.known_gap {
-            Some(gap) if came == Came::AsKnown => println!("    known gap: {gap}"),
-            _ => differences.iter().for_each(|difference| println!("    {difference}")),
+            Some(gap) if came == Came::AsKnown => outln!("    known gap: {gap}"),
+            _ => differences.iter().for_each(|difference| outln!("    {difference}")),
         }
     }
     if options.story {
-        print!("{}", played.story);
+        out!("{}", played.story);
     }
     Ok(came)
 }

@@ -2,6 +2,7 @@ use anyhow::Context;
 
 use crate::args::{Document, SchemaOptions};
 use crate::exit::Failure;
+use crate::output::outln;
 use crate::report;
 use crate::scenario::Scenario;
 
@@ -13,6 +14,6 @@ pub(crate) fn run(options: &SchemaOptions) -> Result<(), Failure> {
         Document::Scenario => schemars::schema_for!(Scenario).to_value(),
         Document::World => schemars::schema_for!(flyball_sim::World).to_value(),
     };
-    println!("{}", serde_json::to_string_pretty(&schema).context("cannot write the schema")?);
+    outln!("{}", serde_json::to_string_pretty(&schema).context("cannot write the schema")?);
     Ok(())
 }

@@ -10,6 +10,7 @@ use minisign::{PublicKey, SecretKey, SecretKeyBox};
 use crate::args::SignOptions;
 use crate::exit::Failure;
 use crate::narrator::tame;
+use crate::output::outln;
 
 pub(crate) fn run(options: &SignOptions) -> Result<(), Failure> {
     let file = &options.file;
@@ -24,7 +25,7 @@ pub(crate) fn run(options: &SignOptions) -> Result<(), Failure> {
     let path = signature_path(file);
     write(&path, &signature)?;
     let public = PublicKey::from_secret_key(&key).context("cannot tell the public key")?;
-    println!("{}: good for policies whose `signers` name {}", path.display(), public.to_base64());
+    outln!("{}: good for policies whose `signers` name {}", path.display(), public.to_base64());
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use flyball_engine::{Signer, signature_beside, verify_signature};
 
 use crate::args::VerifyOptions;
 use crate::exit::Failure;
+use crate::output::outln;
 
 pub(crate) fn run(options: &VerifyOptions) -> Result<(), Failure> {
     let file = &options.file;
@@ -14,7 +15,7 @@ pub(crate) fn run(options: &VerifyOptions) -> Result<(), Failure> {
         signature_beside(file).with_context(|| format!("cannot read the signature of {}", file.display()))?;
     let signer = verify_signature(&bytes, signature.as_deref(), &signers)
         .map_err(|error| anyhow!("{}: {error}", file.display()))?;
-    println!("{}: signed with the key {}, and as it was then", file.display(), signer.id());
+    outln!("{}: signed with the key {}, and as it was then", file.display(), signer.id());
     Ok(())
 }
 

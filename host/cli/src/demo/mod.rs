@@ -21,6 +21,7 @@ use crate::demo::place::Place;
 use crate::demo::service::Service;
 use crate::exit::Failure;
 use crate::narrator::{Form, Narrator};
+use crate::output::outln;
 use crate::process_faults::{Throttle, kill};
 use crate::report::Report;
 use crate::state_dir::StateDir;
@@ -63,9 +64,9 @@ pub(crate) async fn run(options: &DemoOptions) -> Result<(), Failure> {
     let report = host.stop().await;
     report.write(&place.report())?;
     let (healed, replaced) = played?;
-    println!("{}", screen(&healed, &replaced, &report, &place));
+    outln!("{}", screen(&healed, &replaced, &report, &place));
     if let Beside::NotAsked(why) = &beside {
-        println!("{why}");
+        outln!("{why}");
     }
     summary::balanced(&report)?;
     Ok(())

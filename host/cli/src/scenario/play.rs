@@ -11,7 +11,7 @@ use flyball_control::{Controller, Options};
 use flyball_engine::{Engine, PolicySource, Versions};
 use flyball_model::{ActionRecord, Ending, Event, EventRecord, GraphSpec, Notice, Outcome, TickRecord};
 use flyball_sim::{Sim, World};
-use flyball_store::Store;
+use flyball_store::{QuietTicks, Store};
 use parking_lot::Mutex;
 
 use super::document::Folder;
@@ -19,7 +19,7 @@ use super::embedded;
 use crate::assembly::library_of;
 use crate::commands::explain::{action_text, tick_text};
 use crate::exit::Failure;
-use crate::narrator::event_text;
+use crate::narrator::{Both, event_text};
 
 /// What came of a scenario.
 #[derive(Debug)]
@@ -119,13 +119,14 @@ async fn run(folder: &Folder, world: &World, engine: &Engine, state: &Path) -> R
     let sim = Sim::new(folder.plan(world.clone())).map_err(|unsound| folder.located(unsound))?;
     let store = Arc::new(Store::open(state).context("cannot open a journal")?);
     let chronicle = Arc::new(Chronicle::default());
+    let quiet = Arc::new(QuietTicks::start(state).context("cannot keep quiet ticks")?);
     let interval = Duration::from_millis(folder.manifest.controller.observation_interval_ms);
     let controller = Controller::new(
         sim.clone(),
         library.clone() as Arc<dyn Judges>,
         store.clone(),
         sim.clone() as Arc<dyn Clock>,
-        chronicle.clone(),
+        Arc::new(Both(chronicle.clone(), quiet)),
         // A decider thinks in real time, which does not pass here.
         Options { interval, answer_within: Duration::from_secs(3_600), ..Options::default() },
     );

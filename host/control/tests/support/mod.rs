@@ -247,8 +247,8 @@ fn judged<T>(said: Result<T, String>) -> Result<Judged<T>, JudgeError> {
 
 #[async_trait]
 impl<F: Fn(&Sight) -> Result<Vec<Finding>, String> + Send + Sync> Heuristic for Plain<F> {
-    async fn assess(&self, sight: &Sight) -> Result<Judged<Vec<Finding>>, JudgeError> {
-        judged((self.says)(sight))
+    async fn assess(&self, sight: &Sight) -> Result<Judged<Assessment>, JudgeError> {
+        judged((self.says)(sight).map(Assessment::from))
     }
 }
 

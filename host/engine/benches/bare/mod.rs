@@ -43,8 +43,8 @@ wasmtime::component::bindgen!({
 });
 
 use flyball::plugin::{
-    actions, deciding, judgement, listing, log, observed, offers, pipeline, processing, reversing, reviewing,
-    settings,
+    actions, assessing, deciding, judgement, listing, log, observed, offers, pipeline, processing, reversing,
+    reviewing, settings,
 };
 
 pub struct Host {
@@ -108,7 +108,7 @@ impl Bare {
         let (now, past) = (Resource::<Seen>::new_borrow(0), Resource::<Past>::new_borrow(0));
         match name {
             "threshold-heuristic" => {
-                self.ask::<_, (Vec<judgement::Finding>,)>((now, past));
+                self.ask::<_, (assessing::Assessment,)>((now, past));
             }
             "rule-decider" => {
                 let situation = deciding::Situation {
@@ -330,6 +330,9 @@ impl observed::HostWindow for Host {
         self.sight.past.series(&node, &metric, count as usize)
     }
     fn status_series(&mut self, _: Resource<Past>, _: String, _: u32) -> Vec<observed::Status> {
+        Vec::new()
+    }
+    fn trend_series(&mut self, _: Resource<Past>, _: String, _: u32) -> Vec<observed::Trend> {
         Vec::new()
     }
     fn at(&mut self, _: Resource<Past>, _: u32) -> Option<Resource<Seen>> {

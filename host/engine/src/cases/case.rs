@@ -103,13 +103,16 @@ fn healthy() -> Status {
     Status::Healthy
 }
 
-/// What must be said; one key of these.
+/// What must be said; one key of these, and what stands beside it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Expected {
     /// Each as `severity code target`, in any order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) findings: Option<Vec<String>>,
+    /// Beside the findings, where a case names it: each check as `code target value limit`, then what else it takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) checks: Option<Vec<String>>,
     /// `allow`, `deny`, `amend` or `ask`,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) verdict: Option<String>,

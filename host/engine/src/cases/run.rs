@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flyball_control::ports::{Asked, Decided, Said};
-use flyball_model::{Finding, PluginKind, PluginUse, Reason, Reversal, Verdict};
+use flyball_model::{Check, Finding, PluginKind, PluginUse, Reason, Reversal, Verdict};
 use serde_json::Value;
 
 use super::case::{Case, Expected};
@@ -16,6 +16,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 const NOTHING: Expected = Expected {
     findings: None,
+    checks: None,
     verdict: None,
     code: None,
     action: None,
@@ -111,10 +112,11 @@ fn processed(judge: &Judge, case: &Case) -> Expected {
 
 fn in_words(said: Said, case: &Case) -> Expected {
     match said {
-        Said::Findings(findings) => {
-            let mut found: Vec<String> = findings.iter().map(finding).collect();
+        Said::Assessed(said) => {
+            let mut found: Vec<String> = said.findings.iter().map(finding).collect();
             found.sort_unstable();
-            Expected { findings: Some(found), ..NOTHING }
+            let checks = case.expect.checks.as_ref().map(|_| said.checks.iter().map(check).collect());
+            Expected { findings: Some(found), checks, ..NOTHING }
         }
         Said::NodeTypes(types) => {
             Expected { types: Some(types.into_iter().map(|one| one.name).collect()), ..NOTHING }
@@ -142,6 +144,13 @@ fn in_words(said: Said, case: &Case) -> Expected {
 fn finding(finding: &Finding) -> String {
     let severity = format!("{:?}", finding.severity).to_lowercase();
     format!("{severity} {} {}", finding.code, finding.target.as_deref().unwrap_or_default())
+}
+
+fn check(check: &Check) -> String {
+    let Check { code, node, value, limit, note, .. } = check;
+    let node = node.as_deref().unwrap_or("-");
+    let value = value.map_or_else(|| "-".to_owned(), |value| value.to_string());
+    format!("{code} {node} {value} {limit} {note}").trim_end().to_owned()
 }
 
 fn failure(why: String, case: &Case) -> Expected {

@@ -33,9 +33,9 @@ async fn the_default_policy_finds_a_failed_node() {
     assert!(Arc::ptr_eq(&panel, &library.panel("orders").unwrap()));
     assert_eq!(panel.rules.mutation, MutationPolicy::Heal);
     let judged = panel.heuristics[0].assess(&sight(50, 1)).await.unwrap();
-    assert_eq!(judged.said.len(), 1, "{:?}", judged.said);
-    assert_eq!(judged.said[0].code, "node-failed");
-    assert_eq!(judged.said[0].target.as_deref(), Some("node-0"));
+    assert_eq!(judged.said.findings.len(), 1, "{:?}", judged.said);
+    assert_eq!(judged.said.findings[0].code, "node-failed");
+    assert_eq!(judged.said.findings[0].target.as_deref(), Some("node-0"));
     assert!(judged.cost.host_calls > 0 && judged.cost.wall_ns > 0 && judged.cost.memory_bytes > 0);
     assert!(
         library

@@ -65,6 +65,40 @@ async fn an_answer_over_its_limit_is_refused() {
     assert!(said.contains("`limits.output_kb`"), "{said}");
 }
 
+/// What answers with a check at 3200, of which there are this many: its code is of that many bytes, its node of that number.
+fn one_check(count: u32, code: u32, node: u32) -> String {
+    format!(
+        "(i32.store (i32.const 1208) (i32.const 3200)) (i32.store (i32.const 1212) (i32.const {count}))
+        (i32.store (i32.const 3200) (i32.const 2048)) (i32.store (i32.const 3204) (i32.const {code}))
+        (i32.store8 (i32.const 3208) (i32.const 1)) (i32.store (i32.const 3212) (i32.const {node}))
+        (i32.store8 (i32.const 3224) (i32.const 1)) (f64.store (i32.const 3232) (f64.const nan))
+        (f64.store (i32.const 3240) (f64.const 7))"
+    )
+}
+
+#[tokio::test]
+async fn a_number_that_is_none_is_one_that_was_not_read_and_a_limit_that_is_none_checks_nothing() {
+    let looks = judge(&guest("looks", "1.0.0", &one_check(1, 3, 2)), Limits::default());
+    let said = looks.assess(&sight(3, 1)).await.unwrap().said;
+    assert_eq!((said.checks[0].node.as_deref(), said.checks[0].value), (Some("node-2"), None));
+    assert_eq!((said.checks[0].code.as_str(), said.checks[0].limit), ("loo", 7.0));
+    let limitless = one_check(1, 3, 2).replace("(f64.const 7)", "(f64.const inf)");
+    let looks = judge(&guest("looks", "1.0.0", &limitless), Limits::default());
+    assert_eq!(looks.assess(&sight(3, 1)).await.unwrap().said.checks, []);
+}
+
+#[tokio::test]
+async fn checks_without_end_or_of_nodes_that_are_not_there_are_refused() {
+    for (body, why) in [
+        (one_check(65, 0, 0), "checks is not valid: 65 of them; at most 64"),
+        (one_check(1, 101, 0), "checks.code is not valid: 101 bytes; at most 100"),
+        (one_check(1, 0, 3), "checks.node is not valid: there is no node 3"),
+    ] {
+        let said = fails(&body, Limits::default()).await;
+        assert!(said.contains(why), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn a_pointer_out_of_memory_is_an_error_of_the_plugin() {
     let body = "(i32.store (i32.const 1200) (i32.const -8)) (i32.store (i32.const 1204) (i32.const 3))";
@@ -86,7 +120,7 @@ async fn a_plugin_that_failed_answers_again_at_the_next_call() {
     );
     let judge = judge(&component, Limits::default());
     for tick in 1..=3 {
-        assert!(judge.assess(&sight(3, tick)).await.unwrap().said.is_empty());
+        assert!(judge.assess(&sight(3, tick)).await.unwrap().said.findings.is_empty());
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flyball_control::ports::{Asked, CallRecord, Heuristic, Recorder, Said};
 use flyball_engine::{Engine, EngineOptions, Judge};
-use flyball_model::{Grants, Limits, LlmGrant, LlmUse, PluginUse, SecretSource};
+use flyball_model::{Assessment, Grants, Limits, LlmGrant, LlmUse, PluginUse, SecretSource};
 use serde_json::json;
 
 use crate::guests::{engine, guest_importing, used};
@@ -131,7 +131,7 @@ async fn a_recorded_call_says_the_same_again_without_model_and_key() {
     assert_eq!((cost.fuel, cost.llm), (call.cost.fuel, call.cost.llm));
 
     let (said, _) = offline.again(&Asked::Assess(sight(3, 1)), None, &[], &[]);
-    let Ok(Said::Findings(found)) = said else { panic!("{said:?}") };
+    let Ok(Said::Assessed(Assessment { findings: found, .. })) = said else { panic!("{said:?}") };
     assert!(found[0].message.contains("this question is not in the recording"), "{found:?}");
 }
 

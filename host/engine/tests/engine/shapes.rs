@@ -73,13 +73,13 @@ fn a_function_that_is_missing_is_given_as_the_contract_has_it() {
 #[test]
 fn a_function_with_other_parameters_is_shown_in_both_forms() {
     let contract =
-        contract("past: borrow<window>) -> list<finding>", "past: borrow<window>, n: u32) -> list<finding>");
+        contract("past: borrow<window>) -> assessment", "past: borrow<window>, n: u32) -> assessment");
     let module = core("").replace("(param $past i32)", "(param $past i32) (param i32)");
     let said = said_of(&module, &contract);
     assert!(
         said.contains(
-            "assessing.assess is `func(now: borrow<observation>, past: borrow<window>, n: u32) -> list<finding>`; in \
-             0.1.0 it is `func(now: borrow<observation>, past: borrow<window>) -> list<finding>`"
+            "assessing.assess is `func(now: borrow<observation>, past: borrow<window>, n: u32) -> assessment`; in \
+             0.1.0 it is `func(now: borrow<observation>, past: borrow<window>) -> assessment`"
         ),
         "{said}"
     );

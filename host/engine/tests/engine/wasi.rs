@@ -9,7 +9,7 @@ async fn a_component_that_imports_wasi_sees_the_ticks_time_and_the_same_randomne
     let judge = judge(&wasi_guest(), Limits::default());
     let mut seen = Vec::new();
     for tick in [7, 7, 8] {
-        let findings = judge.assess(&sight(3, tick)).await.unwrap().said;
+        let findings = judge.assess(&sight(3, tick)).await.unwrap().said.findings;
         let evidence = &findings[0].rests_on[0];
         seen.push((evidence.value.unwrap(), evidence.limit.unwrap()));
     }

@@ -39,5 +39,5 @@ impl Found {
 }
 
 fn says_something(call: &CallRecord) -> bool {
-    !matches!(&call.said, Ok(Said::Findings(findings)) if findings.is_empty())
+    !matches!(&call.said, Ok(Said::Assessed(said)) if said.findings.is_empty())
 }

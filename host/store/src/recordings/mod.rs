@@ -31,6 +31,7 @@ use self::writer::Writer;
 
 pub use error::RecordingsError;
 pub use mask::{MASKED, SECRET_FIELDS};
+pub(crate) use packed::{packed, squeezed, whole};
 pub use reader::{CallFilter, Listed, RecordedCall, RecordingsReader, same};
 
 /// Calls that may wait for the writer.

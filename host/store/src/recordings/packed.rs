@@ -56,3 +56,33 @@ pub(crate) fn digest(bytes: &[u8]) -> Digest {
 pub(crate) fn hex(digest: &Digest) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use flyball_control::ports::Said;
+    use flyball_model::{Assessment, Finding, Severity};
+    use serde::Serialize;
+
+    use super::{packed, unpacked};
+
+    #[test]
+    fn what_a_heuristic_said_before_there_were_checks_is_still_read() {
+        #[derive(Serialize)]
+        enum Before {
+            Findings(Vec<Finding>),
+        }
+        let finding = Finding {
+            code: "queue-pressure".to_owned(),
+            severity: Severity::Warning,
+            target: None,
+            message: "it is full".to_owned(),
+            rests_on: Vec::new(),
+        };
+        for findings in [vec![finding], vec![]] {
+            let before: Result<Before, String> = Ok(Before::Findings(findings.clone()));
+            let read: Result<Said, String> = unpacked(&packed(&before).unwrap()).unwrap();
+            assert_eq!(read, Ok(Said::Assessed(Assessment { findings, checks: Vec::new() })));
+        }
+    }
+}

@@ -67,6 +67,8 @@ pub(crate) fn tick(session: &str, tick: u64, ending: Ending) -> TickRecord {
         at: 1_000 + tick,
         generation: 3,
         ending,
+        checks: Vec::new(),
+        gates: Vec::new(),
         findings: Vec::new(),
         failures: Vec::new(),
         gate: None,

@@ -123,14 +123,14 @@ fn answered<T>(said: T) -> Result<Judged<T>, JudgeError> {
 
 #[async_trait]
 impl Heuristic for Plain {
-    async fn assess(&self, _: &Sight) -> Result<Judged<Vec<Finding>>, JudgeError> {
-        answered(vec![Finding {
+    async fn assess(&self, _: &Sight) -> Result<Judged<Assessment>, JudgeError> {
+        answered(Assessment::from(vec![Finding {
             code: "slow".into(),
             severity: Severity::Warning,
             target: Some("b".into()),
             message: "b is slow".into(),
             rests_on: vec![],
-        }])
+        }]))
     }
 }
 

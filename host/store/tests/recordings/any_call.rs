@@ -3,9 +3,9 @@ use std::sync::Arc;
 
 use flyball_control::ports::{Asked, CallRecord, Decided, Recorder, Said, Sight};
 use flyball_model::{
-    Action, Amendment, Decision, Evidence, Executor, Finding, GraphMetrics, History, HttpAnswer,
-    HttpExchange, Metrics, NodeColumns, NodeOffer, NodeType, Observation, PastAction, Proposal, Reason,
-    Reversal, SeenError, Severity, Status, Trend, Verdict,
+    Action, Amendment, Assessment, Check, Decision, Evidence, Executor, Finding, GraphMetrics, History,
+    HttpAnswer, HttpExchange, Metrics, NodeColumns, NodeOffer, NodeType, Observation, PastAction, Proposal,
+    Reason, Reversal, SeenError, Severity, Side, Status, Trend, Verdict,
 };
 use flyball_store::{CallFilter, RecordingsReader, same};
 use proptest::collection::{btree_map, vec};
@@ -146,11 +146,29 @@ fn node_type() -> impl Strategy<Value = NodeType> {
     })
 }
 
+fn check() -> impl Strategy<Value = Check> {
+    (name(), option::of(name()), option::of(number()), -1e9..1e9).prop_map(|(code, node, value, limit)| {
+        Check {
+            metric: code.clone(),
+            code,
+            node: node.map(Into::into),
+            value,
+            limit,
+            bad: if limit > 0.0 { Side::Above } else { Side::Below },
+            note: String::new(),
+        }
+    })
+}
+
 fn said() -> impl Strategy<Value = Result<Said, String>> {
     let reason = |code: String| Reason { code, message: "no".to_owned(), hint: None, rests_on: Vec::new() };
     prop_oneof![
         name().prop_map(Err),
-        vec(some_finding(), 0..3).prop_map(|findings| Ok(findings.into())),
+        (vec(some_finding(), 0..3), vec(check(), 0..3)).prop_map(|(findings, checks)| Ok(Assessment {
+            findings,
+            checks
+        }
+        .into())),
         vec(node_type(), 0..3).prop_map(|types| Ok(types.into())),
         proposal().prop_map(|proposal| Ok(Decided::For(Decision {
             analysis: String::new(),
@@ -245,12 +263,12 @@ fn as_answers(asked: &Asked) -> Vec<Result<Said, String>> {
     };
     let mut answers = Vec::new();
     if let Some(situation) = asked.situation() {
-        answers.push(Ok(situation.findings.clone().into()));
+        answers.push(Ok(Assessment::from(situation.findings.clone()).into()));
         answers.push(Ok(situation.node_types.to_vec().into()));
         answers.extend(situation.past.iter().map(|past| decided(&past.proposal)));
         let mut latency = finding();
         latency.rests_on = vec![Evidence { value: situation.rules.max_latency_ms, ..Evidence::default() }];
-        answers.push(Ok(vec![latency].into()));
+        answers.push(Ok(Assessment::from(vec![latency]).into()));
     }
     if let Asked::Review { proposal, .. } = asked {
         answers.push(decided(proposal));

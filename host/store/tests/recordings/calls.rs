@@ -153,5 +153,8 @@ pub fn call(asked: Asked, said: Result<Said, String>) -> CallRecord {
 
 /// A heuristic's on this tick, which finds something or nothing.
 pub fn assessed(tick: u64, finds: bool) -> CallRecord {
-    call(Asked::Assess(sight(tick)), Ok(Said::Findings(if finds { vec![finding()] } else { Vec::new() })))
+    call(
+        Asked::Assess(sight(tick)),
+        Ok(Said::Assessed(if finds { vec![finding()] } else { Vec::new() }.into())),
+    )
 }

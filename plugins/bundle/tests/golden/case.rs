@@ -110,6 +110,8 @@ pub enum Expected {
     /// Each as `severity code target`, in any order.
     Findings {
         findings: Vec<String>,
+        /// Each as `code target value limit`, then what else it takes; none: they do not matter here.
+        checks: Option<Vec<String>>,
     },
     Verdict {
         verdict: String,

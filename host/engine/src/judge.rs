@@ -227,8 +227,10 @@ impl Judge {
         self.record(&answer);
         let failed = answer.said.as_ref().err();
         self.health.called((&id.name, &session), &answer.cost, self.used.limits, failed);
+        // That it failed is an answer, too, where the plugin says so itself.
+        let answered = matches!(failed, None | Some(CallError::Declined { .. }));
         if let Some(keeping) = keeping
-            && failed.is_none()
+            && answered
             && !keeping.changes.is_empty()
         {
             engine.states().change(&id.name, &session, keeping.changes);

@@ -374,13 +374,9 @@ impl Writing<'_> {
         let mut lines =
             vec![format!("| {} |", names.join(" | ")), format!("|{}", "---|".repeat(names.len()))];
         lines.append(&mut self.rows);
-        let hidden: Vec<Status> = self
-            .ranked
-            .iter()
-            .skip(self.shown.len())
-            .filter_map(|(index, _)| self.now.node(*index))
-            .map(SeenNode::status)
-            .collect();
+        let places = self.places();
+        let hidden = self.now.nodes().filter(|node| places.get(node.index() as usize) == Some(&None));
+        let hidden: Vec<Status> = hidden.map(SeenNode::status).collect();
         if !hidden.is_empty() {
             let counts: Vec<String> = [Status::Failed, Status::Degraded, Status::Unknown, Status::Healthy]
                 .into_iter()
@@ -393,13 +389,25 @@ impl Writing<'_> {
         lines.join("\n")
     }
 
+    /// By a node's number, the place of its row.
+    fn places(&self) -> Vec<Option<usize>> {
+        let mut places = vec![None; self.now.len()];
+        for (place, index) in self.shown.iter().enumerate() {
+            if let Some(shown) = places.get_mut(*index as usize) {
+                *shown = Some(place);
+            }
+        }
+        places
+    }
+
     fn edges(&mut self) -> String {
-        let order = |index: u32| self.shown.iter().position(|shown| *shown == index);
+        let places = self.places();
+        let place = |index: u32| places.get(index as usize).copied().flatten();
         let edges = self.now.edges();
         let mut near: Vec<(usize, usize, u32, u32)> = edges
             .iter()
             .filter_map(|(from, to)| {
-                let (one, other) = (order(*from)?, order(*to)?);
+                let (one, other) = (place(*from)?, place(*to)?);
                 Some((one.min(other), one.max(other), *from, *to))
             })
             .collect();

@@ -30,6 +30,9 @@ const HIDDEN: &[(char, char)] = &[
 
 /// Not as it is: unseen, or what tables and code in a prompt are made of.
 fn is_unfit(letter: char) -> bool {
+    if matches!(letter, ' '..='_' | 'a'..='{' | '}') {
+        return false;
+    }
     letter.is_control()
         || matches!(letter, '|' | '`')
         || HIDDEN.iter().any(|(first, last)| (*first..=*last).contains(&letter))
@@ -40,15 +43,27 @@ pub(crate) fn quoted(text: &str, most: usize) -> String {
     let mut said = String::from('"');
     let mut left = most;
     for letter in text.chars() {
-        let written = escaped(letter);
-        match left.checked_sub(written.chars().count()) {
-            Some(rest) => left = rest,
-            None => {
-                said.push('…');
-                break;
+        let letter = if matches!(letter, '\n' | '\r' | '\t') { ' ' } else { letter };
+        let hidden = is_unfit(letter);
+        let width = match letter {
+            '"' | '\\' => 2,
+            letter if hidden => 6 * letter.len_utf16(),
+            _ => 1,
+        };
+        let Some(rest) = left.checked_sub(width) else {
+            said.push('…');
+            break;
+        };
+        left = rest;
+        if hidden {
+            let mut units = [0; 2];
+            letter.encode_utf16(&mut units).iter().for_each(|unit| said.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            if width == 2 {
+                said.push('\\');
             }
+            said.push(letter);
         }
-        said.push_str(&written);
     }
     said.push('"');
     said
@@ -57,20 +72,8 @@ pub(crate) fn quoted(text: &str, most: usize) -> String {
 /// The same without quotes, for sentences in which the model's own words are told on.
 pub(crate) fn plain(text: &str, most: usize) -> String {
     let quoted = quoted(text, most);
-    quoted.trim_matches('"').to_owned()
-}
-
-fn escaped(letter: char) -> String {
-    match letter {
-        '"' => "\\\"".to_owned(),
-        '\\' => "\\\\".to_owned(),
-        '\n' | '\r' | '\t' => " ".to_owned(),
-        letter if is_unfit(letter) => {
-            let mut units = [0; 2];
-            letter.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect()
-        }
-        letter => letter.to_string(),
-    }
+    let inner = quoted.strip_prefix('"').and_then(|quoted| quoted.strip_suffix('"'));
+    inner.unwrap_or_default().to_owned()
 }
 
 /// Whether a name stands in a prompt as it is, so that an answer can name it.

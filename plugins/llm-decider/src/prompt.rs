@@ -7,7 +7,7 @@ use flyball_plugin::prelude::*;
 use flyball_plugin::{NodeSpec, PastAction, SeenNode, pipeline};
 
 use crate::LlmDecider;
-use crate::form::{Offer, form};
+use crate::form::{MOST_NAMES, Offer, form};
 use crate::numbers::shown;
 use crate::quoted::{is_presentable, quoted};
 use crate::relevance::{Near, ranked};
@@ -172,6 +172,11 @@ fn metrics(situation: &Situation) -> Vec<String> {
     metrics
 }
 
+/// What a name takes in the answer's form.
+fn listed(name: &str) -> usize {
+    json!(name).to_string().len() + 1
+}
+
 fn ago(now: u64, then: u64) -> String {
     format!("{} s ago", now.saturating_sub(then) / 1_000)
 }
@@ -327,12 +332,13 @@ impl Writing<'_> {
             let id = node.id();
             let spec = pipeline::node(&id);
             let row = self.row(node, &id, near, spec.as_ref());
-            let listed = 2 * (json!(id).to_string().len() + 1);
+            let named = is_presentable(&id) && self.offer.seen.len() < MOST_NAMES;
+            let listed = if named { 2 * listed(&id) } else { 0 };
             let Some(left) = self.room.checked_sub(row.len() + 1 + listed) else { return };
             self.room = left;
             self.rows.push(row);
             self.shown.push(index);
-            if is_presentable(&id) {
+            if named {
                 if spec.is_some() && !self.situation.constraints.protected.contains(&id) {
                     self.offer.targets.push(id.clone());
                 }
@@ -545,11 +551,11 @@ impl Writing<'_> {
             let provides = self.names(&it.provides);
             let line =
                 format!("- {name}: {summary} (provides: {provides}; executors: {})", offers.join(", "));
-            let listed = json!(it.name).to_string().len() + 1;
-            let mut room = self.room.saturating_sub(listed);
+            let named = is_presentable(&it.name) && self.offer.types.len() < MOST_NAMES;
+            let mut room = self.room.saturating_sub(if named { listed(&it.name) } else { 0 });
             if list.add(line, &mut room) {
                 self.room = room;
-                if is_presentable(&it.name) {
+                if named {
                     self.offer.types.push(it.name);
                 }
             }

@@ -13,10 +13,6 @@ pub const SHADOW_WITHIN_MS: u64 = 60_000;
 /// One entry of a policy's deciders: a plugin, or a group of such entries.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "a policy has few; boxing them would only burden whoever reads one"
-)]
 pub enum DeciderRule {
     /// A plugin.
     One(DeciderUse),

@@ -10,10 +10,6 @@ pub const DEEPEST_RULE: usize = 8;
 /// One entry of a policy's validators: a plugin, or a group of such entries.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "a policy has few; boxing them would only burden whoever reads one"
-)]
 pub enum ValidatorRule {
     /// A plugin.
     One(PluginUse),

@@ -154,7 +154,7 @@ fn rule_decider_chooses_what_its_cases_say() {
 }
 
 /// With this set, the questions in cases are written anew, as they are asked.
-const REWRITE: &str = "FLYBALL_REWRITE_CASES";
+const RENEW: &str = "FLYBALL_RENEW_CASES";
 
 #[test]
 fn llm_decider_asks_and_decides_what_its_cases_say() {
@@ -174,12 +174,12 @@ fn llm_decider_asks_and_decides_what_its_cases_say() {
         };
         let kept = case.kept.iter().map(|(key, value)| (key.clone(), value.clone().into_bytes())).collect();
         with_state(kept, || with_llm(answers, || decide(plugin, case)));
-        if std::env::var_os(REWRITE).is_some() && !case.llm.is_empty() {
+        if std::env::var_os(RENEW).is_some() && !case.llm.is_empty() {
             let mut whole: Value = serde_json::from_slice(&std::fs::read(&case.file).unwrap()).unwrap();
             whole["llm"] = serde_json::to_value(&*asked.borrow()).unwrap();
             std::fs::write(&case.file, format!("{whole:#}\n")).unwrap();
         } else {
-            assert_eq!(*asked.borrow(), case.llm, "{}: {REWRITE}=1 writes the questions anew", case.about);
+            assert_eq!(*asked.borrow(), case.llm, "{}: {RENEW}=1 writes the questions anew", case.about);
         }
     });
 }

@@ -4,8 +4,8 @@
 use flyball_plugin::json::{Map, Value, json};
 use flyball_plugin::prelude::*;
 
-/// More names than this are not listed; what is named then is checked all the same.
-pub(crate) const MOST_NAMES: usize = 200;
+/// Of nodes and of types; what is less relevant than so many others cannot be named. Providers bound the names of a form, too.
+pub(crate) const MOST_NAMES: usize = 150;
 
 /// What an answer may speak of.
 #[derive(Debug, Default, Clone)]
@@ -102,7 +102,7 @@ fn nullable(schema: Value) -> Value {
 }
 
 fn one_of(names: &[String]) -> Value {
-    if names.is_empty() || names.len() > MOST_NAMES {
+    if names.is_empty() {
         return text();
     }
     json!({ "type": "string", "enum": names })

@@ -7,7 +7,7 @@ use flyball_plugin::prelude::*;
 use flyball_plugin::{NodeSpec, PastAction, SeenNode, pipeline};
 
 use crate::LlmDecider;
-use crate::form::{Offer, form};
+use crate::form::{MOST_NAMES, Offer, form};
 use crate::numbers::shown;
 use crate::quoted::{is_presentable, quoted};
 use crate::relevance::{Near, ranked};
@@ -172,6 +172,11 @@ fn metrics(situation: &Situation) -> Vec<String> {
     metrics
 }
 
+/// What a name takes in the answer's form.
+fn listed(name: &str) -> usize {
+    json!(name).to_string().len() + 1
+}
+
 fn ago(now: u64, then: u64) -> String {
     format!("{} s ago", now.saturating_sub(then) / 1_000)
 }
@@ -327,12 +332,13 @@ impl Writing<'_> {
             let id = node.id();
             let spec = pipeline::node(&id);
             let row = self.row(node, &id, near, spec.as_ref());
-            let listed = 2 * (json!(id).to_string().len() + 1);
+            let named = is_presentable(&id) && self.offer.seen.len() < MOST_NAMES;
+            let listed = if named { 2 * listed(&id) } else { 0 };
             let Some(left) = self.room.checked_sub(row.len() + 1 + listed) else { return };
             self.room = left;
             self.rows.push(row);
             self.shown.push(index);
-            if is_presentable(&id) {
+            if named {
                 if spec.is_some() && !self.situation.constraints.protected.contains(&id) {
                     self.offer.targets.push(id.clone());
                 }
@@ -374,13 +380,9 @@ impl Writing<'_> {
         let mut lines =
             vec![format!("| {} |", names.join(" | ")), format!("|{}", "---|".repeat(names.len()))];
         lines.append(&mut self.rows);
-        let hidden: Vec<Status> = self
-            .ranked
-            .iter()
-            .skip(self.shown.len())
-            .filter_map(|(index, _)| self.now.node(*index))
-            .map(SeenNode::status)
-            .collect();
+        let places = self.places();
+        let hidden = self.now.nodes().filter(|node| places.get(node.index() as usize) == Some(&None));
+        let hidden: Vec<Status> = hidden.map(SeenNode::status).collect();
         if !hidden.is_empty() {
             let counts: Vec<String> = [Status::Failed, Status::Degraded, Status::Unknown, Status::Healthy]
                 .into_iter()
@@ -393,13 +395,25 @@ impl Writing<'_> {
         lines.join("\n")
     }
 
+    /// By a node's number, the place of its row.
+    fn places(&self) -> Vec<Option<usize>> {
+        let mut places = vec![None; self.now.len()];
+        for (place, index) in self.shown.iter().enumerate() {
+            if let Some(shown) = places.get_mut(*index as usize) {
+                *shown = Some(place);
+            }
+        }
+        places
+    }
+
     fn edges(&mut self) -> String {
-        let order = |index: u32| self.shown.iter().position(|shown| *shown == index);
+        let places = self.places();
+        let place = |index: u32| places.get(index as usize).copied().flatten();
         let edges = self.now.edges();
         let mut near: Vec<(usize, usize, u32, u32)> = edges
             .iter()
             .filter_map(|(from, to)| {
-                let (one, other) = (order(*from)?, order(*to)?);
+                let (one, other) = (place(*from)?, place(*to)?);
                 Some((one.min(other), one.max(other), *from, *to))
             })
             .collect();
@@ -537,11 +551,11 @@ impl Writing<'_> {
             let provides = self.names(&it.provides);
             let line =
                 format!("- {name}: {summary} (provides: {provides}; executors: {})", offers.join(", "));
-            let listed = json!(it.name).to_string().len() + 1;
-            let mut room = self.room.saturating_sub(listed);
+            let named = is_presentable(&it.name) && self.offer.types.len() < MOST_NAMES;
+            let mut room = self.room.saturating_sub(if named { listed(&it.name) } else { 0 });
             if list.add(line, &mut room) {
                 self.room = room;
-                if is_presentable(&it.name) {
+                if named {
                     self.offer.types.push(it.name);
                 }
             }

@@ -28,48 +28,53 @@ const HIDDEN: &[(char, char)] = &[
     ('\u{e0000}', '\u{e0fff}'),
 ];
 
-/// Not as it is: unseen, or what tables and code in a prompt are made of.
+/// Not seen as what it is.
+fn is_hidden(letter: char) -> bool {
+    !matches!(letter, ' '..='~')
+        && (letter.is_control() || HIDDEN.iter().any(|(first, last)| (*first..=*last).contains(&letter)))
+}
+
+/// Not as it is in a prompt: hidden, or what tables and code in it are made of.
 fn is_unfit(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '|' | '`')
-        || HIDDEN.iter().any(|(first, last)| (*first..=*last).contains(&letter))
+    matches!(letter, '|' | '`') || is_hidden(letter)
 }
 
 /// A JSON string of it, no longer than so many characters beside the quotes; what is cut ends with an ellipsis.
 pub(crate) fn quoted(text: &str, most: usize) -> String {
     let mut said = String::from('"');
-    let mut left = most;
-    for letter in text.chars() {
-        let written = escaped(letter);
-        match left.checked_sub(written.chars().count()) {
-            Some(rest) => left = rest,
-            None => {
-                said.push('…');
-                break;
-            }
-        }
-        said.push_str(&written);
-    }
+    write(&mut said, text, most, is_unfit, |letter| matches!(letter, '"' | '\\'));
     said.push('"');
     said
 }
 
-/// The same without quotes, for sentences in which the model's own words are told on.
+/// In one line and bounded, for sentences in which the model's own words are told on to people.
 pub(crate) fn plain(text: &str, most: usize) -> String {
-    let quoted = quoted(text, most);
-    quoted.trim_matches('"').to_owned()
+    let mut said = String::new();
+    write(&mut said, text, most, is_hidden, |_| false);
+    said
 }
 
-fn escaped(letter: char) -> String {
-    match letter {
-        '"' => "\\\"".to_owned(),
-        '\\' => "\\\\".to_owned(),
-        '\n' | '\r' | '\t' => " ".to_owned(),
-        letter if is_unfit(letter) => {
+/// What `escaped` says is written as its code, and behind a backslash what `marked` says.
+fn write(said: &mut String, text: &str, most: usize, escaped: fn(char) -> bool, marked: fn(char) -> bool) {
+    let mut left = most;
+    for letter in text.chars() {
+        let letter = if matches!(letter, '\n' | '\r' | '\t') { ' ' } else { letter };
+        let (escaped, marked) = (escaped(letter), marked(letter));
+        let width = if escaped { 6 * letter.len_utf16() } else { 1 + usize::from(marked) };
+        let Some(rest) = left.checked_sub(width) else {
+            said.push('…');
+            return;
+        };
+        left = rest;
+        if escaped {
             let mut units = [0; 2];
-            letter.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+            letter.encode_utf16(&mut units).iter().for_each(|unit| said.push_str(&format!("\\u{unit:04x}")));
+            continue;
         }
-        letter => letter.to_string(),
+        if marked {
+            said.push('\\');
+        }
+        said.push(letter);
     }
 }
 
@@ -94,6 +99,12 @@ mod tests {
         );
         assert_eq!(quoted("say \"no\" \\", 50), "\"say \\\"no\\\" \\\\\"");
         assert_eq!(quoted("\u{1b}[31mred", 50), "\"\\u001b[31mred\"");
+    }
+
+    #[test]
+    fn the_models_words_are_told_on_as_they_are_but_for_what_hides() {
+        assert_eq!(plain("say \"`no`\" | \\\n\u{1b}[2J\u{202e}", 50), "say \"`no`\" | \\ \\u001b[2J\\u202e");
+        assert_eq!(plain("abcdef", 3), "abc…");
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use flyball_control::ports::Asked;
 use flyball_engine::Judge;
-use flyball_model::{Limits, PluginKind};
+use flyball_model::{Grants, Limits, PluginKind, PluginUse, StateGrant};
+use serde_json::json;
 
 use crate::guests::{engine, used};
 use crate::sights::{graph, proposal, sight, situation};
@@ -34,6 +35,18 @@ fn asked(kind: PluginKind) -> Option<Asked> {
     })
 }
 
+fn granted(plugin: &str) -> Grants {
+    if plugin != "llm-decider" {
+        return Grants::default();
+    }
+    let llm = json!({ "provider": "openai", "model": "none", "base_url": "http://127.0.0.1" });
+    Grants {
+        llm: Some(serde_json::from_value(llm).unwrap()),
+        state: Some(StateGrant::default()),
+        ..Grants::default()
+    }
+}
+
 #[test]
 fn no_first_party_plugin_takes_more_instructions_than_it_did() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engine/fuel.json");
@@ -45,9 +58,16 @@ fn no_first_party_plugin_takes_more_instructions_than_it_did() {
         if part.name == "http-catalog" {
             continue;
         }
-        let judge = Judge::new(plugin, &used(part.name, Limits::default()), 1).unwrap();
-        let (said, cost) = judge.again(&asked, None, &[], &[]);
-        said.unwrap_or_else(|error| panic!("{}: {error}", part.name));
+        let used = PluginUse { grants: granted(part.name), ..used(part.name, Limits::default()) };
+        let judge = Judge::new(plugin, &used, 1).unwrap();
+        let (said, cost) = judge.again(&asked, Some(Arc::default()), &[], &[]);
+        match said {
+            // What it takes to ask: nobody answers here.
+            Err(error) if part.name == "llm-decider" => {
+                assert!(error.contains("not in the recording"), "{error}")
+            }
+            said => drop(said.unwrap_or_else(|error| panic!("{}: {error}", part.name))),
+        }
         taken.insert(part.name.to_owned(), cost.fuel);
     }
     if std::env::var_os(RENEW).is_some() {
@@ -62,4 +82,15 @@ fn no_first_party_plugin_takes_more_instructions_than_it_did() {
             "{name} takes {fuel} instructions, {ratio:.2} times what it did; if that is meant, write it down with {RENEW}=1"
         );
     }
+}
+
+#[test]
+fn the_llm_decider_asks_about_ten_thousand_nodes_within_the_default_limits() {
+    let part = flyball_first_party::find("llm-decider").unwrap();
+    let used = PluginUse { grants: granted(part.name), ..used(part.name, Limits::default()) };
+    let judge = Judge::new(Arc::new(engine().load(part.wasm).unwrap()), &used, 1).unwrap();
+    let asked = Asked::Decide(sight(10_000, 1), situation(10_000));
+    let (said, cost) = judge.again(&asked, Some(Arc::default()), &[], &[]);
+    assert!(said.unwrap_err().contains("not in the recording"));
+    assert!(cost.host_calls < 2_000 && cost.fuel < 30_000_000, "{cost:?}");
 }

@@ -1,12 +1,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use flyball_control::ports::{Changes, Heuristic, Judge as Port, Keeper};
+use flyball_control::ports::{Changes, Decided, Decider, Heuristic, Judge as Port, Keeper};
 use flyball_engine::{Engine, EngineOptions, Judge};
 use flyball_model::{Grants, Limits, PluginUse, StateGrant};
 
 use crate::guests::{engine, guest_importing, used};
-use crate::sights::sight;
+use crate::sights::{sight, situation};
 
 const STATE: &str = r#"
   (import "flyball:plugin/state@0.1.0" "get" (func $get (param i32 i32 i32)))
@@ -82,6 +82,29 @@ async fn a_call_that_fails_keeps_nothing() {
     let judge = keeping(&kept, &format!("{COUNTS} unreachable"), state(1));
     judge.assess(&sight(1, 1)).await.unwrap_err();
     assert!(kept.0.lock().unwrap().is_empty());
+}
+
+/// The LLM decider, and a model at which nobody listens.
+fn decider() -> Judge {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let llm = serde_json::json!({
+        "provider": "openai", "model": "none", "base_url": format!("http://127.0.0.1:{port}"), "limits": { "tries": 1 },
+    });
+    let llm = Some(serde_json::from_value(llm).unwrap());
+    let wasm = flyball_first_party::find("llm-decider").unwrap().wasm;
+    let limits = Limits { time_ms: 10_000, ..Limits::default() };
+    let used = PluginUse { grants: Grants { llm, ..state(64) }, ..used("llm-decider", limits) };
+    Judge::new(Arc::new(engine().load(wasm).unwrap()), &used, 1).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_plugin_sets_before_it_says_that_it_failed_is_kept() {
+    let judge = decider();
+    let error = judge.decide(&sight(3, 1), &situation(3)).await.unwrap_err().to_string();
+    assert!(error.contains("the model did not answer"), "{error}");
+    let said = judge.decide(&sight(3, 2), &situation(3)).await.unwrap().said;
+    let why = "nothing changed since tick 1, when the model was asked".to_owned();
+    assert_eq!(said, Decided::Abstains(why));
 }
 
 #[tokio::test]

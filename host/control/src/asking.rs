@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flyball_model::{
-    Action, Attributed, Cost, DeciderAnswer, DeciderSaid, Decision, FailedJudge, PluginId, PluginKind, Turn,
-    Way, Who,
+    Action, Attributed, Cost, DeciderAnswer, DeciderSaid, Decision, FailedJudge, PluginId, PluginKind,
+    Proposal, Turn, Way, Who,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -16,8 +16,9 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::assess::{ask, failed, refused_to};
+use crate::checks::{Ground, check, reason, unresolved};
 use crate::pace::seconds;
-use crate::ports::{Decided, Decider, Judged, Sight, Situation};
+use crate::ports::{Decided, Decider, Judged, Sight, Situation, Support};
 
 pub(crate) type Turns = [Turn<Arc<dyn Decider>>];
 
@@ -25,6 +26,8 @@ pub(crate) type Turns = [Turn<Arc<dyn Decider>>];
 pub(crate) struct Asking<'a> {
     sight: &'a Sight,
     situation: &'a Situation,
+    /// What the data plane can do.
+    support: &'a [Support],
     /// The decider that was asked before the others, and is not asked again.
     called: Option<&'a str>,
     heard: Mutex<Heard>,
@@ -45,6 +48,9 @@ struct Vote {
     decision: Decision,
     /// Whose answers it is, by their number.
     backed_by: Vec<usize>,
+    /// Whether the host itself has nothing against it. What it has something against is followed only where nobody else has
+    /// an answer, so that the guards' no is on record.
+    fit: bool,
 }
 
 impl<'a> Asking<'a> {
@@ -52,33 +58,39 @@ impl<'a> Asking<'a> {
     pub async fn all(
         turns: &'a Turns,
         first: Option<&'a str>,
-        sight: &'a Sight,
-        situation: &'a Situation,
+        (sight, situation): (&'a Sight, &'a Situation),
+        support: &'a [Support],
     ) -> Heard {
         let mut ones = turns.iter().flat_map(Turn::ones);
         let first = first.and_then(|first| ones.find(|(decider, _)| decider.name() == first));
-        let mut asking = Self { sight, situation, called: None, heard: Mutex::default() };
+        let mut asking = Self { sight, situation, support, called: None, heard: Mutex::default() };
         let mut vote = None;
         if let Some((decider, within)) = first {
             vote = asking.one(decider, within, None).await;
             let why = "the policy's escalation names it, and it answered";
-            asking.explain(vote.iter(), why);
+            asking.explain(vote.iter().filter(|vote| vote.fit), why);
             asking.called = Some(decider.name());
         }
         let vote = match vote {
-            Some(vote) => {
+            Some(vote) if vote.fit => {
                 let why = format!("{} answered before", asking.called.unwrap_or_default());
                 turns.iter().for_each(|turn| asking.not_asked(turn, None, &why));
                 Some(vote)
             }
-            None => asking.chain(turns, None).await,
+            refused => {
+                let vote = asking.chain(turns, None).await;
+                match vote {
+                    Some(vote) if vote.fit => Some(vote),
+                    vote => refused.or(vote),
+                }
+            }
         };
         asking.end(vote)
     }
 
     fn end(self, vote: Option<Vote>) -> Heard {
         let mut heard = self.heard.into_inner();
-        if let Some(Vote { by, decision, backed_by }) = vote {
+        if let Some(Vote { by, decision, backed_by, .. }) = vote {
             for answer in backed_by {
                 if let Some(answer) = heard.answers.get_mut(answer) {
                     answer.followed = true;
@@ -89,18 +101,21 @@ impl<'a> Asking<'a> {
         heard
     }
 
-    /// In their order, until one answers.
+    /// In their order, until one has an answer that may be followed.
     fn chain<'b>(&'b self, turns: &'b Turns, group: Option<&'b str>) -> BoxFuture<'b, Option<Vote>> {
         async move {
+            let mut refused = None;
             let mut turns = turns.iter();
             while let Some(turn) = turns.next() {
-                if let Some(vote) = self.turn(turn, group).await {
+                let Some(vote) = self.turn(turn, group).await else { continue };
+                if vote.fit {
                     let why = format!("{} answered before", turn_name(turn));
                     turns.for_each(|other| self.not_asked(other, group, &why));
                     return Some(vote);
                 }
+                refused.get_or_insert(vote);
             }
-            None
+            refused
         }
         .boxed()
     }
@@ -144,8 +159,14 @@ impl<'a> Asking<'a> {
                 drop(heard);
                 match said {
                     Decided::For(decision) => {
-                        let answer = under_way.decided(decision.clone(), cost);
-                        Some(Vote { by: id.clone(), decision, backed_by: vec![answer] })
+                        let against = self.against(&decision.proposal);
+                        let why = match &against {
+                            Some(why) => format!("the host would refuse it: {why}"),
+                            None => "the first that answered".to_owned(),
+                        };
+                        let answer = under_way.decided(decision.clone(), why, cost);
+                        let backed_by = vec![answer];
+                        Some(Vote { by: id.clone(), decision, backed_by, fit: against.is_none() })
                     }
                     // Kept, so that one can see why nobody had an answer.
                     Decided::Abstains(why) => {
@@ -162,6 +183,22 @@ impl<'a> Asking<'a> {
                 None
             }
         }
+    }
+
+    /// What the host has against it as things are now. It is checked again when the decision lands.
+    fn against(&self, proposal: &Proposal) -> Option<String> {
+        let Situation { graph, rules, node_types, allowed, .. } = self.situation;
+        let ground = Ground { graph, rules, support: self.support, node_types };
+        let mut wrong = check(&proposal.action, &ground);
+        wrong.extend(unresolved(proposal, &self.sight.now));
+        let kind = proposal.action.kind();
+        if wrong.is_empty() && !allowed.contains(&kind) {
+            wrong
+                .push(reason("escalation", format!("{kind} is not of this step of the policy's escalation")));
+        }
+        let told: Vec<String> =
+            wrong.iter().map(|reason| format!("{} ({})", reason.message, reason.code)).collect();
+        (!told.is_empty()).then(|| told.join("; "))
     }
 
     /// Asks the first way that is for what was found.
@@ -219,8 +256,8 @@ impl<'a> Asking<'a> {
                 None => Ok(asked.next().await),
             };
             match next {
-                Ok(Some((index, Some(vote)))) => votes.push((index, vote)),
-                Ok(Some((_, None))) => {}
+                Ok(Some((index, Some(vote)))) if vote.fit => votes.push((index, vote)),
+                Ok(Some(_)) => {}
                 Ok(None) => break,
                 Err(_) => {
                     in_time = false;
@@ -379,9 +416,8 @@ impl<'a> UnderWay<'a> {
         Self { heard: &asking.heard, place, asked: Instant::now(), open: true }
     }
 
-    fn decided(self, decision: Decision, cost: Cost) -> usize {
+    fn decided(self, decision: Decision, why: String, cost: Cost) -> usize {
         let place = self.place;
-        let why = "the first that answered".to_owned();
         self.fill(DeciderSaid::Decision, Some(decision), why, cost);
         place
     }

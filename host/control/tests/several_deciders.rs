@@ -338,6 +338,52 @@ async fn a_group_within_a_quorum_has_one_vote_and_all_who_made_it_are_followed()
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_host_would_refuse_is_not_followed_where_another_has_an_answer() {
+    let resting_on_nothing = {
+        let mut wrong = decision(restart("b"));
+        wrong.proposal.rests_on = vec![Evidence { node: Some("z".into()), ..Evidence::default() }];
+        thinker("model", Duration::ZERO, Ok(Decided::For(wrong)))
+    };
+    let cases = [
+        (says("model", restart("nowhere")), "unknown-node"),
+        (says("model", restart("a")), "protected-node"),
+        (says("model", Action::RemoveNode { node: "b".into() }), "kind-not-allowed"),
+        (says("model", scale("b", 2)), "escalation"),
+        (resting_on_nothing, "unresolved-evidence"),
+    ];
+    for (model, code) in cases {
+        let rig = Rig::new(|panel| {
+            panel.rules.mutation = MutationPolicy::Optimize;
+            panel.rules.protected = vec!["a".into()];
+            let step = Step { kinds: vec![ActionKind::RestartProcess], ..Step::default() };
+            safety(panel, |safety| safety.escalation = vec![step]);
+            panel.deciders = vec![turn(model), turn(says("rules", restart("b")))];
+        });
+        let record = rig.tick().await;
+        assert_eq!((record.ending, rig.applied()), (Ending::Acted, vec![restart("b")]), "{code}");
+        assert_eq!(said(&record), [("model", Decides, false), ("rules", Decides, true)]);
+        let why = why(&record, "model");
+        assert!(why.starts_with("the host would refuse it: ") && why.contains(code), "{why}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_host_would_refuse_lands_where_nobody_else_has_an_answer_and_is_refused() {
+    let rig = rig(vec![turn(says("model", restart("nowhere"))), turn(abstains("rules"))]);
+    let record = rig.tick().await;
+    assert_eq!((record.ending, refusals(&record)), (Ending::Rejected, vec!["unknown-node"]));
+    assert_eq!(said(&record), [("model", Decides, true), ("rules", Abstains, false)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_host_would_refuse_is_no_vote() {
+    let wrong = |name| turn(says(name, restart("nowhere")));
+    let rig = rig(vec![quorum(2, vec![wrong("a"), wrong("c"), turn(says("d", restart("b")))])]);
+    let record = rig.tick().await;
+    assert_eq!((record.ending, record.decision), (Ending::Undecided, None));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_escalations_decider_is_asked_first_wherever_it_stands_and_once() {
     for answers in [true, false] {
         let stronger = if answers { says("stronger", scale("b", 2)) } else { fails("stronger") };

@@ -1,8 +1,8 @@
 //! Asks the deciders of a policy: in their order until one answers, by what was found, or several at once. What each said is
 //! kept, whoever is followed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flyball_model::{
@@ -40,6 +40,8 @@ pub(crate) struct Heard {
     pub answers: Vec<DeciderAnswer>,
     pub failures: Vec<FailedJudge>,
     pub costs: Vec<(PluginId, Cost)>,
+    /// Who has a place among the answers.
+    placed: BTreeSet<usize>,
 }
 
 /// What an entry among the deciders wants.
@@ -138,7 +140,7 @@ impl<'a> Asking<'a> {
         if self.called == Some(decider.name()) {
             return None;
         }
-        let under_way = UnderWay::begin(self, &**decider, group);
+        let under_way = UnderWay::begin(self, decider, group);
         let asked = ask(decider.decide(self.sight, self.situation));
         let said = match within {
             Some(within) => match timeout(within, asked).await {
@@ -221,7 +223,7 @@ impl<'a> Asking<'a> {
                 Some(within) => match timeout(within, asking).await {
                     Ok(vote) => vote,
                     Err(_) => {
-                        self.broken_off(DeciderSaid::Late, &out_of_time(name, within));
+                        self.broken_off(&way.ask, name, DeciderSaid::Late, &out_of_time(name, within));
                         None
                     }
                 },
@@ -240,14 +242,9 @@ impl<'a> Asking<'a> {
         within: Option<Duration>,
     ) -> Option<Vote> {
         let until = within.map(|within| Instant::now() + within);
-        let begun: Vec<AtomicBool> = of.iter().map(|_| AtomicBool::new(false)).collect();
-        let members = of.iter().zip(&begun).enumerate();
-        let mut asked: FuturesUnordered<_> = members
-            .map(|(index, (turn, begun))| async move {
-                begun.store(true, Ordering::Relaxed);
-                (index, self.turn(turn, Some(name)).await)
-            })
-            .collect();
+        let members = of.iter().enumerate();
+        let mut asked: FuturesUnordered<_> =
+            members.map(|(index, turn)| async move { (index, self.turn(turn, Some(name)).await) }).collect();
         let mut votes: Vec<(usize, Vote)> = Vec::new();
         let mut in_time = true;
         while !is_settled(&votes, at_least, asked.len(), of.len()) {
@@ -266,14 +263,12 @@ impl<'a> Asking<'a> {
             }
         }
         drop(asked);
-        let settled = format!("{name} was settled without it");
         match within {
-            Some(within) if !in_time => self.broken_off(DeciderSaid::Late, &out_of_time(name, within)),
-            _ => self.broken_off(DeciderSaid::Dropped, &settled),
+            Some(within) if !in_time => {
+                self.broken_off(of, name, DeciderSaid::Late, &out_of_time(name, within));
+            }
+            _ => self.broken_off(of, name, DeciderSaid::Dropped, &format!("{name} was settled without it")),
         }
-        let begun = begun.iter().map(|begun| begun.load(Ordering::Relaxed));
-        let rest = of.iter().zip(begun).filter(|(_, begun)| !begun);
-        rest.for_each(|(turn, _)| self.not_asked(turn, Some(name), &settled));
         // By their order in the policy, so that it does not matter who was quicker.
         votes.sort_by_key(|(index, _)| *index);
         self.count(votes.into_iter().map(|(_, vote)| vote).collect(), at_least, of.len())
@@ -312,9 +307,10 @@ impl<'a> Asking<'a> {
     fn not_asked(&self, turn: &Turn<Arc<dyn Decider>>, group: Option<&str>, why: &str) {
         match &turn.who {
             Who::One(decider) => {
-                if self.called != Some(decider.name()) {
+                let mut heard = self.heard.lock();
+                if self.called != Some(decider.name()) && heard.placed.insert(place_of(decider)) {
                     let answer = blank(&**decider, group, self.sight, DeciderSaid::NotAsked);
-                    self.heard.lock().answers.push(DeciderAnswer { why: why.to_owned(), ..answer });
+                    heard.answers.push(DeciderAnswer { why: why.to_owned(), ..answer });
                 }
             }
             Who::Route { name, ways } => {
@@ -328,8 +324,9 @@ impl<'a> Asking<'a> {
         self.heard.lock().failures.push(failure);
     }
 
-    /// Says why those were given up that were just now.
-    fn broken_off(&self, said: DeciderSaid, why: &str) {
+    /// A group was given up, or its rest: says why of those who thought, and of those whose turn had not come.
+    fn broken_off(&self, turns: &Turns, group: &str, said: DeciderSaid, why: &str) {
+        turns.iter().for_each(|turn| self.not_asked(turn, Some(group), why));
         let mut heard = self.heard.lock();
         let Heard { answers, failures, .. } = &mut *heard;
         for answer in
@@ -357,6 +354,11 @@ fn is_settled(votes: &[(usize, Vote)], at_least: usize, left: usize, members: us
     let wanted = |action: &Action| votes.iter().filter(|(_, vote)| vote.action() == action).count();
     let best = votes.iter().map(|(_, vote)| wanted(vote.action())).max().unwrap_or_default();
     best + left < at_least || (best >= at_least && best * 2 > members)
+}
+
+/// Each use of a decider is one of its own.
+fn place_of(decider: &Arc<dyn Decider>) -> usize {
+    Arc::as_ptr(decider).cast::<()>().addr()
 }
 
 fn out_of_time(name: &str, within: Duration) -> String {
@@ -407,9 +409,10 @@ struct UnderWay<'a> {
 }
 
 impl<'a> UnderWay<'a> {
-    fn begin(asking: &'a Asking<'_>, decider: &dyn Decider, group: Option<&str>) -> Self {
+    fn begin(asking: &'a Asking<'_>, decider: &Arc<dyn Decider>, group: Option<&str>) -> Self {
         let mut heard = asking.heard.lock();
-        let mut answer = blank(decider, group, asking.sight, DeciderSaid::Dropped);
+        heard.placed.insert(place_of(decider));
+        let mut answer = blank(&**decider, group, asking.sight, DeciderSaid::Dropped);
         "it still thinks".clone_into(&mut answer.why);
         heard.answers.push(answer);
         let place = heard.answers.len() - 1;

@@ -1,13 +1,13 @@
 //! Asks the deciders of a policy: in their order until one answers, by what was found, or several at once. What each said is
 //! kept, whoever is followed.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flyball_model::{
-    Action, Attributed, Cost, DeciderAnswer, DeciderSaid, Decision, FailedJudge, PluginId, PluginKind, Turn,
-    Way, Who,
+    Action, Attributed, Cost, DeciderAnswer, DeciderSaid, Decision, FailedJudge, PluginId, PluginKind,
+    Proposal, Turn, Way, Who,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -16,8 +16,9 @@ use parking_lot::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::assess::{ask, failed, refused_to};
+use crate::checks::{Ground, check, reason, unresolved};
 use crate::pace::seconds;
-use crate::ports::{Decided, Decider, Judged, Sight, Situation};
+use crate::ports::{Decided, Decider, Judged, Sight, Situation, Support};
 
 pub(crate) type Turns = [Turn<Arc<dyn Decider>>];
 
@@ -25,6 +26,8 @@ pub(crate) type Turns = [Turn<Arc<dyn Decider>>];
 pub(crate) struct Asking<'a> {
     sight: &'a Sight,
     situation: &'a Situation,
+    /// What the data plane can do.
+    support: &'a [Support],
     /// The decider that was asked before the others, and is not asked again.
     called: Option<&'a str>,
     heard: Mutex<Heard>,
@@ -37,6 +40,8 @@ pub(crate) struct Heard {
     pub answers: Vec<DeciderAnswer>,
     pub failures: Vec<FailedJudge>,
     pub costs: Vec<(PluginId, Cost)>,
+    /// Who has a place among the answers.
+    placed: BTreeSet<usize>,
 }
 
 /// What an entry among the deciders wants.
@@ -45,6 +50,9 @@ struct Vote {
     decision: Decision,
     /// Whose answers it is, by their number.
     backed_by: Vec<usize>,
+    /// Whether the host itself has nothing against it. What it has something against is followed only where nobody else has
+    /// an answer, so that the guards' no is on record.
+    fit: bool,
 }
 
 impl<'a> Asking<'a> {
@@ -52,33 +60,39 @@ impl<'a> Asking<'a> {
     pub async fn all(
         turns: &'a Turns,
         first: Option<&'a str>,
-        sight: &'a Sight,
-        situation: &'a Situation,
+        (sight, situation): (&'a Sight, &'a Situation),
+        support: &'a [Support],
     ) -> Heard {
         let mut ones = turns.iter().flat_map(Turn::ones);
         let first = first.and_then(|first| ones.find(|(decider, _)| decider.name() == first));
-        let mut asking = Self { sight, situation, called: None, heard: Mutex::default() };
+        let mut asking = Self { sight, situation, support, called: None, heard: Mutex::default() };
         let mut vote = None;
         if let Some((decider, within)) = first {
             vote = asking.one(decider, within, None).await;
             let why = "the policy's escalation names it, and it answered";
-            asking.explain(vote.iter(), why);
+            asking.explain(vote.iter().filter(|vote| vote.fit), why);
             asking.called = Some(decider.name());
         }
         let vote = match vote {
-            Some(vote) => {
+            Some(vote) if vote.fit => {
                 let why = format!("{} answered before", asking.called.unwrap_or_default());
                 turns.iter().for_each(|turn| asking.not_asked(turn, None, &why));
                 Some(vote)
             }
-            None => asking.chain(turns, None).await,
+            refused => {
+                let vote = asking.chain(turns, None).await;
+                match vote {
+                    Some(vote) if vote.fit => Some(vote),
+                    vote => refused.or(vote),
+                }
+            }
         };
         asking.end(vote)
     }
 
     fn end(self, vote: Option<Vote>) -> Heard {
         let mut heard = self.heard.into_inner();
-        if let Some(Vote { by, decision, backed_by }) = vote {
+        if let Some(Vote { by, decision, backed_by, .. }) = vote {
             for answer in backed_by {
                 if let Some(answer) = heard.answers.get_mut(answer) {
                     answer.followed = true;
@@ -89,18 +103,21 @@ impl<'a> Asking<'a> {
         heard
     }
 
-    /// In their order, until one answers.
+    /// In their order, until one has an answer that may be followed.
     fn chain<'b>(&'b self, turns: &'b Turns, group: Option<&'b str>) -> BoxFuture<'b, Option<Vote>> {
         async move {
+            let mut refused = None;
             let mut turns = turns.iter();
             while let Some(turn) = turns.next() {
-                if let Some(vote) = self.turn(turn, group).await {
+                let Some(vote) = self.turn(turn, group).await else { continue };
+                if vote.fit {
                     let why = format!("{} answered before", turn_name(turn));
                     turns.for_each(|other| self.not_asked(other, group, &why));
                     return Some(vote);
                 }
+                refused.get_or_insert(vote);
             }
-            None
+            refused
         }
         .boxed()
     }
@@ -123,7 +140,7 @@ impl<'a> Asking<'a> {
         if self.called == Some(decider.name()) {
             return None;
         }
-        let under_way = UnderWay::begin(self, &**decider, group);
+        let under_way = UnderWay::begin(self, decider, group);
         let asked = ask(decider.decide(self.sight, self.situation));
         let said = match within {
             Some(within) => match timeout(within, asked).await {
@@ -144,8 +161,14 @@ impl<'a> Asking<'a> {
                 drop(heard);
                 match said {
                     Decided::For(decision) => {
-                        let answer = under_way.decided(decision.clone(), cost);
-                        Some(Vote { by: id.clone(), decision, backed_by: vec![answer] })
+                        let against = self.against(&decision.proposal);
+                        let why = match &against {
+                            Some(why) => format!("the host would refuse it: {why}"),
+                            None => "the first that answered".to_owned(),
+                        };
+                        let answer = under_way.decided(decision.clone(), why, cost);
+                        let backed_by = vec![answer];
+                        Some(Vote { by: id.clone(), decision, backed_by, fit: against.is_none() })
                     }
                     // Kept, so that one can see why nobody had an answer.
                     Decided::Abstains(why) => {
@@ -162,6 +185,22 @@ impl<'a> Asking<'a> {
                 None
             }
         }
+    }
+
+    /// What the host has against it as things are now. It is checked again when the decision lands.
+    fn against(&self, proposal: &Proposal) -> Option<String> {
+        let Situation { graph, rules, node_types, allowed, .. } = self.situation;
+        let ground = Ground { graph, rules, support: self.support, node_types };
+        let mut wrong = check(&proposal.action, &ground);
+        wrong.extend(unresolved(proposal, &self.sight.now));
+        let kind = proposal.action.kind();
+        if wrong.is_empty() && !allowed.contains(&kind) {
+            wrong
+                .push(reason("escalation", format!("{kind} is not of this step of the policy's escalation")));
+        }
+        let told: Vec<String> =
+            wrong.iter().map(|reason| format!("{} ({})", reason.message, reason.code)).collect();
+        (!told.is_empty()).then(|| told.join("; "))
     }
 
     /// Asks the first way that is for what was found.
@@ -184,7 +223,7 @@ impl<'a> Asking<'a> {
                 Some(within) => match timeout(within, asking).await {
                     Ok(vote) => vote,
                     Err(_) => {
-                        self.broken_off(DeciderSaid::Late, &out_of_time(name, within));
+                        self.broken_off(&way.ask, name, DeciderSaid::Late, &out_of_time(name, within));
                         None
                     }
                 },
@@ -203,14 +242,9 @@ impl<'a> Asking<'a> {
         within: Option<Duration>,
     ) -> Option<Vote> {
         let until = within.map(|within| Instant::now() + within);
-        let begun: Vec<AtomicBool> = of.iter().map(|_| AtomicBool::new(false)).collect();
-        let members = of.iter().zip(&begun).enumerate();
-        let mut asked: FuturesUnordered<_> = members
-            .map(|(index, (turn, begun))| async move {
-                begun.store(true, Ordering::Relaxed);
-                (index, self.turn(turn, Some(name)).await)
-            })
-            .collect();
+        let members = of.iter().enumerate();
+        let mut asked: FuturesUnordered<_> =
+            members.map(|(index, turn)| async move { (index, self.turn(turn, Some(name)).await) }).collect();
         let mut votes: Vec<(usize, Vote)> = Vec::new();
         let mut in_time = true;
         while !is_settled(&votes, at_least, asked.len(), of.len()) {
@@ -219,8 +253,8 @@ impl<'a> Asking<'a> {
                 None => Ok(asked.next().await),
             };
             match next {
-                Ok(Some((index, Some(vote)))) => votes.push((index, vote)),
-                Ok(Some((_, None))) => {}
+                Ok(Some((index, Some(vote)))) if vote.fit => votes.push((index, vote)),
+                Ok(Some(_)) => {}
                 Ok(None) => break,
                 Err(_) => {
                     in_time = false;
@@ -229,14 +263,12 @@ impl<'a> Asking<'a> {
             }
         }
         drop(asked);
-        let settled = format!("{name} was settled without it");
         match within {
-            Some(within) if !in_time => self.broken_off(DeciderSaid::Late, &out_of_time(name, within)),
-            _ => self.broken_off(DeciderSaid::Dropped, &settled),
+            Some(within) if !in_time => {
+                self.broken_off(of, name, DeciderSaid::Late, &out_of_time(name, within));
+            }
+            _ => self.broken_off(of, name, DeciderSaid::Dropped, &format!("{name} was settled without it")),
         }
-        let begun = begun.iter().map(|begun| begun.load(Ordering::Relaxed));
-        let rest = of.iter().zip(begun).filter(|(_, begun)| !begun);
-        rest.for_each(|(turn, _)| self.not_asked(turn, Some(name), &settled));
         // By their order in the policy, so that it does not matter who was quicker.
         votes.sort_by_key(|(index, _)| *index);
         self.count(votes.into_iter().map(|(_, vote)| vote).collect(), at_least, of.len())
@@ -275,9 +307,10 @@ impl<'a> Asking<'a> {
     fn not_asked(&self, turn: &Turn<Arc<dyn Decider>>, group: Option<&str>, why: &str) {
         match &turn.who {
             Who::One(decider) => {
-                if self.called != Some(decider.name()) {
+                let mut heard = self.heard.lock();
+                if self.called != Some(decider.name()) && heard.placed.insert(place_of(decider)) {
                     let answer = blank(&**decider, group, self.sight, DeciderSaid::NotAsked);
-                    self.heard.lock().answers.push(DeciderAnswer { why: why.to_owned(), ..answer });
+                    heard.answers.push(DeciderAnswer { why: why.to_owned(), ..answer });
                 }
             }
             Who::Route { name, ways } => {
@@ -291,8 +324,9 @@ impl<'a> Asking<'a> {
         self.heard.lock().failures.push(failure);
     }
 
-    /// Says why those were given up that were just now.
-    fn broken_off(&self, said: DeciderSaid, why: &str) {
+    /// A group was given up, or its rest: says why of those who thought, and of those whose turn had not come.
+    fn broken_off(&self, turns: &Turns, group: &str, said: DeciderSaid, why: &str) {
+        turns.iter().for_each(|turn| self.not_asked(turn, Some(group), why));
         let mut heard = self.heard.lock();
         let Heard { answers, failures, .. } = &mut *heard;
         for answer in
@@ -320,6 +354,11 @@ fn is_settled(votes: &[(usize, Vote)], at_least: usize, left: usize, members: us
     let wanted = |action: &Action| votes.iter().filter(|(_, vote)| vote.action() == action).count();
     let best = votes.iter().map(|(_, vote)| wanted(vote.action())).max().unwrap_or_default();
     best + left < at_least || (best >= at_least && best * 2 > members)
+}
+
+/// Each use of a decider is one of its own.
+fn place_of(decider: &Arc<dyn Decider>) -> usize {
+    Arc::as_ptr(decider).cast::<()>().addr()
 }
 
 fn out_of_time(name: &str, within: Duration) -> String {
@@ -370,18 +409,18 @@ struct UnderWay<'a> {
 }
 
 impl<'a> UnderWay<'a> {
-    fn begin(asking: &'a Asking<'_>, decider: &dyn Decider, group: Option<&str>) -> Self {
+    fn begin(asking: &'a Asking<'_>, decider: &Arc<dyn Decider>, group: Option<&str>) -> Self {
         let mut heard = asking.heard.lock();
-        let mut answer = blank(decider, group, asking.sight, DeciderSaid::Dropped);
+        heard.placed.insert(place_of(decider));
+        let mut answer = blank(&**decider, group, asking.sight, DeciderSaid::Dropped);
         "it still thinks".clone_into(&mut answer.why);
         heard.answers.push(answer);
         let place = heard.answers.len() - 1;
         Self { heard: &asking.heard, place, asked: Instant::now(), open: true }
     }
 
-    fn decided(self, decision: Decision, cost: Cost) -> usize {
+    fn decided(self, decision: Decision, why: String, cost: Cost) -> usize {
         let place = self.place;
-        let why = "the first that answered".to_owned();
         self.fill(DeciderSaid::Decision, Some(decision), why, cost);
         place
     }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::asking::{Asking, Heard};
 use crate::assess::{ask, failed, refused_to};
-use crate::ports::{Judged, Panel, Sight, Situation};
+use crate::ports::{Judged, Panel, Sight, Situation, Support};
 use crate::shadows::Shown;
 
 /// What deciders are asked.
@@ -20,6 +20,8 @@ pub(crate) struct Question {
     /// Its node types are the data plane's own; the catalogs' are added before a decider is asked.
     pub situation: Situation,
     pub findings: Vec<Attributed<Finding>>,
+    /// What the data plane can do.
+    pub support: Vec<Support>,
     /// The decider that is asked before the others, by the policy's escalation.
     pub first: Option<String>,
 }
@@ -65,7 +67,7 @@ impl Drop for Pending {
 
 /// Asks the catalogs, then the deciders. Their shadows are shown the same, as soon as it is known.
 async fn decide(question: Question, shown: Sender<Option<Arc<Situation>>>) -> Answer {
-    let Question { panel, sight, mut situation, findings, first } = question;
+    let Question { panel, sight, mut situation, findings, support, first } = question;
     let mut failures = Vec::new();
     let mut costs = Vec::new();
     let own = situation.node_types.to_vec();
@@ -73,7 +75,7 @@ async fn decide(question: Question, shown: Sender<Option<Arc<Situation>>>) -> An
     if shown.receiver_count() > 0 {
         shown.send_replace(Some(Arc::new(situation.clone())));
     }
-    let heard = Asking::all(&panel.deciders, first.as_deref(), &sight, &situation).await;
+    let heard = Asking::all(&panel.deciders, first.as_deref(), (&sight, &situation), &support).await;
     failures.extend(heard.failures);
     costs.extend(heard.costs);
     let Heard { decision, answers, .. } = heard;

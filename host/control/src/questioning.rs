@@ -44,7 +44,14 @@ impl Controller {
             past: state.past(sight.now.taken_at),
             rules: panel.rules.clone(),
         };
-        Question { panel: Arc::clone(panel), sight: sight.clone(), situation, findings, first }
+        Question {
+            panel: Arc::clone(panel),
+            sight: sight.clone(),
+            situation,
+            findings,
+            support: self.plane.support(),
+            first,
+        }
     }
 
     /// The kinds that a decider may choose from: supported, allowed, and of this stage of the escalation.

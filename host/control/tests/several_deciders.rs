@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use flyball_control::ports::*;
 use flyball_model::*;
 use parking_lot::Mutex;
+use proptest::prelude::*;
 use support::*;
 
 type Entry = Turn<Arc<dyn Decider>>;
@@ -338,6 +339,62 @@ async fn a_group_within_a_quorum_has_one_vote_and_all_who_made_it_are_followed()
 }
 
 #[tokio::test(start_paused = true)]
+async fn whose_turn_had_not_come_when_a_group_was_out_of_time_was_not_asked() {
+    let chain = vec![turn(slow("slow", 60, restart("b"))), turn(says("behind", restart("b")))];
+    let rig = rig(vec![within(5, route(vec![way(&[], &[], chain)])), turn(says("rules", restart("b")))]);
+    rig.tick().await;
+    let landed = rig.tick_in(6).await;
+    assert_eq!(said(&landed), [("slow", Late, false), ("behind", NotAsked, false), ("rules", Decides, true)]);
+    assert_eq!(why(&landed, "behind"), "no answer within the 5.0 s of by what it is");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_host_would_refuse_is_not_followed_where_another_has_an_answer() {
+    let resting_on_nothing = {
+        let mut wrong = decision(restart("b"));
+        wrong.proposal.rests_on = vec![Evidence { node: Some("z".into()), ..Evidence::default() }];
+        thinker("model", Duration::ZERO, Ok(Decided::For(wrong)))
+    };
+    let cases = [
+        (says("model", restart("nowhere")), "unknown-node"),
+        (says("model", restart("a")), "protected-node"),
+        (says("model", Action::RemoveNode { node: "b".into() }), "kind-not-allowed"),
+        (says("model", scale("b", 2)), "escalation"),
+        (resting_on_nothing, "unresolved-evidence"),
+    ];
+    for (model, code) in cases {
+        let rig = Rig::new(|panel| {
+            panel.rules.mutation = MutationPolicy::Optimize;
+            panel.rules.protected = vec!["a".into()];
+            let step = Step { kinds: vec![ActionKind::RestartProcess], ..Step::default() };
+            safety(panel, |safety| safety.escalation = vec![step]);
+            panel.deciders = vec![turn(model), turn(says("rules", restart("b")))];
+        });
+        let record = rig.tick().await;
+        assert_eq!((record.ending, rig.applied()), (Ending::Acted, vec![restart("b")]), "{code}");
+        assert_eq!(said(&record), [("model", Decides, false), ("rules", Decides, true)]);
+        let why = why(&record, "model");
+        assert!(why.starts_with("the host would refuse it: ") && why.contains(code), "{why}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_host_would_refuse_lands_where_nobody_else_has_an_answer_and_is_refused() {
+    let rig = rig(vec![turn(says("model", restart("nowhere"))), turn(abstains("rules"))]);
+    let record = rig.tick().await;
+    assert_eq!((record.ending, refusals(&record)), (Ending::Rejected, vec!["unknown-node"]));
+    assert_eq!(said(&record), [("model", Decides, true), ("rules", Abstains, false)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_host_would_refuse_is_no_vote() {
+    let wrong = |name| turn(says(name, restart("nowhere")));
+    let rig = rig(vec![quorum(2, vec![wrong("a"), wrong("c"), turn(says("d", restart("b")))])]);
+    let record = rig.tick().await;
+    assert_eq!((record.ending, record.decision), (Ending::Undecided, None));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_escalations_decider_is_asked_first_wherever_it_stands_and_once() {
     for answers in [true, false] {
         let stronger = if answers { says("stronger", scale("b", 2)) } else { fails("stronger") };
@@ -497,4 +554,94 @@ fn a_tick_of_an_older_journal_has_no_answers() {
     let tick: TickRecord = serde_json::from_str(old).unwrap();
     assert_eq!(tick.answers, []);
     assert_eq!(serde_json::to_string(&tick).unwrap(), old);
+}
+
+/// What a decider does, or who is in a group, and for how long.
+#[derive(Debug, Clone)]
+enum Tree {
+    One(Option<Action>, u64, Option<u64>),
+    Route(Vec<(bool, Vec<Tree>)>, Option<u64>),
+    Quorum(usize, Vec<Tree>, Option<u64>),
+}
+
+fn trees() -> impl Strategy<Value = Vec<Tree>> {
+    let deadline = || prop::option::of(1_u64..8);
+    let wants = || {
+        let actions = [restart("b"), scale("b", 2), Action::NoOp, restart("nowhere")];
+        prop::option::weighted(0.7, prop::sample::select(actions.to_vec()))
+    };
+    let one =
+        (wants(), 0_u64..10, deadline()).prop_map(|(wants, takes, within)| Tree::One(wants, takes, within));
+    let tree = one.prop_recursive(3, 16, 4, move |inner| {
+        let several = || prop::collection::vec(inner.clone(), 1..4);
+        let ways = prop::collection::vec((any::<bool>(), several()), 1..3);
+        prop_oneof![
+            (ways, deadline()).prop_map(|(ways, within)| Tree::Route(ways, within)),
+            (1_usize..4, several(), deadline())
+                .prop_map(|(least, of, within)| { Tree::Quorum(least.min(of.len()), of, within) }),
+        ]
+    });
+    prop::collection::vec(tree, 1..4)
+}
+
+/// Each decider is called by its number.
+fn planted(trees: &[Tree], count: &mut usize) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for tree in trees {
+        let (entry, deadline) = match tree {
+            Tree::One(wants, takes, within) => {
+                let name: &'static str = Box::leak(format!("d{count}").into_boxed_str());
+                *count += 1;
+                let says =
+                    wants.clone().map(|action| Decided::For(decision(action))).ok_or("fails".to_owned());
+                (turn(thinker(name, Duration::from_secs(*takes), says)), within)
+            }
+            Tree::Route(ways, within) => {
+                let planted = ways.iter().map(|(taken, ask)| {
+                    way(&[], if *taken { &["slow"] } else { &["other"] }, planted(ask, count))
+                });
+                (route(planted.collect()), within)
+            }
+            Tree::Quorum(at_least, of, within) => (quorum(*at_least, planted(of, count)), within),
+        };
+        entries.push(Turn { within: deadline.map(Duration::from_secs), ..entry });
+    }
+    entries
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn each_decider_of_any_policy_has_one_answer_in_the_journal_and_a_reason_and_only_what_is_decided_is_followed(
+        trees in trees()
+    ) {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let mut count = 0;
+            let entries = planted(&trees, &mut count);
+            let rig = rig(entries);
+            let mut record = rig.tick().await;
+            while matches!(record.ending, Ending::Deciding | Ending::Held) {
+                record = rig.tick_in(1).await;
+            }
+            let mut names: Vec<_> = record.answers.iter().map(|answer| answer.decider().to_owned()).collect();
+            names.sort();
+            let mut expected: Vec<_> = (0..count).map(|number| format!("d{number}")).collect();
+            expected.sort();
+            prop_assert_eq!(names, expected);
+            let decided = record.decision.as_ref().map(|decision| &decision.said.proposal.action);
+            for answer in &record.answers {
+                prop_assert!(!answer.why.is_empty() && answer.why != "it still thinks", "{answer:?}");
+                let wants = answer.decision.as_ref().map(|decision| &decision.proposal.action);
+                prop_assert_eq!(wants.is_some(), answer.said == Decides);
+                prop_assert!(!answer.followed || wants == decided, "{answer:?}");
+                prop_assert!(answer.said.is_asked() || answer.took_ns == 0);
+            }
+            prop_assert_eq!(record.answers.iter().any(|answer| answer.followed), decided.is_some());
+            prop_assert!(!rig.applied().contains(&restart("nowhere")));
+            Ok(())
+        })?;
+    }
 }

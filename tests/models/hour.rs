@@ -40,43 +40,50 @@ fn policy(origin: &str) -> String {
     text.replace(rules, &format!("deciders: [{model}, {{ plugin: rule-decider }}]"))
 }
 
-/// How often the model was asked, and what the journal then says of its deciders.
-async fn an_hour(reply: Reply) -> (usize, Value) {
+/// How often the model was asked, and what deciders and incidents then come to.
+async fn an_hour(reply: Reply) -> (u64, Value) {
     let server = Server::saying([reply]).await;
     let dir = tempfile::tempdir().unwrap();
+    let hour = dir.path().join("hour");
+    fs::create_dir(&hour).unwrap();
     for file in ["pipeline.yaml", "world.yaml"] {
-        fs::copy(root().join("tests/scenarios").join(file), dir.path().join(file)).unwrap();
+        fs::copy(root().join("tests/scenarios").join(file), hour.join(file)).unwrap();
     }
-    fs::write(dir.path().join("policy.yaml"), policy(&server.origin)).unwrap();
-    fs::write(dir.path().join("scenario.yaml"), SCENARIO).unwrap();
-    let place = dir.path().to_owned();
-    let told = tokio::task::spawn_blocking(move || play(&place)).await.unwrap();
-    (server.asked().len(), told)
+    fs::write(hour.join("policy.yaml"), policy(&server.origin)).unwrap();
+    fs::write(hour.join("scenario.yaml"), SCENARIO).unwrap();
+    let told = tokio::task::spawn_blocking(move || play(dir.path())).await.unwrap();
+    (server.asked().len() as u64, told)
 }
 
 fn play(place: &Path) -> Value {
     let run = |args: &[&str]| {
-        let output = flyball().current_dir(place).args(args).args(["--state", "state"]).output().unwrap();
+        let output = flyball().current_dir(place).args(args).output().unwrap();
         assert!(output.status.success(), "{}", said(&output));
         output.stdout
     };
-    run(&["scenario", "."]);
-    Value::Null
+    run(&["scenario", "hour", "--keep", "kept", "--state", "state"]);
+    serde_json::from_slice(&run(&["deciders", "--json", "--state", "kept/hour"])).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_incidents_in_an_hour_take_nine_questions_at_most_whatever_the_model_says() {
     let provider = Provider::Openai;
-    let no_op = says(provider, &decision(json!({ "kind": "no-op" }), json!([])));
     let seen = json!([{ "node": "index", "metric": "queue-capacity", "value": 200, "note": "" }]);
+    let no_op = says(provider, &decision(json!({ "kind": "no-op" }), json!([])));
     let restarts = says(provider, &decision(json!({ "kind": "restart-process", "node": "index" }), seen));
-    for (name, reply) in [
-        ("does nothing", no_op),
-        ("restarts what need not be", restarts),
-        ("writes prose", writes(provider, "I would wait.")),
-        ("is broken", fails(provider, 500, "oh no")),
+    for (name, reply, tokens) in [
+        ("does nothing", no_op, 120),
+        ("restarts what need not be", restarts, 120),
+        ("writes prose", writes(provider, "I would wait."), 120),
+        ("is broken", fails(provider, 500, "oh no"), 0),
     ] {
-        let (asked, _) = an_hour(reply).await;
-        assert!((1..=9).contains(&asked), "a model that {name} was asked {asked} times");
+        let (asked, told) = an_hour(reply).await;
+        assert!((3..=9).contains(&asked), "a model that {name} was asked {asked} times");
+        let incidents = told["incidents"].as_array().unwrap();
+        assert!(incidents.len() >= 3, "{told}");
+        let sum = |key: &str| incidents.iter().map(|it| it[key].as_u64().unwrap_or_default()).sum::<u64>();
+        assert_eq!(sum("questions"), asked, "a model that {name}: {told}");
+        assert_eq!(sum("input_tokens") + sum("output_tokens"), asked * tokens, "a model that {name}: {told}");
+        assert_eq!(sum("cost_millionths") > 0, tokens > 0, "a model that {name}: {told}");
     }
 }

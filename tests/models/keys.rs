@@ -137,6 +137,10 @@ async fn no_file_log_report_database_or_memory_of_a_plugin_holds_a_byte_of_the_k
     };
     let told = read(&["journal", "--json"]) + &read(&["recordings", "--json"]);
     assert!(told.contains("It is {{key}}. Again: {{key}}"), "the memory of the plugin is not in it: {told}");
+    // Offline and without the key, each call says the same again.
+    drop(server);
+    let again = read(&["replay", "--all"]);
+    assert!(again.contains(", 0 different"), "{again}");
     let mut looked_at = Vec::new();
     for file in files(dir.path()) {
         assert!(!holds(&fs::read(&file).unwrap(), KEY), "{}", file.display());

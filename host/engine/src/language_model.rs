@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use flyball_llm::{Answer, Content, Exchange, Exchanges, Kind, Llm, LlmError, Question};
 use flyball_model::{Grants, LlmAnswer, LlmExchange, LlmUse, Problem};
@@ -119,6 +119,13 @@ fn ask(
     (answer, heard.0.lock().take())
 }
 
+/// A little before a call's end, so that the plugin can still say that no answer came, and keep that it asked.
+fn early(deadline: Instant) -> Instant {
+    const MOST: Duration = Duration::from_millis(500);
+    let left = deadline.saturating_duration_since(Instant::now());
+    deadline.checked_sub((left / 20).min(MOST)).unwrap_or(deadline)
+}
+
 /// When nobody waits for the call any more. Never, where that cannot be known.
 async fn left(waiting: Option<Waiting>) {
     match waiting {
@@ -161,7 +168,7 @@ impl llm::Host for Call {
     fn ask(&mut self, question: llm::Question) -> wasmtime::Result<Result<String, llm::Failure>> {
         self.enter()?;
         let question = self.gave(question)?;
-        let (deadline, waiting) = (self.deadline, self.waiting.clone());
+        let (deadline, waiting) = (early(self.deadline), self.waiting.clone());
         let session = self.sight.as_ref().map(|sight| Arc::clone(&sight.now.session)).unwrap_or_default();
         let Some(model) = &mut self.model else {
             return Err(wasmtime::Error::msg("nothing is asked before a policy uses the plugin"));

@@ -158,6 +158,15 @@ async fn a_model_that_is_slow_ends_with_the_calls_time_and_the_plugin_is_told() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_takes_all_of_the_calls_time_leaves_the_plugin_enough_to_say_so() {
+    let server = Server::saying([Reply::Nothing]).await;
+    let (_key, grant) = grant(&server);
+    let judge = judge(&engine(), &granted(grant, 2_000), 1);
+    let judged = judge.assess(&sight(3, 1)).await.unwrap();
+    assert!(judged.refused[0].contains("no whole answer came"), "{:?}", judged.refused);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_session_may_spend_holds_across_policies_and_plugins() {
     let server = Server::saying([says("Restart it.")]).await;
     let (_key, mut grant) = grant(&server);

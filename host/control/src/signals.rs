@@ -1,6 +1,6 @@
 //! The numbers by which an action is measured, read from observations.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use flyball_model::{Action, Finding, GraphSpec, NodeId, Observation, metric};
@@ -34,17 +34,20 @@ pub(crate) fn guards(action: &Action, graph: &GraphSpec) -> [Signal; 4] {
 
 /// What an action can make fail: its node, and all that is fed by it.
 fn at_and_behind(action: &Action, graph: &GraphSpec) -> BTreeSet<NodeId> {
-    let mut reached: BTreeSet<NodeId> =
-        action.touches().into_iter().chain(action.target()).cloned().collect();
-    let mut next: Vec<NodeId> = reached.iter().cloned().collect();
+    let mut fed: HashMap<&NodeId, Vec<&NodeId>> = HashMap::new();
+    for (from, to) in &graph.edges {
+        fed.entry(from).or_default().push(to);
+    }
+    let mut reached: BTreeSet<&NodeId> = action.touches().into_iter().chain(action.target()).collect();
+    let mut next: Vec<&NodeId> = reached.iter().copied().collect();
     while let Some(node) = next.pop() {
-        for behind in graph.after(&node) {
-            if reached.insert(behind.clone()) {
-                next.push(behind.clone());
+        for behind in fed.get(node).into_iter().flatten() {
+            if reached.insert(behind) {
+                next.push(behind);
             }
         }
     }
-    reached
+    reached.into_iter().cloned().collect()
 }
 
 impl Signal {
@@ -65,9 +68,10 @@ impl Signal {
     pub fn read(&self, now: &Observation) -> f64 {
         match self {
             Self::Errors(nodes) => {
-                let of = |name| {
-                    known(nodes.iter().filter_map(|node| Some(now.nodes.number(now.nodes.find(node)?, name))))
-                };
+                let ids = now.nodes.ids.iter().enumerate();
+                let meant = ids.filter(|(_, id)| nodes.contains(&***id)).map(|(node, _)| node);
+                let meant: Vec<usize> = meant.collect();
+                let of = |name| known(meant.iter().map(|node| now.nodes.number(*node, name)));
                 let (failed, done) = (of(metric::ERRORS_PER_SECOND), of(metric::ITEMS_PER_SECOND));
                 failed / (failed + done)
             }

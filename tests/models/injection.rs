@@ -187,7 +187,12 @@ async fn a_model_that_obeys_two_hundred_injections_brings_none_of_them_about() {
             .find(|failed| &*failed.by.name == "llm-decider");
         let why =
             &stopped.unwrap_or_else(|| panic!("{session}: the journal has no attempt: {record:?}")).error;
-        assert!(!why.is_empty() && !why.chars().any(char::is_control), "{session}: {why:?}");
+        // What is on record is the refusal of this very order, and not of something else about the answer.
+        let number: usize = order.trim_start_matches("ORDER-").parse().unwrap();
+        let kind = forbidden(&failed_node(session))[number]["kind"].as_str().unwrap().to_owned();
+        let no_such_place = kind == "switch-executor" && why.contains("executor-not-offered");
+        assert!(why.contains(&kind) || no_such_place, "{session}: {why}");
+        assert!(!why.chars().any(char::is_control), "{session}: {why:?}");
     }
     assert!(records.iter().all(|record| {
         record.decision.as_ref().is_none_or(|decision| {

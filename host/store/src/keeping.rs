@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use flyball_control::ports::{Changes, Keeper};
 use parking_lot::Mutex;
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 
-use crate::file::make_private;
+use crate::side_file::open_to_write;
 
 const VERSION: i64 = 1;
 
@@ -25,9 +25,6 @@ const TABLES: &str = "
         value BLOB NOT NULL,
         PRIMARY KEY (plugin, session, key)
     ) STRICT, WITHOUT ROWID;";
-
-/// How long a connection waits for another's lock.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// After changes could not be written, until that is tried again.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -93,7 +90,7 @@ impl Keeper for PluginStates {
             format!("{path}: {error}; make it readable, or move it away and the plugin begins anew")
         };
         let _written = self.waiting.under_way.lock();
-        let mut kept = open(&self.path)
+        let mut kept = open_to_write(&self.path, TABLES, VERSION)
             .and_then(|db| stored(&db, plugin, session).map_err(|error| error.to_string()))
             .map_err(explained)?;
         if let Some(changes) = self.waiting.changes.lock().get(&(plugin.to_owned(), session.to_owned())) {
@@ -170,7 +167,7 @@ impl Writer {
     fn commit(&mut self, all: &HashMap<Owner, Changes>) -> Result<(), String> {
         let db = match &mut self.db {
             Some(db) => db,
-            none => none.insert(open(&self.path)?),
+            none => none.insert(open_to_write(&self.path, TABLES, VERSION)?),
         };
         let mut committed = || -> rusqlite::Result<()> {
             let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -198,35 +195,6 @@ fn stored(db: &Connection, plugin: &str, session: &str) -> rusqlite::Result<BTre
     db.prepare("SELECT key, value FROM kept WHERE plugin = ?1 AND session = ?2")?
         .query_map((plugin, session), |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect()
-}
-
-fn open(path: &Path) -> Result<Connection, String> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(directory).map_err(|error| error.to_string())?;
-    make_private(path).map_err(|error| error.to_string())?;
-    let opened = || -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut db = Connection::open_with_flags(path, flags)?;
-        db.busy_timeout(PATIENCE)?;
-        db.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(()))?;
-        db.pragma_update(None, "synchronous", "NORMAL")?;
-        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if version(&transaction)? == 0 {
-            transaction.execute_batch(TABLES)?;
-            transaction.pragma_update(None, "user_version", VERSION)?;
-        }
-        transaction.commit()?;
-        Ok(db)
-    };
-    let db = opened().map_err(|error| error.to_string())?;
-    match version(&db).map_err(|error| error.to_string())? {
-        VERSION => Ok(db),
-        newer => Err(format!("it has version {newer} and this Flyball knows up to {VERSION}")),
-    }
-}
-
-fn version(db: &Connection) -> rusqlite::Result<i64> {
-    db.query_row("PRAGMA user_version", (), |row| row.get(0))
 }
 
 /// Waits for what is waiting to be written.

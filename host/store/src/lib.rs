@@ -21,6 +21,7 @@ mod reader;
 mod recordings;
 mod request;
 mod rows;
+mod side_file;
 mod store;
 #[cfg(test)]
 mod trouble;

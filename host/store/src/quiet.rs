@@ -15,9 +15,9 @@ use flyball_control::ports::Listener;
 use flyball_model::{ActionRecord, Outcome, TickRecord, UnixMillis};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 
-use crate::file::make_private;
 use crate::recordings::{packed, squeezed, whole};
 use crate::rows::{int, uint};
+use crate::side_file::{PATIENCE, open_to_write, version};
 
 /// Of all sessions together; older ones are forgotten. Some 60 MB.
 pub const QUIET_TICKS_KEPT: u64 = 100_000;
@@ -45,9 +45,6 @@ const GATHERING: Duration = Duration::from_millis(250);
 
 /// After the file could not be written, until that is tried again.
 const PAUSE: Duration = Duration::from_secs(30);
-
-/// How long a connection waits for another's lock.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Keeps quiet ticks, in a thread of its own. Tell it of all ticks: it takes those that are quiet.
 pub struct QuietTicks {
@@ -207,7 +204,7 @@ impl Writer {
         if Instant::now() < self.open_at {
             return None;
         }
-        match open_to_write(&self.path) {
+        match open_to_write(&self.path, TABLES, VERSION) {
             Ok(db) => Some(db),
             Err(why) => {
                 self.give_up(&why);
@@ -249,34 +246,6 @@ fn commit(db: &mut Connection, ticks: &VecDeque<TickRecord>, kept: u64) -> Resul
 
 fn path(directory: &Path) -> PathBuf {
     directory.join("quiet-ticks.db")
-}
-
-fn open_to_write(path: &Path) -> Result<Connection, String> {
-    make_private(path).map_err(|error| error.to_string())?;
-    let opened = || -> rusqlite::Result<Connection> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut db = Connection::open_with_flags(path, flags)?;
-        db.busy_timeout(PATIENCE)?;
-        db.query_row("PRAGMA journal_mode = WAL", (), |_| Ok(()))?;
-        // What a crash of the machine takes with it is a quiet tick.
-        db.pragma_update(None, "synchronous", "NORMAL")?;
-        let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if version(&transaction)? == 0 {
-            transaction.execute_batch(TABLES)?;
-            transaction.pragma_update(None, "user_version", VERSION)?;
-        }
-        transaction.commit()?;
-        Ok(db)
-    };
-    let db = opened().map_err(|error| error.to_string())?;
-    match version(&db).map_err(|error| error.to_string())? {
-        VERSION => Ok(db),
-        newer => Err(format!("it has version {newer} and this Flyball knows up to {VERSION}")),
-    }
-}
-
-fn version(db: &Connection) -> rusqlite::Result<i64> {
-    db.query_row("PRAGMA user_version", (), |row| row.get(0))
 }
 
 /// The quiet ticks cannot be read.

@@ -22,6 +22,7 @@ mod outcome;
 mod pattern;
 mod plugin;
 mod policy;
+mod printable;
 mod problem;
 mod rule;
 mod safety;
@@ -61,6 +62,7 @@ pub use policy::{
     BreakerPolicy, Constraints, Grants, HttpGrant, Judges, Limits, OnFailure, PluginUse, Policy, Rules,
     SecretGrant, SecretSource, StateGrant,
 };
+pub use printable::{hidden_in, is_hidden, printable, printable_lines};
 pub use problem::Problem;
 pub use rule::{DEEPEST_RULE, GroupForm, Members, Rule, ValidatorGroup, ValidatorRule};
 pub use safety::{ApprovalRules, Budget, Safety, Step, Systemic};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use flyball_engine::{Library, NodeWorker};
 use flyball_model::NodeType;
-use flyball_nodes::{Item, ProcessError, Processed, Processor, WasmNodes};
+use flyball_nodes::{Item, ItemLimits, Json, ProcessError, Processed, Processor, WasmNodes};
 use serde_json::Value;
 
 /// The node plugins of a library.
@@ -27,7 +27,7 @@ struct Component(NodeWorker);
 #[async_trait]
 impl Processor for Component {
     async fn process(&mut self, items: &[Item]) -> Vec<Processed> {
-        let given: Vec<_> = items.iter().map(|item| (item.id, item.body.to_string().into_bytes())).collect();
+        let given: Vec<_> = items.iter().map(|item| (item.id, item.body.to_bytes())).collect();
         match self.0.process(&given) {
             Ok(answers) => answers.into_iter().map(read).collect(),
             // One item that the component cannot bear must not fail the others: each is tried alone.
@@ -52,8 +52,9 @@ fn read(answer: Result<Vec<Vec<u8>>, String>) -> Processed {
         .map_err(ProcessError::Item)?
         .iter()
         .map(|body| {
-            serde_json::from_slice(body)
-                .map_err(|fault| ProcessError::Item(format!("the component's answer is not JSON: {fault}")))
+            // What a manifest allows is no more than this, and the pipeline holds every answer against it.
+            Json::read(body, &ItemLimits::LARGEST)
+                .map_err(|fault| ProcessError::Item(format!("the component's answer is no item: {fault}")))
         })
         .collect()
 }

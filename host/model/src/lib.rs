@@ -48,7 +48,7 @@ pub use llm_grant::{
     AnswerBy, BreakerLimits, BudgetPerHour, Budgets, CacheLimits, LlmGrant, LlmLimits, Prices, Provider,
     TokenLimit,
 };
-pub use manifest::{Connection, Controller, LlmSection, Manifest, NodeDeclaration};
+pub use manifest::{Connection, Controller, ItemSizes, LlmSection, Manifest, NodeDeclaration};
 pub use merge::merge;
 pub use observation::{
     Executor, GraphMetrics, Metrics, NodeColumns, Observation, SeenError, Status, Trend, metric, total,

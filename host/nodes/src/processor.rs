@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use flyball_json::Json;
 use flyball_model::NodeType;
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ pub struct Item {
     /// The host's number for it: unique in its pipeline, kept through every node that maps one item to one.
     pub id: u64,
     /// What it carries.
-    pub body: Value,
+    pub body: Json,
 }
 
 /// Why an item failed at a node.
@@ -25,7 +26,7 @@ pub enum ProcessError {
 }
 
 /// What becomes of one item at a node: the bodies that go on (none: it was filtered), or why it failed.
-pub type Processed = Result<Vec<Value>, ProcessError>;
+pub type Processed = Result<Vec<Json>, ProcessError>;
 
 /// One worker of a node: a native function, a child process, a component. A batch is given whole so that the price of
 /// crossing into a worker is shared; a batch of one is usual under light load.

@@ -10,8 +10,8 @@
 use std::time::Duration;
 
 use flyball_nodes::{
-    ChildCommand, ChildError, ChildOptions, ChildProcessor, Item, ProcessError, Processor, ServeError,
-    UsageSampler, native, serve,
+    ChildCommand, ChildError, ChildOptions, ChildProcessor, Item, ItemLimits, ProcessError, Processor,
+    ServeError, UsageSampler, native, serve,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep, timeout};
 const LIMIT: Duration = Duration::from_secs(10);
 
 fn items(bodies: impl IntoIterator<Item = Value>) -> Vec<Item> {
-    bodies.into_iter().zip(40..).map(|(body, id)| Item { id, body }).collect()
+    bodies.into_iter().zip(40..).map(|(body, id)| Item { id, body: body.into() }).collect()
 }
 
 fn node(node_type: &str, config: Value) -> ChildProcessor {
@@ -152,11 +152,15 @@ async fn a_second_answer_to_one_item_ends_the_child() {
     assert!(matches!(&answers[1], Err(ProcessError::Worker(why)) if why.contains("answered item 1")));
 }
 
+fn small() -> ItemLimits {
+    ItemLimits { encoded: 2_000, ..ItemLimits::default() }
+}
+
 #[tokio::test]
 async fn an_endless_line_ends_the_child() {
-    let options = ChildOptions { max_line: 10_000, item_timeout: LIMIT };
+    let options = ChildOptions { limits: small(), item_timeout: LIMIT };
     let mut child = shell_with("tr '\\0' x </dev/zero", options);
-    assert!(fails(&mut child).await.contains("more than 10000 bytes"));
+    assert!(fails(&mut child).await.contains("more than 73536 bytes"));
 }
 
 #[tokio::test]
@@ -249,7 +253,7 @@ proptest! {
         runtime.block_on(async {
             let config = json!({"lowercase": lowercase});
             let batch = items(texts.iter().map(|text| json!({"text": text})));
-            let here: Vec<_> = native("tokenise", &config).unwrap().process(&batch).await;
+            let here: Vec<_> = native("tokenise", &config, &ItemLimits::default()).unwrap().process(&batch).await;
             let there: Vec<_> = node("tokenise", config).process(&batch).await;
             for (here, there) in here.into_iter().zip(there) {
                 assert_eq!(here.unwrap(), there.unwrap());

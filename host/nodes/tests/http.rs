@@ -14,7 +14,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::post;
-use flyball_nodes::{Item, ProcessError, Processed, Source, native, sink, source};
+use flyball_nodes::{Item, ItemLimits, ProcessError, Processed, Source, native, sink, source};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -43,7 +43,7 @@ async fn server() -> String {
 }
 
 fn items(bodies: impl IntoIterator<Item = Value>) -> Vec<Item> {
-    bodies.into_iter().zip(1..).map(|(body, id)| Item { id, body }).collect()
+    bodies.into_iter().zip(1..).map(|(body, id)| Item { id, body: body.into() }).collect()
 }
 
 fn why(answer: &Processed) -> String {
@@ -57,7 +57,7 @@ fn why(answer: &Processed) -> String {
 async fn http_enrich_keeps_the_answer_in_the_item_and_names_the_status_of_a_refusal() {
     let url = server().await;
     let config = json!({"url": url, "field": "q", "into": "found.it", "timeout_ms": 300, "max_answer_kb": 1});
-    let mut node = native("http-enrich", &config).unwrap();
+    let mut node = native("http-enrich", &config, &ItemLimits::default()).unwrap();
     let asked = ["slow", "fine", "fail", "garbage", "big"].map(|q| json!({"q": q}));
     let answers = node.process(&items(asked.into_iter().chain([json!({})]))).await;
     assert!(why(&answers[0]).ends_with("did not answer: timed out"), "{}", why(&answers[0]));
@@ -100,7 +100,7 @@ async fn http_out_posts_each_item_and_a_refusal_fails_that_item_only() {
 fn listening(more: Value) -> (String, Box<dyn Source>) {
     let mut config = json!({"bind": "127.0.0.1:0"});
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let source = source("http-in", &config).unwrap();
+    let source = source("http-in", &config, &ItemLimits::default()).unwrap();
     let address = source.address().unwrap();
     assert_ne!(address.port(), 0);
     (format!("http://{address}/items"), source)
@@ -114,7 +114,8 @@ async fn put(url: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
 }
 
 async fn next(source: &mut dyn Source) -> Option<Vec<Value>> {
-    Some(source.next(100).await.unwrap()?.into_iter().map(Result::unwrap).collect())
+    let taken = source.next(100).await.unwrap()?.into_iter().map(Result::unwrap);
+    Some(taken.map(|item| serde_json::from_str(&item.to_string()).unwrap()).collect())
 }
 
 #[tokio::test]
@@ -166,7 +167,7 @@ async fn what_was_accepted_is_given_after_the_stop_and_nothing_else_is_accepted(
 async fn a_port_that_is_taken_is_named() {
     let (_url, first) = listening(json!({}));
     let taken = first.address().unwrap().to_string();
-    let error = source("http-in", &json!({"bind": taken})).err().unwrap().to_string();
+    let error = source("http-in", &json!({"bind": taken}), &ItemLimits::default()).err().unwrap().to_string();
     assert!(error.contains(&format!("cannot listen on {taken}")), "{error}");
 }
 
@@ -176,7 +177,7 @@ async fn a_dropped_source_gives_its_port_back() {
     let address = first.address().unwrap().to_string();
     drop(first);
     let start = tokio::time::Instant::now();
-    while source("http-in", &json!({"bind": address})).is_err() {
+    while source("http-in", &json!({"bind": address}), &ItemLimits::default()).is_err() {
         assert!(start.elapsed() < Duration::from_secs(5), "the port is still taken");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flyball_measure::sorted;
-use flyball_model::{Manifest, NodeDeclaration, NodeType, Problem};
+use flyball_model::{ItemSizes, Manifest, NodeDeclaration, NodeType, Problem};
 use flyball_nodes::WasmNodes;
 use serde_json::Value;
 
@@ -32,11 +32,27 @@ pub fn check(manifest: &Manifest, wasm: &dyn WasmNodes) -> Vec<Problem> {
         }
         check_node(node, index, &types, wasm, &mut problems);
     }
+    check_sizes(&manifest.items, &mut problems);
     check_protected(manifest, &first, &mut problems);
     let edges = check_edges(manifest, &first, &mut problems);
     check_ends(manifest, &edges, &mut problems);
     check_cycles(manifest, &edges, &mut problems);
     problems
+}
+
+/// A queue that could not hold an item would stand still.
+fn check_sizes(sizes: &ItemSizes, problems: &mut Vec<Problem>) {
+    let ItemSizes { memory_kb, queue_mb, pipeline_mb, .. } = *sizes;
+    if u64::from(memory_kb) > u64::from(queue_mb) * 1024 {
+        let message =
+            format!("{queue_mb} MiB before a node are less than one item may take, {memory_kb} KiB");
+        problems.push(Problem::new("/items/queue_mb", message).help("raise queue_mb or lower memory_kb"));
+    }
+    if queue_mb > pipeline_mb {
+        let message = format!("{pipeline_mb} MiB in all queues are less than one may hold, {queue_mb} MiB");
+        problems
+            .push(Problem::new("/items/pipeline_mb", message).help("raise pipeline_mb or lower queue_mb"));
+    }
 }
 
 fn check_node(

@@ -1,7 +1,6 @@
 //! What becomes of the items of a batch when their answers are there.
 
-use flyball_nodes::{Item, ProcessError, Processed};
-use serde_json::Value;
+use flyball_nodes::{Item, Json, ProcessError, Processed, Size};
 
 use crate::ledger::Fate;
 use crate::node::Node;
@@ -33,7 +32,7 @@ pub(crate) fn settle(
     let mut whole = Gathered::default();
     batch.mixed |= !batch.out.is_empty();
     for (item, tag) in items.into_iter().zip(tags) {
-        match answers.next() {
+        match answers.next().map(|answer| within_limits(node, answer)) {
             Some(Ok(bodies)) => {
                 settled.finished += 1;
                 if gathers {
@@ -58,6 +57,20 @@ pub(crate) fn settle(
     whole.pass(node, batch);
     rest.for_each(|(item, tag)| batch.keep(item, tag));
     settled
+}
+
+/// A body, and how large it is.
+type Made = (Json, Size);
+
+/// An answer that is no item fails, whoever gave it: what comes behind may rely on the limits.
+fn within_limits(node: &Node, answer: Processed) -> Result<Vec<Made>, ProcessError> {
+    let bodies = answer?;
+    let sizes = node
+        .shared
+        .limits
+        .check_answer(&bodies)
+        .map_err(|limit| ProcessError::Item(format!("what it made is too large for an item: {limit}")))?;
+    Ok(bodies.into_iter().zip(sizes).collect())
 }
 
 /// Whether the item is tried again; when not, it is dead-lettered.
@@ -97,35 +110,35 @@ fn unanswered(
     u64::from(!kept)
 }
 
-fn pass(node: &Node, batch: &mut Batch, item: &Item, tag: Tag, mut bodies: Vec<Value>) {
+fn pass(node: &Node, batch: &mut Batch, item: &Item, tag: Tag, mut bodies: Vec<Made>) {
     if node.role == Role::Sink {
         tag.tickets.mark(Fate::Delivered);
         return;
     }
     if bodies.len() == 1
-        && let Some(body) = bodies.pop()
+        && let Some((body, size)) = bodies.pop()
     {
-        batch.out.push(Piece { item: Item { id: item.id, body }, tag });
+        batch.out.push(Piece { item: Item { id: item.id, body }, tag: Tag { size, ..tag } });
         return;
     }
     if bodies.is_empty() {
         tag.tickets.mark(Fate::Filtered);
     }
-    for body in bodies {
-        batch.out.push(node.piece(body, node.next_id(), tag.tickets.clone(), tag.slot));
+    for (body, size) in bodies {
+        batch.out.push(node.piece(body, size, node.next_id(), tag.tickets.clone(), tag.slot));
     }
 }
 
 /// What a gathering node makes of a batch stands for all of it.
 #[derive(Default)]
 struct Gathered {
-    bodies: Vec<Value>,
+    bodies: Vec<Made>,
     tickets: Vec<Tickets>,
     slot: usize,
 }
 
 impl Gathered {
-    fn add(&mut self, bodies: Vec<Value>, tag: Tag) {
+    fn add(&mut self, bodies: Vec<Made>, tag: Tag) {
         if self.tickets.is_empty() {
             self.slot = tag.slot;
         }
@@ -141,8 +154,8 @@ impl Gathered {
         if self.bodies.is_empty() {
             tickets.mark(Fate::Filtered);
         }
-        for body in self.bodies {
-            batch.out.push(node.piece(body, node.next_id(), tickets.clone(), self.slot));
+        for (body, size) in self.bodies {
+            batch.out.push(node.piece(body, size, node.next_id(), tickets.clone(), self.slot));
         }
     }
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use flyball_model::{Executor, NodeSpec, NodeType, Problem};
 pub(crate) use flyball_nodes::Role;
 use flyball_nodes::{
-    ChildCommand, ChildOptions, ChildProcessor, Item, Processed, Processor, Source, WasmNodes,
+    ChildCommand, ChildOptions, ChildProcessor, Item, ItemLimits, Processed, Processor, Source, WasmNodes,
 };
 use serde_json::Value;
 
@@ -26,6 +26,7 @@ pub struct BuiltinChild {
 pub(crate) struct Stock {
     wasm: Arc<dyn WasmNodes>,
     child: BuiltinChild,
+    limits: ItemLimits,
 }
 
 /// Every type once; a wasm type of a built-in processor's name is one more offer of it.
@@ -100,8 +101,8 @@ pub(crate) fn check_config(
 }
 
 impl Stock {
-    pub(crate) fn new(wasm: Arc<dyn WasmNodes>, child: BuiltinChild) -> Self {
-        Self { wasm, child }
+    pub(crate) fn new(wasm: Arc<dyn WasmNodes>, child: BuiltinChild, limits: ItemLimits) -> Self {
+        Self { wasm, child, limits }
     }
 
     pub(crate) fn types(&self) -> Vec<NodeType> {
@@ -146,7 +147,9 @@ impl Stock {
             return flyball_nodes::sink(node_type, config).map(Tool::Sink).map_err(|error| error.to_string());
         }
         match executor {
-            Executor::Native => flyball_nodes::native(node_type, config).map_err(|error| error.to_string()),
+            Executor::Native => {
+                flyball_nodes::native(node_type, config, &self.limits).map_err(|error| error.to_string())
+            }
             Executor::Wasm => self.wasm.worker(node_type, config),
             Executor::Multiprocess => return self.child(node_type, config),
         }
@@ -162,16 +165,17 @@ impl Stock {
     fn child_command(&self, node_type: &str, config: &Value) -> Result<(ChildCommand, ChildOptions), String> {
         let named = flyball_nodes::child_command(node_type, config, Path::new(&self.child.program))
             .map_err(|error| error.to_string())?;
+        let options = ChildOptions { limits: self.limits, ..named.1 };
         if node_type == "command" {
-            return Ok(named);
+            return Ok((named.0, options));
         }
         let own = [node_type.to_owned(), "--config".to_owned(), config.to_string()];
         let args = self.child.args.iter().cloned().chain(own);
-        Ok((ChildCommand::new(&self.child.program, args), named.1))
+        Ok((ChildCommand::new(&self.child.program, args), options))
     }
 
     pub(crate) fn source(&self, spec: &NodeSpec) -> Result<Box<dyn Source>, String> {
-        flyball_nodes::source(&spec.node_type, &spec.config).map_err(|error| error.to_string())
+        flyball_nodes::source(&spec.node_type, &spec.config, &self.limits).map_err(|error| error.to_string())
     }
 }
 

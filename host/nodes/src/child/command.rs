@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use flyball_json::ItemLimits;
 use flyball_model::Problem;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -30,13 +31,13 @@ impl ChildCommand {
 pub struct ChildOptions {
     /// How long the host waits for an answer: from when a batch is given, and from each answer to the next.
     pub item_timeout: Duration,
-    /// The longest line that a child may write, in bytes.
-    pub max_line: usize,
+    /// What its answers may be.
+    pub limits: ItemLimits,
 }
 
 impl Default for ChildOptions {
     fn default() -> Self {
-        Self { item_timeout: Duration::from_secs(30), max_line: 4 * 1024 * 1024 }
+        Self { item_timeout: Duration::from_secs(30), limits: ItemLimits::default() }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Reading what a child writes. All of it is a stranger's: every line is bounded, and nothing of it is believed unread.
 
+use flyball_json::{ItemLimits, JsonError};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, BufReader};
 use tokio::sync::mpsc::Sender;
 
@@ -18,9 +19,10 @@ pub(super) struct Answer {
 }
 
 #[derive(Deserialize)]
-struct Said {
+struct Said<'a> {
     id: Option<u64>,
-    out: Option<Vec<Value>>,
+    #[serde(borrow)]
+    out: Option<&'a RawValue>,
     error: Option<String>,
     heartbeat: Option<bool>,
 }
@@ -29,16 +31,17 @@ struct Said {
 pub(super) async fn hear<R>(
     output: R,
     vitals: Vitals,
-    limit: usize,
+    limits: ItemLimits,
     answers: Sender<Result<Answer, ChildError>>,
 ) where
     R: AsyncRead + Unpin,
 {
     let mut output = BufReader::with_capacity(64 * 1024, output);
     let mut line = Vec::new();
+    let limit = longest_answer(&limits);
     loop {
         let heard = match read_line(&mut output, &mut line, limit).await {
-            Ok(Line::Whole) => understand(&line),
+            Ok(Line::Whole) => understand(&line, &limits),
             Ok(Line::Long) => Err(ChildError::LongLine { limit }),
             Ok(Line::End) => return,
             Err(error) => Err(ChildError::Unreadable(error.to_string())),
@@ -59,17 +62,31 @@ pub(super) async fn hear<R>(
 }
 
 /// None: a heartbeat.
-fn understand(line: &[u8]) -> Result<Option<Answer>, ChildError> {
+fn understand(line: &[u8], limits: &ItemLimits) -> Result<Option<Answer>, ChildError> {
     let malformed = |cause: String| ChildError::Malformed { cause, line: tamed(line, 200) };
     let said: Said = serde_json::from_slice(line).map_err(|error| malformed(error.to_string()))?;
     match said {
-        Said { id: Some(id), out: Some(out), error: None, .. } => Ok(Some(Answer { id, said: Ok(out) })),
+        Said { id: Some(id), out: Some(out), error: None, .. } => {
+            let said = match limits.read_answer(out.get().as_bytes()) {
+                // It is JSON, as the line is.
+                Err(JsonError::Syntax { what, .. }) => return Err(malformed(what.to_owned())),
+                said => said
+                    .map_err(|error| ProcessError::Item(format!("the process's answer is no item: {error}"))),
+            };
+            Ok(Some(Answer { id, said }))
+        }
         Said { id: Some(id), out: None, error: Some(why), .. } => {
             Ok(Some(Answer { id, said: Err(ProcessError::Item(tamed(why.as_bytes(), 2_000))) }))
         }
         Said { id: None, out: None, error: None, heartbeat: Some(true) } => Ok(None),
         _ => Err(malformed("it is neither {id, out} nor {id, error} nor {heartbeat}".to_owned())),
     }
+}
+
+/// The longest line that a child may write: an item that was within the limits may come back several times, or in a
+/// spelling that is longer (a writer that is fond of spaces and of `\u00e9`).
+const fn longest_answer(limits: &ItemLimits) -> usize {
+    4 * limits.encoded + 64 * 1024
 }
 
 /// Keeps the newest lines of the child's log.
@@ -106,13 +123,28 @@ mod tests {
 
     use super::*;
 
+    fn understand(line: &[u8]) -> Result<Option<Answer>, ChildError> {
+        super::understand(line, &ItemLimits::default())
+    }
+
     #[test]
     fn answers_errors_and_heartbeats_are_told_apart() {
         let answer = understand(br#"{"id":3,"out":[1,"x"],"took_ms":5}"#).unwrap().unwrap();
-        assert_eq!((answer.id, answer.said.unwrap()), (3, vec![json!(1), json!("x")]));
+        assert_eq!((answer.id, answer.said.unwrap()), (3, vec![json!(1).into(), json!("x").into()]));
         let error = understand(br#"{"id":4,"error":"no\u001b[31m red"}"#).unwrap().unwrap();
         assert_eq!(error.said.unwrap_err().to_string(), "no\u{fffd}[31m red");
         assert!(understand(br#"{"heartbeat":true}"#).unwrap().is_none());
+    }
+
+    #[test]
+    fn an_answer_that_is_no_item_fails_the_item_and_not_the_process() {
+        let deep = "[".repeat(61) + &"]".repeat(61);
+        for body in [deep.as_str(), "{\"a\":1,\"a\":2}"] {
+            let answer = understand(format!(r#"{{"id":7,"out":[{body}]}}"#).as_bytes()).unwrap().unwrap();
+            let error = answer.said.unwrap_err();
+            assert!(matches!(error, ProcessError::Item(_)), "{error:?}");
+            assert!(error.to_string().starts_with("the process's answer is no item: "), "{error}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use flyball_json::{ItemLimits, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{self, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -34,21 +35,21 @@ pub enum ServeError {
 #[derive(Deserialize)]
 struct Question {
     id: u64,
-    body: Value,
+    body: Json,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Reply<'a> {
-    Out { id: u64, out: &'a [Value] },
+    Out { id: u64, out: &'a [Json] },
     Error { id: u64, error: &'a str },
 }
 
 /// How often a child shows that it lives.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
-/// The longest line that the host writes.
-const LONGEST: usize = 64 * 1024 * 1024;
+/// The longest line that the host writes: the largest item that can be configured, and room for what is around it.
+const LONGEST: usize = ItemLimits::LARGEST.encoded + 1024;
 
 /// Answers that may wait for more before they are written, while there is more to read.
 const WAITING: usize = 64 * 1024;
@@ -60,7 +61,7 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let node = crate::native(node_type, config)?;
+    let node = crate::native(node_type, config, &ItemLimits::LARGEST)?;
     let output = Mutex::new(stdout);
     tokio::select! {
         // First, so that a child shows that it lives as soon as it does.

@@ -2,10 +2,9 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use flyball_json::Json;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use serde::Serialize;
-use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -31,12 +30,6 @@ pub struct ChildProcessor {
     broken: Option<ChildError>,
     /// A batch is under way. Still set at the next: whoever asked went away.
     asking: bool,
-}
-
-#[derive(Serialize)]
-struct Question<'a> {
-    id: u64,
-    body: &'a Value,
 }
 
 /// How long after a child's end the rest of its output may take: somebody else may hold the pipe open for ever.
@@ -66,7 +59,7 @@ impl ChildProcessor {
         let (heard, answers) = mpsc::channel(256);
         let vitals = Vitals::new(pid, exit);
         tokio::spawn(supervise(child, end, exit_seen));
-        tokio::spawn(hear(stdout, vitals.clone(), options.max_line, heard));
+        tokio::spawn(hear(stdout, vitals.clone(), options.limits, heard));
         let log = tokio::spawn(keep_log(stderr, vitals.clone()));
         let life = Some(life);
         Ok(Self { stdin, answers, log, vitals, options, life, next_id: 1, broken: None, asking: false })
@@ -162,6 +155,13 @@ async fn collect(
     Ok(())
 }
 
+/// One line of the protocol.
+fn ask(lines: &mut Vec<u8>, id: u64, body: &Json) {
+    lines.extend_from_slice(format!("{{\"id\":{id},\"body\":").as_bytes());
+    body.write_to(lines);
+    lines.extend_from_slice(b"}\n");
+}
+
 /// Owns the process: reaps it when it ends, ends it when nobody wants it any more.
 async fn supervise(mut child: Child, end: oneshot::Receiver<()>, exit_seen: watch::Sender<Option<Exit>>) {
     let status = tokio::select! {
@@ -201,9 +201,7 @@ impl Processor for ChildProcessor {
         let first = self.next_id;
         let mut lines = Vec::with_capacity(items.len() * 128);
         for item in items {
-            // Writing a Value to memory does not fail.
-            let _ = serde_json::to_writer(&mut lines, &Question { id: self.next_id, body: &item.body });
-            lines.push(b'\n');
+            ask(&mut lines, self.next_id, &item.body);
             self.next_id += 1;
         }
         let mut answers: Vec<Option<Processed>> = items.iter().map(|_| None).collect();

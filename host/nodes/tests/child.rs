@@ -198,7 +198,8 @@ async fn its_heart_beats_while_it_works_and_while_it_idles() {
 async fn a_dropped_child_is_killed_with_its_group_and_reaped() {
     let mut child = shell(r#"sleep 30 & echo "{\"id\":1,\"out\":[$!]}"; wait"#);
     let answers = child.process(&items([json!(1)])).await;
-    let grandchild = u32::try_from(answers[0].as_ref().unwrap()[0].as_u64().unwrap()).unwrap();
+    let grandchild =
+        u32::try_from(answers[0].as_ref().unwrap()[0].as_number().unwrap().to_u64().unwrap()).unwrap();
     let pid = child.pid().unwrap();
     assert!(alive(pid) && alive(grandchild));
     drop(child);
@@ -276,4 +277,53 @@ async fn a_serving_node_answers_until_its_input_ends_and_refuses_what_is_no_item
     let input: &[u8] = b"{\"id\":\"x\"}\n";
     let error = serve("parse-json", &json!({}), input, &mut Vec::new()).await.unwrap_err();
     assert!(matches!(&error, ServeError::Input { line, .. } if line == "{\"id\":\"x\"}"), "{error}");
+}
+
+/// A child that gives each body back as it is.
+fn echo(limits: ItemLimits) -> ChildProcessor {
+    let script = r#"sed -u 's/^{"id":\([0-9]*\),"body":\(.*\)}$/{"id":\1,"out":[\2]}/'"#;
+    shell_with(script, ChildOptions { limits, item_timeout: LIMIT })
+}
+
+#[tokio::test]
+async fn what_passes_the_limit_of_an_item_passes_a_child() {
+    let limits = ItemLimits { encoded: 1 << 20, ..ItemLimits::default() };
+    let deep = "[".repeat(limits.depth) + &"]".repeat(limits.depth);
+    let bodies = [
+        deep,
+        // As long as JSON can be: each of its bytes is six.
+        format!("\"{}\"", "\\u0001".repeat((limits.encoded - 2) / 6)),
+        "[1.10,-0,100000000000000000000000000,7e10,0.1e-400]".to_owned(),
+    ];
+    for node in [node("map", json!({"template": "{{.}}"})), echo(limits)] {
+        let mut node = node;
+        for body in &bodies {
+            let item = Item { id: 1, body: flyball_nodes::Json::read(body.as_bytes(), &limits).unwrap() };
+            let answers = node.process(&[item]).await;
+            assert!(answers[0].as_ref().unwrap()[0].to_string() == *body, "{:.60}", body);
+        }
+        assert!(node.broken().is_none());
+    }
+}
+
+#[tokio::test]
+async fn an_answer_beyond_the_limits_fails_its_item_and_the_child_works_on() {
+    let limits = ItemLimits { depth: 3, encoded: 1_000, decoded: 10_000 };
+    let mut child = echo(limits);
+    let bodies = [
+        json!([[[[1]]]]),
+        json!("x".repeat(2_000)),
+        json!("x".repeat(100_000)),
+        json!(vec![0; 900]),
+        json!("fine"),
+    ];
+    for (body, good) in bodies.into_iter().zip([false, false, false, false, true]) {
+        let answers = child.process(&items([body])).await;
+        match &answers[0] {
+            Ok(_) => assert!(good),
+            Err(ProcessError::Item(_)) => assert!(!good),
+            Err(ProcessError::Worker(why)) => panic!("it killed the worker: {why}"),
+        }
+    }
+    assert!(child.broken().is_none());
 }

@@ -108,7 +108,7 @@ fn tokenise_splits_at_what_is_not_alphanumeric_in_unicode() {
 #[test]
 fn batch_makes_one_item_of_those_it_is_given() {
     let answers = run("batch", json!({"size": 3, "linger_ms": 5}), [json!(1), json!(2)]);
-    let answers: Vec<Vec<Value>> = answers.into_iter().map(Result::unwrap).collect();
+    let answers: Vec<Vec<Json>> = answers.into_iter().map(Result::unwrap).collect();
     assert_eq!(answers, [vec![json!({"items": [1, 2], "count": 2})], vec![]]);
     let gathering = native("batch", &json!({"size": 3, "linger_ms": 5}), &ItemLimits::default())
         .unwrap()

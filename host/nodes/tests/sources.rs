@@ -182,3 +182,62 @@ fn a_file_that_is_not_there_is_named() {
     assert_eq!(problems[0].pointer, "/path");
     assert!(problems[0].message.starts_with("no/such/file cannot be opened: "));
 }
+
+#[tokio::test]
+async fn a_pipe_is_opened_without_waiting_for_its_writer_and_ends_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipe");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut source = source("lines", &json!({"path": path}), &ItemLimits::default()).unwrap();
+    assert!(timeout(Duration::from_millis(50), source.next(10)).await.is_err(), "nobody has written yet");
+    let writing = tokio::task::spawn_blocking(move || std::fs::write(path, "one\ntwo\n").unwrap());
+    let given =
+        timeout(Duration::from_secs(10), all(&mut *source, 10)).await.expect("it ends with its writer");
+    assert_eq!(
+        given.into_iter().map(|(_, item)| item).collect::<Vec<_>>(),
+        [Ok(item!("one")), Ok(item!("two"))]
+    );
+    writing.await.unwrap();
+}
+
+fn failures(given: &[(u64, Taken)]) -> Vec<(String, String)> {
+    let failed = given.iter().filter_map(|(_, item)| item.as_ref().err());
+    failed.map(|bad| (String::from_utf8_lossy(&bad.bytes).into_owned(), bad.error.clone())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_is_no_item_is_kept_as_it_stands_in_the_file_and_the_next_is_read() {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(b"TIMESTAMP,a\n1,\"x\"\n2,\xff\n3,\"y,z\",\"w\"\n4,\"open\n5,good\n").unwrap();
+    let config = json!({"path": file.path(), "timestamp_column": "TIMESTAMP"});
+    let mut source = source("csv-replay", &config, &ItemLimits::default()).unwrap();
+    let given = all(&mut *source, 10).await;
+    let failed = failures(&given);
+    assert_eq!(failed.len(), 3, "{failed:?}");
+    assert_eq!(failed[0].0, "2,\u{fffd}");
+    assert!(failed[0].1.contains(":3: the row is not UTF-8"), "{failed:?}");
+    assert_eq!(failed[1].0, "3,\"y,z\",\"w\"");
+    assert_eq!(failed[2].0, "4,\"open");
+    assert!(failed[2].1.ends_with(":5: a quote is opened and not closed"), "{failed:?}");
+    assert_eq!(given.last().unwrap().1, Ok(item!({"TIMESTAMP": 5, "a": "good"})));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_far_away_is_told_and_passed_over_and_not_waited_for() {
+    let text = "TIMESTAMP,a\n1,x\n9999999999999,y\n2,z\n2023-11-16T19:15:46+01:00[Europe/Berlin],w\n";
+    let (_file, mut source) = replay(text, json!({}));
+    let given = all(&mut *source, 10).await;
+    let failed = failures(&given);
+    assert_eq!(failed.len(), 2, "{failed:?}");
+    assert!(failed[0].1.contains("is more than 86400 s from the row before"), "{failed:?}");
+    assert!(failed[1].1.contains("names a zone in brackets"), "{failed:?}");
+    assert!(times(&given).iter().all(|at| *at <= 1_000), "{:?}", times(&given));
+}
+
+#[test]
+fn a_column_that_is_there_twice_is_named() {
+    let file = file("TIMESTAMP,a,b,a\n1,2,3,4\n");
+    let config = json!({"path": file.path(), "timestamp_column": "TIMESTAMP"});
+    let error = source("csv-replay", &config, &ItemLimits::default()).err().unwrap().to_string();
+    assert!(error.contains("the column \"a\" is there twice"), "{error}");
+}

@@ -3,7 +3,7 @@
 use flyball_json::{ItemLimits, JsonError};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tokio::io::{AsyncRead, BufReader};
+use tokio::io::{AsyncBufRead, AsyncRead, BufReader};
 use tokio::sync::mpsc::Sender;
 
 use super::error::tamed;
@@ -42,7 +42,11 @@ pub(super) async fn hear<R>(
     loop {
         let heard = match read_line(&mut output, &mut line, limit).await {
             Ok(Line::Whole) => understand(&line, &limits),
-            Ok(Line::Long) => Err(ChildError::LongLine { limit }),
+            Ok(Line::Long) => match too_long(&line, limit) {
+                // Whoever waits for it sees that it takes too long, when there is no end to it.
+                Ok(answer) => pass_over(&mut output, &mut line).await.map(|()| Some(answer)),
+                Err(error) => Err(error),
+            },
             Ok(Line::End) => return,
             Err(error) => Err(ChildError::Unreadable(error.to_string())),
         };
@@ -57,6 +61,30 @@ pub(super) async fn hear<R>(
         let over = heard.is_err();
         if answers.send(heard).await.is_err() || over {
             return;
+        }
+    }
+}
+
+/// An answer that is longer than any: it fails its item, if it begins by saying which that is.
+fn too_long(line: &[u8], limit: usize) -> Result<Answer, ChildError> {
+    let begins = line.get(..100).unwrap_or(line);
+    let id = std::str::from_utf8(begins).ok().and_then(|text| {
+        let digits = text.trim_start().strip_prefix('{')?.trim_start().strip_prefix("\"id\"")?;
+        let digits = digits.trim_start().strip_prefix(':')?.trim_start();
+        digits.split_once(',')?.0.trim_end().parse().ok()
+    });
+    let why = || ProcessError::Item(format!("the process's answer has more than {limit} bytes"));
+    id.map(|id| Answer { id, said: Err(why()) }).ok_or(ChildError::LongLine { limit })
+}
+
+/// The rest of a line, of which nothing is kept.
+async fn pass_over<R: AsyncBufRead + Unpin>(output: &mut R, line: &mut Vec<u8>) -> Result<(), ChildError> {
+    const PART: usize = 64 * 1024;
+    loop {
+        match read_line(output, line, PART).await {
+            Ok(Line::Long) => {}
+            Ok(Line::Whole | Line::End) => return Ok(()),
+            Err(error) => return Err(ChildError::Unreadable(error.to_string())),
         }
     }
 }

@@ -65,7 +65,7 @@ enum Step {
 
 impl<R: BufRead> Records<R> {
     pub(super) fn new(input: R, longest: usize) -> Self {
-        Self { input, again: Vec::new(), parser: Box::default(), longest, line: 1, bytes: 0 }
+        Self { input, again: Vec::new(), parser: Box::new(Reader::new()), longest, line: 1, bytes: 0 }
     }
 
     /// How much of the file was read.

@@ -295,7 +295,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_line_is_an_item_in_its_order(lines in prop::collection::vec("[^\r\n]{0,30}", 0..20), max in 1usize..7) {
+        fn every_line_is_an_item_in_its_order(lines in prop::collection::vec("[^\r\n\0\u{feff}]{0,30}", 0..20), max in 1usize..7) {
             let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
             let items: Vec<String> =
                 read(text.as_bytes(), 4096, max).into_iter().map(|item| item.unwrap().as_str().unwrap().to_owned()).collect();

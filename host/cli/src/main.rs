@@ -4,6 +4,7 @@ mod args;
 mod assembly;
 mod commands;
 mod control_socket;
+mod coverage;
 mod demo;
 mod exit;
 mod looked_at;
@@ -18,6 +19,7 @@ mod tally;
 mod tally_text;
 mod wasm_nodes;
 mod webhook;
+mod wordless;
 
 use std::process::ExitCode;
 
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => commands::demo::run(&options),
         Command::Check(options) => commands::check::run(&arguments.places, &options),
         Command::Scenario(options) => commands::scenario::run(&arguments.places, &options),
+        Command::Status(options) => commands::status::run(&arguments.places, &options),
         Command::Plugins(options) => commands::plugins::run(&arguments.places, &options),
         Command::Inspect(options) => commands::inspect::run(&arguments.places, &options),
         Command::Keygen(options) => commands::keygen::run(&options),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use flyball_engine::{Library, NodeWorker};
-use flyball_model::NodeType;
+use flyball_engine::{Library, NodeWorker, WorkerError};
+use flyball_model::{NodeType, Problem};
 use flyball_nodes::{Item, ItemLimits, Json, ProcessError, Processed, Processor, WasmNodes};
 use serde_json::Value;
 
@@ -19,6 +19,18 @@ impl WasmNodes for LibraryNodes {
     fn worker(&self, node_type: &str, config: &Value) -> Result<Box<dyn Processor>, String> {
         let worker = self.0.node_worker(node_type, config).map_err(|fault| fault.to_string())?;
         Ok(Box::new(Component(worker)))
+    }
+
+    fn check(&self, node_type: &str, config: &Value) -> Vec<Problem> {
+        match self.0.node_worker(node_type, config) {
+            Ok(_) => Vec::new(),
+            Err(WorkerError::Configuration { problems, .. }) => problems,
+            Err(fault) => vec![Problem::new("", fault.to_string())],
+        }
+    }
+
+    fn other_kind(&self, name: &str) -> Option<String> {
+        self.0.plugin_kind(name).map(|kind| kind.to_string())
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod account;
 mod action;
+mod case;
 mod decider_answer;
 mod deciders;
 mod decimal;
@@ -30,6 +31,10 @@ mod tick;
 
 pub use account::Account;
 pub use action::{Action, ActionKind, MutationPolicy, Proposal};
+pub use case::{
+    Case, CaseAnswer, CaseApplied, CaseBody, CaseError, CaseGraph, CaseHttp, CaseNode, CaseNodeRef,
+    CaseNodeSpec, CaseObservation, CaseRequest,
+};
 pub use decider_answer::{DeciderAnswer, DeciderSaid};
 pub use deciders::{
     DeciderBranch, DeciderForm, DeciderGroup, DeciderRole, DeciderRule, DeciderUse, SHADOW_WITHIN_MS, Turn,

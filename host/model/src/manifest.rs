@@ -120,11 +120,11 @@ impl NodeDeclaration {
     }
 }
 
-fn default_capacity() -> u32 {
+pub(crate) fn default_capacity() -> u32 {
     256
 }
 
-fn one() -> u32 {
+pub(crate) fn one() -> u32 {
     1
 }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flyball_json::Json;
-use flyball_model::NodeType;
+use flyball_model::{NodeType, Problem};
 use serde_json::Value;
 
 /// One item as a node sees it.
@@ -63,4 +63,15 @@ pub trait WasmNodes: Send + Sync {
 
     /// One worker. The error says what is wrong with the type or its configuration.
     fn worker(&self, node_type: &str, config: &Value) -> Result<Box<dyn Processor>, String>;
+
+    /// What is wrong with a configuration; pointers lead into it.
+    fn check(&self, node_type: &str, config: &Value) -> Vec<Problem> {
+        self.worker(node_type, config).err().map(|error| Problem::new("", error)).into_iter().collect()
+    }
+
+    /// What a component is that has this name and is no node.
+    fn other_kind(&self, name: &str) -> Option<String> {
+        let _ = name;
+        None
+    }
 }

@@ -76,13 +76,7 @@ fn check_node(
         problems.push(Problem::new(at("queue_capacity"), message));
     }
     let Some(found) = types.iter().find(|have| have.name == node.node_type) else {
-        let problem = Problem::new(at("type"), format!("unknown node type \"{}\"", node.node_type));
-        problems.push(match nearest(&node.node_type, types.iter().map(|have| have.name.as_str())) {
-            Some(near) => problem.help(format!("did you mean \"{near}\"?")),
-            None => {
-                problem.help("`flyball schema` lists the built-in types; others are plugins of world node")
-            }
-        });
+        problems.push(unknown_type(at("type"), &node.node_type, types, wasm));
         return;
     };
     if role(&node.node_type) == Role::Source && node.replicas > 1 {
@@ -98,6 +92,28 @@ fn check_node(
     let config = Value::Object(node.params.clone());
     for problem in check_config(wasm, &node.node_type, node.executor, &config) {
         problems.push(Problem { pointer: at("params") + &problem.pointer, ..problem });
+    }
+}
+
+/// A type that there is not, with the one that was probably meant, or all that there are.
+fn unknown_type(at: String, name: &str, types: &[NodeType], wasm: &dyn WasmNodes) -> Problem {
+    let all = || {
+        let mut names: Vec<&str> = types.iter().map(|have| have.name.as_str()).collect();
+        names.sort_unstable();
+        format!(
+            "the types are {}; others are plugins of world node, in the directory of --plugins",
+            listed(names)
+        )
+    };
+    if let Some(kind) = wasm.other_kind(name) {
+        return Problem::new(at, format!("the plugin \"{name}\" is a {kind}, not a node"))
+            .help(all())
+            .code("wrong-kind");
+    }
+    let problem = Problem::new(at, format!("unknown node type \"{name}\"")).code("unknown-node-type");
+    match nearest(name, types.iter().map(|have| have.name.as_str())) {
+        Some(near) => problem.help(format!("did you mean \"{near}\"?")),
+        None => problem.help(all()),
     }
 }
 

@@ -93,9 +93,7 @@ pub(crate) fn check_config(
     config: &Value,
 ) -> Vec<Problem> {
     match executor {
-        Executor::Wasm => {
-            wasm.worker(node_type, config).err().map(|error| Problem::new("", error)).into_iter().collect()
-        }
+        Executor::Wasm => wasm.check(node_type, config),
         Executor::Native | Executor::Multiprocess => flyball_nodes::check_config(node_type, config),
     }
 }

@@ -12,7 +12,7 @@ mod permit;
 mod secret;
 mod send;
 
-pub use permit::{Permit, unreachable_origins};
+pub use permit::Permit;
 
 use std::sync::Arc;
 

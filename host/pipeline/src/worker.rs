@@ -1,5 +1,6 @@
 //! The workers of a node: each takes batches, has them processed, and hands on what comes of them. A worker that dies
-//! gives back what it had not answered and stays dead: giving the node a new one is the controller's decision.
+//! gives back what it had not answered. Whether another takes its place at once, or the node stays dead until the controller
+//! decides, [`crate::replacing`] says.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -7,14 +8,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flyball_measure::Sample;
-use flyball_nodes::{ProcessError, Vitals};
+use flyball_nodes::{CustomMetrics, ProcessError, Vitals, WorkerEnd};
 use futures::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 
+use crate::awake::Awake;
 use crate::node::Node;
 use crate::piece::{Batch, Piece};
+use crate::replacing::succeed;
 use crate::settle::{Settled, settle};
 use crate::tool::Tool;
 
@@ -33,6 +36,11 @@ pub(crate) struct State {
     /// Of its process, where it has one.
     pub(crate) pid: Option<u32>,
     vitals: Option<Vitals>,
+    /// The numbers that it reports of itself.
+    pub(crate) metrics: Option<CustomMetrics>,
+    /// It has no processor any more.
+    gone: AtomicBool,
+    /// Nor will another take its place by itself.
     dead: AtomicBool,
     busy: AtomicBool,
     heard: Mutex<Instant>,
@@ -41,6 +49,15 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn die(&self) {
+        self.gone.store(true, Ordering::Release);
+        self.dead.store(true, Ordering::Release);
     }
 
     pub(crate) fn is_busy(&self) -> bool {
@@ -52,23 +69,23 @@ impl State {
     }
 
     /// How long nothing was heard of it although something could have been: an idle worker that lives owes nobody a word.
-    pub(crate) fn silent_for(&self, now: Instant) -> Duration {
+    pub(crate) fn silent_for(&self, awake: &Awake, now: Instant) -> Duration {
         if !self.is_dead() && !self.is_busy() {
             return Duration::ZERO;
         }
         let heard = *self.heard.lock();
         let beat = self.vitals.as_ref().map_or(heard, Vitals::last_heartbeat);
-        now.saturating_duration_since(heard.max(beat))
+        awake.silence(heard.max(beat), now)
     }
 
     /// Until its process is gone; for ever, when it has none.
-    async fn bereft(&self) -> String {
+    async fn bereft(&self) -> (String, WorkerEnd) {
         let ended = match &self.vitals {
-            Some(vitals) => vitals.ended().await,
+            Some(vitals) => vitals.ended().await.zip(vitals.end()),
             None => None,
         };
         match ended {
-            Some(exit) => format!("the process {exit} while it was idle"),
+            Some((exit, end)) => (format!("the process {exit} while it was idle"), end),
             None => std::future::pending().await,
         }
     }
@@ -106,6 +123,19 @@ impl Crew {
 
     pub(crate) fn add(&self, worker: Worker) {
         self.workers.lock().push(worker);
+    }
+
+    /// Whether this worker is still one of the node's.
+    pub(crate) fn has(&self, old: &Arc<State>) -> bool {
+        self.workers.lock().iter().any(|worker| Arc::ptr_eq(&worker.state, old))
+    }
+
+    /// Puts another in its place, unless it was taken away.
+    pub(crate) fn replace(&self, old: &Arc<State>, employ: impl FnOnce() -> Worker) {
+        let mut workers = self.workers.lock();
+        if let Some(place) = workers.iter_mut().find(|worker| Arc::ptr_eq(&worker.state, old)) {
+            *place = employ();
+        }
     }
 
     /// Looks at every worker.
@@ -158,6 +188,8 @@ pub(crate) fn employ(node: &Arc<Node>, tool: Tool) -> Worker {
     let state = Arc::new(State {
         pid: tool.pid(),
         vitals: tool.vitals(),
+        metrics: tool.metrics(),
+        gone: AtomicBool::new(false),
         dead: AtomicBool::new(false),
         busy: AtomicBool::new(false),
         heard: Mutex::new(Instant::now()),
@@ -182,8 +214,15 @@ struct Shift {
 
 enum End {
     Answered,
-    Died(String),
+    Died(Death),
     Left,
+}
+
+struct Death {
+    error: String,
+    end: WorkerEnd,
+    /// The item that it was given alone.
+    item: Option<u64>,
 }
 
 async fn ordered(orders: &mut watch::Receiver<Order>, at_least: fn(Order) -> bool) {
@@ -199,7 +238,7 @@ impl Shift {
             let mut batch = tokio::select! {
                 biased;
                 () = ordered(&mut self.orders, |order| order != Order::Work) => return self.close().await,
-                error = state.bereft() => return self.die(&error),
+                (error, end) = state.bereft() => return self.die(Death { error, end, item: None }),
                 batch = node.queue.take(|| node.taking(gathering)) => batch,
             };
             self.state.hear();
@@ -209,8 +248,8 @@ impl Shift {
             match end {
                 End::Answered => self.hand_on(batch.turn, batch.take_out()).await,
                 End::Left => return self.give_back(batch).await,
-                End::Died(error) => {
-                    self.die(&error);
+                End::Died(death) => {
+                    self.die(death);
                     return self.give_back(batch).await;
                 }
             }
@@ -220,10 +259,18 @@ impl Shift {
         }
     }
 
-    fn die(&mut self, error: &str) {
-        self.state.dead.store(true, Ordering::Release);
-        self.node.mishap(error);
+    fn die(&mut self, Death { error, end, item }: Death) {
         drop(self.tools.take());
+        if end != WorkerEnd::Recycled {
+            self.node.mishap(&error);
+        }
+        if self.node.deaths.lock().replaced(end, item, self.node.crew.len()) {
+            self.state.gone.store(true, Ordering::Release);
+            self.node.restarts.fetch_add(u64::from(end != WorkerEnd::Recycled), Ordering::Relaxed);
+            tokio::spawn(succeed(Arc::clone(&self.node), Arc::clone(&self.state)));
+        } else {
+            self.state.die();
+        }
     }
 
     /// The end of a worker that was not killed.
@@ -267,7 +314,7 @@ impl Shift {
         let Some((tool, _)) = &mut self.tools else { return End::Left };
         let began = Instant::now();
         let mut waited: Duration =
-            batch.tags.iter().map(|tag| began.saturating_duration_since(tag.since)).sum();
+            batch.tags.iter().map(|tag| self.node.shared.awake.took(tag.since, began)).sum();
         while !batch.items.is_empty() {
             let began = Instant::now();
             let asked = if batch.careful { 1 } else { batch.items.len() };
@@ -279,20 +326,27 @@ impl Shift {
             };
             self.state.hear();
             let now = Instant::now();
-            let each = (now - began) / u32::try_from(asked).unwrap_or(u32::MAX);
+            let each = self.node.shared.awake.took(began, now) / u32::try_from(asked).unwrap_or(u32::MAX);
             let answers =
                 answers.unwrap_or_else(|_| vec![Err(ProcessError::Worker("it panicked".to_owned()))]);
-            let settled = settle(&self.node, batch, asked, answers, gathers);
+            let end = tool.end();
+            if let Some(complaint) = tool.complaint() {
+                self.node.mishap(&complaint);
+            }
+            let settled = settle(&self.node, batch, asked, answers, gathers, end);
             self.node.note_pace(each);
-            let Settled { finished, failed, died } = settled;
+            let Settled { finished, failed, died, answered, blamed } = settled;
+            if answered > 0 {
+                self.node.deaths.lock().answered();
+            }
             if finished + failed > 0 {
                 self.node.record(now, Sample { each, finished, failed, waited });
                 waited = Duration::ZERO;
             }
             if let Some(error) = died {
                 // A gathering node makes something else of fewer items.
-                batch.careful = !gathers;
-                return End::Died(error);
+                batch.careful |= !gathers && end != WorkerEnd::Recycled;
+                return End::Died(Death { error, end, item: blamed });
             }
         }
         End::Answered

@@ -98,15 +98,10 @@ macro_rules! cases {
             #[cfg(target_family = "wasm")]
             #[allow(unsafe_code, reason = "the section's name is this crate's own")]
             const _: () = {
-                // The file's name goes before it, so that a case that fails is told with its file and line.
-                const CASE: &str =
-                    concat!("{\"flyball-case-file\":", stringify!($file), "}\n", include_str!($file), "\n");
+                const CASE: &[u8] = include_bytes!($file);
                 #[used]
                 #[unsafe(link_section = "flyball:cases")]
-                static SECTION: [u8; CASE.len()] = match CASE.as_bytes().first_chunk() {
-                    Some(bytes) => *bytes,
-                    None => [0; CASE.len()],
-                };
+                static SECTION: [u8; CASE.len()] = *include_bytes!($file);
             };
         )+
     };

@@ -1,6 +1,5 @@
 //! What a plugin keeps between its calls, for one session, by the grant `state`. It has no other memory: each call is a
-//! fresh instance. What a call sets is kept when the call has answered, with a failure too. What a validator sets while it lets
-//! an action pass is kept only once that action is done: see [`validator`](crate::validator).
+//! fresh instance. What a call sets is kept when the call has answered, with a failure too.
 //!
 //! ```
 //! use flyball_plugin::json::json;

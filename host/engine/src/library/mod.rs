@@ -4,7 +4,6 @@ mod bind;
 mod folder;
 mod generation;
 mod nodes;
-mod policies;
 mod reload;
 mod report;
 mod resolve;
@@ -28,7 +27,6 @@ use reload::Reloader;
 use report::Past;
 
 pub use nodes::{NodeWorker, WorkerError};
-pub use policies::PolicyStatus;
 pub use report::{Change, PluginState, PluginStatus, Reload, Subject, Trouble, Usage};
 pub use versions::{Back, Served, Versions, VersionsError};
 pub use watch::WatchError;

@@ -8,7 +8,6 @@
     reason = "tests fail by panicking"
 )]
 
-mod cases;
 mod first_party;
 mod fuel;
 mod grants;
@@ -16,7 +15,6 @@ mod guests;
 mod hostile;
 mod language_model;
 mod loading;
-mod quota;
 mod reloading;
 #[path = "../../../llm/tests/asking/server.rs"]
 #[allow(dead_code, reason = "more of it is used elsewhere")]

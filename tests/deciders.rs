@@ -174,6 +174,50 @@ fn deciders_and_incidents_are_compared_from_the_journal_alone() {
     assert!(said(&output).contains("there is no journal"), "{}", said(&output));
 }
 
+/// A guard says no to the same thing three times, and once to another.
+fn denials() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    fs::create_dir(&state).unwrap();
+    let denied = |number: u64, action: &Value, code: &str| {
+        let reason = json!({ "code": code, "message": "2 workers for b, at most 1" });
+        let verdict = json!({ "by": by("scale-cap"), "action": action, "verdict": { "verdict": "deny" } });
+        let mut verdict = verdict;
+        verdict["verdict"]["code"] = reason["code"].clone();
+        verdict["verdict"]["message"] = reason["message"].clone();
+        let decision = json!({
+            "by": by("rule-decider"), "analysis": "", "issues": [], "proposal": wants(action)["proposal"]
+        });
+        tick(number, true, &json!({ "ending": "rejected", "decision": decision, "verdicts": [verdict] }))
+    };
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let store = Store::open(&state).unwrap();
+        let run = store.begin_run().await.unwrap();
+        for number in [10, 15, 20] {
+            store.tick(&denied(number, &scale(), "too-many-workers")).await.unwrap();
+        }
+        store.tick(&denied(25, &restart(), "not-now")).await.unwrap();
+        store.end_run(run).await.unwrap();
+    });
+    dir
+}
+
+#[test]
+fn what_guards_said_no_to_is_in_the_plain_journal_once_for_each_row_of_the_same() {
+    let dir = denials();
+    let text = String::from_utf8(run(dir.path(), &["journal"]).stdout).unwrap();
+    assert_eq!(
+        text,
+        "    -  10:00:10.000  shop  scale b to 2, decided by rule-decider  denied, and 2 times more after it\n       \
+         scale-cap denies it (too-many-workers): 2 workers for b, at most 1; `flyball explain 10 --session shop` has \
+         the rest\n    -  10:00:25.000  shop  restart b, decided by rule-decider  denied\n       scale-cap denies it \
+         (not-now): 2 workers for b, at most 1; `flyball explain 25 --session shop` has the rest\n"
+    );
+    let actions = run(dir.path(), &["journal", "--outcome", "verified"]);
+    assert!(said(&actions).contains("nothing of that"), "{}", said(&actions));
+    assert_eq!(run(dir.path(), &["journal", "--json"]).stdout, b"", "as JSON it has actions");
+}
+
 #[test]
 fn a_tick_is_explained_with_what_each_decider_said() {
     let dir = journal();

@@ -413,6 +413,7 @@ fn a_plugin_is_shown_with_all_that_it_is_and_asks_for() {
             "exports",
             "imports",
             "wants",
+            "wasi",
             "cases",
             "size",
             "compiled",

@@ -52,13 +52,19 @@ pub(crate) enum Command {
     Run(RunOptions),
     /// Show it all: a real pipeline, four real faults, two live replacements; ends by itself in about a minute
     Demo(DemoOptions),
-    /// Say what is wrong with manifests, policies and plugins, without running them
+    /// Say what is wrong with manifests, policies and plugins, and what is probably not meant, without running them
+    ///
+    /// Files that are checked together are held against each other: a session that no policy judges, a protected node that there
+    /// is not, a plugin that nobody uses. A plugin is asked its own golden cases.
     Check(CheckOptions),
     /// Try a policy on simulated pipelines: what goes wrong when, and what is expected to come of it
     ///
     /// A folder holds scenario.yaml (faults by time, and what is expected), and pipeline.yaml, policy.yaml and world.yaml, each
-    /// of which may stand in the folder above instead.
+    /// of which may stand in the folder above instead. With --policy the policies of that directory are tried instead of
+    /// policy.yaml; with --plugins they may name plugins of your own.
     Scenario(ScenarioOptions),
+    /// Show who judges what on the running host: sessions, policies and plugins, and what is missing between them
+    Status(StatusOptions),
     /// List the plugins of the running host, or those that a run would use
     Plugins(PluginsOptions),
     /// Show what a plugin is, what it asks for and who signed it
@@ -144,7 +150,7 @@ pub(crate) struct RunOptions {
 /// Whom people's notices go to, beside the journal and the terminal.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct Notify {
-    /// Post each notice (frozen, approval asked, undo failed, escalated, systemic fault, unanswered) to this URL, as JSON
+    /// Post each notice (frozen, approval asked, undo failed, escalated, systemic fault, unanswered, no policy, policy changed) to this URL, as JSON
     #[arg(long = "notify", value_name = "URL")]
     pub(crate) url: Option<String>,
 
@@ -228,13 +234,34 @@ pub(crate) struct DemoOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckOptions {
-    /// Manifests and policies (*.yaml) and plugins (*.wasm)
-    #[arg(required = true, value_name = "FILE")]
+    /// Manifests and policies (*.yaml), plugins (*.wasm), golden cases (cases/*.json), and folders of them
+    #[arg(required = true, value_name = "PATH")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// A directory of plugins that manifests and policies may name
+    /// A directory of plugins that manifests and policies may name [default: a folder of plugins among the paths]
     #[arg(long, value_name = "DIR")]
     pub(crate) plugins: Option<PathBuf>,
+
+    /// How to say it: for people, or as one JSON document with the faults and warnings, each with file, line, column, code,
+    /// message and help
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: CheckFormat,
+}
+
+/// How `check` says what it found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusOptions {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -242,6 +269,9 @@ pub(crate) struct ScenarioOptions {
     /// Folders of scenarios, or folders of such folders
     #[arg(required = true, value_name = "DIR")]
     pub(crate) dirs: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) judging: Judging,
 
     /// Print what happened, tick by tick
     #[arg(long)]
@@ -430,13 +460,35 @@ pub(crate) struct ReplayOptions {
     #[command(flatten)]
     pub(crate) of: Recorded,
 
-    /// Ask this component instead of the one that was asked then
+    /// Ask this component instead of the one that was asked then, and compare what it wants done: actions, verdicts, findings
     #[arg(long, value_name = "FILE")]
     pub(crate) with: Option<PathBuf>,
+
+    /// Grant it this beside what the recorded call was granted. Nothing outside is reached: what it asks is answered from the
+    /// recording
+    #[arg(long, value_name = "GRANT", value_delimiter = ',', requires = "with")]
+    pub(crate) grant: Vec<Grant>,
+
+    /// Compare wording and fuel too, as is done without --with
+    #[arg(long, requires = "with")]
+    pub(crate) exact: bool,
 
     /// Print JSON lines
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What may be granted to a component that is only tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Grant {
+    /// Lines in the host's log
+    Log,
+    /// Values kept between calls, as they were recorded
+    State,
+    /// HTTP answers, as they were recorded
+    Http,
+    /// A language model's answers, as they were recorded
+    Llm,
 }
 
 #[derive(Debug, Args)]
@@ -550,6 +602,8 @@ pub(crate) enum Document {
     Scenario,
     /// How a simulated pipeline behaves (world.yaml)
     World,
+    /// A plugin's golden case (cases/*.json)
+    Case,
 }
 
 #[derive(Debug, Args)]

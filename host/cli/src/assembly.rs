@@ -22,6 +22,7 @@ use tokio::task::JoinHandle;
 
 use crate::args::{Judging, Notify, Record, Recording};
 use crate::control_socket::{Answers, ControlSocket, Request};
+use crate::coverage::{Status, Watched};
 use crate::exit::Failure;
 use crate::narrator::{Both, Narrator};
 use crate::report::{LimitReport, PluginReport, Recorder, RecordingsReport, ReloadReport, Report};
@@ -63,7 +64,6 @@ pub(crate) struct Host {
     stop: watch::Sender<bool>,
     telling_reloads: JoinHandle<()>,
     _socket: ControlSocket,
-    _adopting: flyball_nodes::Adopting,
 }
 
 /// One pipeline under control.
@@ -197,12 +197,17 @@ impl Host {
             dead_letters: plan.dead_letters.clone(),
             stopped,
         };
-        let adopting = flyball_nodes::adopt_orphans().context("cannot learn when processes end")?;
+        let watched: Vec<Watched> = manifests.iter().map(|(_, manifest)| Watched::of(manifest)).collect();
         let mut sessions = Vec::new();
         for (file, manifest) in manifests {
             sessions.push(start_session(file, manifest, &common).await?);
         }
+        for warning in Status::of(&library, &watched, plan.judging.policy.as_deref()).warnings {
+            plan.narrator.warn(&warning);
+        }
         let answers = Arc::new(Operator {
+            watched,
+            policy_folder: plan.judging.policy.clone(),
             library: library.clone(),
             recordings: recordings.clone(),
             store: store.clone(),
@@ -227,7 +232,6 @@ impl Host {
             stop,
             telling_reloads,
             _socket: socket,
-            _adopting: adopting,
         })
     }
 
@@ -363,7 +367,11 @@ async fn tell_reloads(library: Arc<Library>, narrator: Arc<Narrator>) {
 }
 
 fn reload_report(reload: &Reload) -> ReloadReport {
-    let changed = reload.changes.iter().map(|change| change.subject.to_string());
+    let changed = reload.changes.iter().map(|change| match (&change.from, &change.to) {
+        (_, None) => format!("{} (taken away)", change.subject),
+        (None, Some(_)) => format!("{} (new)", change.subject),
+        (Some(_), Some(_)) => change.subject.to_string(),
+    });
     let troubled = reload.troubles.iter().map(|trouble| trouble.subject.to_string());
     ReloadReport {
         at: reload.at,
@@ -454,6 +462,8 @@ struct Operator {
     fleet: Arc<Fleet>,
     listener: Arc<dyn Listener>,
     controllers: Vec<(String, Arc<Controller>)>,
+    watched: Vec<Watched>,
+    policy_folder: Option<PathBuf>,
 }
 
 impl Operator {
@@ -472,6 +482,20 @@ impl Operator {
 }
 
 impl Operator {
+    async fn status(&self) -> Status {
+        let mut status = Status::of(&self.library, &self.watched, self.policy_folder.as_deref());
+        for (session, controller) in &self.controllers {
+            let halts = self.fleet.halts();
+            let of_it = |halt: &&Halt| halt.session.as_deref().is_none_or(|halted| halted == session);
+            let halted = halts.iter().find(of_it).map(|halt| format!("halted: {}", halt.why));
+            let frozen = controller.frozen().await.map(|why| format!("frozen: {why}"));
+            if let Some(one) = status.sessions.iter_mut().find(|one| one.session == *session) {
+                one.stopped = halted.or(frozen);
+            }
+        }
+        status
+    }
+
     /// A session that runs, or the whole host.
     fn known(&self, session: Option<&str>) -> Result<(), String> {
         session.map_or(Ok(()), |name| self.controller(Some(name)).map(drop))
@@ -547,6 +571,7 @@ fn halt_text(halt: &Halt) -> String {
 impl Answers for Operator {
     async fn answer(&self, request: Request) -> Result<Value, String> {
         match request {
+            Request::Status => serde_json::to_value(self.status().await).map_err(|fault| fault.to_string()),
             Request::Plugins => {
                 serde_json::to_value(plugin_reports(&self.library)).map_err(|fault| fault.to_string())
             }

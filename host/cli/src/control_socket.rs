@@ -36,6 +36,8 @@ const LONGEST_ANSWER: u64 = 64 * 1024 * 1024;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) enum Request {
+    /// Who judges what: sessions, policies and plugins.
+    Status,
     /// The plugins, and what their calls cost.
     Plugins,
     /// What became of the calls that were to be recorded.

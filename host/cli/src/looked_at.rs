@@ -99,13 +99,13 @@ pub(crate) fn gates_text(tick: &TickRecord) -> String {
     let mut text = if asked { "  gates:\n" } else { "  gates, to which nothing came:\n" }.to_owned();
     let silent = |gate: &&GateState| gate.open && gate.message.is_empty();
     for gate in tick.gates.iter().filter(|gate| !silent(gate)) {
-        let stood = if gate.open { "open" } else { "closed" };
-        text += &format!("    {} is {stood}: {}\n", tame_to(WIDEST, &gate.gate), tame_to(240, &gate.message));
+        let stood = if gate.open { "lets actions through" } else { "holds actions back" };
+        text += &format!("    {} {stood}: {}\n", tame_to(WIDEST, &gate.gate), tame_to(240, &gate.message));
     }
     let open: Vec<String> =
         tick.gates.iter().filter(silent).map(|gate| tame_to(WIDEST, &gate.gate)).collect();
     if !open.is_empty() {
-        text += &format!("    open: {}\n", open.join(", "));
+        text += &format!("    let actions through: {}\n", open.join(", "));
     }
     text
 }

@@ -4,6 +4,7 @@ mod args;
 mod assembly;
 mod commands;
 mod control_socket;
+mod coverage;
 mod demo;
 mod exit;
 mod looked_at;
@@ -18,8 +19,8 @@ mod tally;
 mod tally_text;
 mod wasm_nodes;
 mod webhook;
+mod wordless;
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -27,10 +28,6 @@ use clap::Parser;
 use crate::args::{Arguments, Command};
 
 fn main() -> ExitCode {
-    // Before anything is read or opened: what follows is a child's command line, and none of this program's.
-    if let Some(command) = supervised(std::env::args_os().skip(1)) {
-        return flyball_nodes::supervise(command);
-    }
     let arguments = Arguments::parse();
     start_log(&arguments);
     let done = match arguments.command {
@@ -39,6 +36,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => commands::demo::run(&options),
         Command::Check(options) => commands::check::run(&arguments.places, &options),
         Command::Scenario(options) => commands::scenario::run(&arguments.places, &options),
+        Command::Status(options) => commands::status::run(&arguments.places, &options),
         Command::Plugins(options) => commands::plugins::run(&arguments.places, &options),
         Command::Inspect(options) => commands::inspect::run(&arguments.places, &options),
         Command::Keygen(options) => commands::keygen::run(&options),
@@ -59,12 +57,6 @@ fn main() -> ExitCode {
         Command::Completions(options) => commands::completions::run(&options),
     };
     exit::code_of(done)
-}
-
-/// `flyball node --supervise PROGRAM ARGS…`, as the host starts this program for each child of a node.
-fn supervised(mut words: impl Iterator<Item = OsString>) -> Option<impl Iterator<Item = OsString>> {
-    let is = words.next()? == "node" && words.next()? == "--supervise";
-    is.then_some(words)
 }
 
 /// Warnings by default; `-v` shows what the host does, `-vv` its details. `FLYBALL_LOG` takes tracing's directives.

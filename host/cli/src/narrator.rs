@@ -6,13 +6,14 @@ use std::io::Write;
 use anstyle::{AnsiColor, Style};
 use flyball_control::ports::Listener;
 use flyball_model::{
-    ActionRecord, Attributed, Ending, Event, EventRecord, Finding, Outcome, Severity, TickRecord, UnixMillis,
-    Verdict, VerdictRecord,
+    ActionRecord, Attributed, DeciderSaid, Ending, Event, EventRecord, Finding, Outcome, Severity,
+    TickRecord, UnixMillis, Verdict, VerdictRecord,
 };
 use indicatif::MultiProgress;
 use parking_lot::Mutex;
 use serde_json::json;
 
+use crate::coverage::Warning;
 use crate::report::ReloadReport;
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -21,12 +22,15 @@ const WARN: Style = AnsiColor::Yellow.on_default();
 const DIM: Style = Style::new().dimmed();
 const STRONG: Style = Style::new().bold();
 
+/// A notice is made of sentences that are bounded each, and is not cut.
+const LONGEST_NOTICE: usize = 4_000;
+
 /// In which form it tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// Sentences.
     People,
-    /// JSON lines: `{"tick": …}`, `{"concluded": …}`, `{"event": …}`, `{"reload": …}`.
+    /// JSON lines: `{"tick": …}`, `{"concluded": …}`, `{"event": …}`, `{"reload": …}`, `{"warning": …}`.
     Json,
     /// Nothing.
     Silent,
@@ -49,6 +53,17 @@ impl Narrator {
     pub(crate) fn say(&self, text: &str) {
         if self.form == Form::People {
             self.print(text);
+        }
+    }
+
+    /// Something between sessions, policies and plugins is missing.
+    pub(crate) fn warn(&self, warning: &Warning) {
+        match self.form {
+            Form::Silent => {}
+            Form::Json => self.print(&json!({ "warning": warning }).to_string()),
+            Form::People => {
+                self.print(&format!("{WARN}warning:{WARN:#} {}", tame_to(2_000, &warning.message)))
+            }
         }
     }
 
@@ -153,7 +168,8 @@ pub(crate) fn event_text(record: &EventRecord) -> String {
     format!(
         "{} {style}{}{style:#}",
         head(record.at, record.session.as_deref().unwrap_or("host")),
-        tame(&text)
+        // A notice ends with the command that answers it.
+        tame_to(LONGEST_NOTICE, &text)
     )
 }
 
@@ -234,6 +250,10 @@ fn tick_text(record: &TickRecord) -> String {
     }
     if record.ending == Ending::Undecided {
         lines.push(format!("  {WARN}no decider had an answer{WARN:#}"));
+        let abstained = record.answers.iter().filter(|answer| answer.said == DeciderSaid::Abstains);
+        lines.extend(
+            abstained.map(|one| format!("  {DIM}{} abstains: {}{DIM:#}", one.decider(), tame(&one.why))),
+        );
     }
     if let Some(error) = &record.error {
         lines.push(format!("  {BAD}{}{BAD:#}", tame(error)));

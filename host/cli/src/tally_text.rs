@@ -88,7 +88,8 @@ fn money(used: &LlmUse) -> String {
 /// What each decider of a tick said. Nothing where one was asked and followed, or failed: that is told without this.
 pub(crate) fn answers(answers: &[DeciderAnswer]) -> String {
     let mut text = String::new();
-    if answers.len() < 2 && !answers.iter().any(|answer| answer.shadow) {
+    let worth_telling = |answer: &DeciderAnswer| answer.shadow || answer.said == DeciderSaid::Abstains;
+    if answers.len() < 2 && !answers.iter().any(worth_telling) {
         return text;
     }
     for answer in answers {

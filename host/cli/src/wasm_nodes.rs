@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use flyball_engine::{Library, NodeWorker};
-use flyball_model::NodeType;
-use flyball_nodes::{Item, ProcessError, Processed, Processor, WasmNodes};
+use flyball_engine::{Library, NodeWorker, WorkerError};
+use flyball_model::{NodeType, Problem};
+use flyball_nodes::{Item, ItemLimits, Json, ProcessError, Processed, Processor, WasmNodes};
 use serde_json::Value;
 
 /// The node plugins of a library.
@@ -20,6 +20,18 @@ impl WasmNodes for LibraryNodes {
         let worker = self.0.node_worker(node_type, config).map_err(|fault| fault.to_string())?;
         Ok(Box::new(Component(worker)))
     }
+
+    fn check(&self, node_type: &str, config: &Value) -> Vec<Problem> {
+        match self.0.node_worker(node_type, config) {
+            Ok(_) => Vec::new(),
+            Err(WorkerError::Configuration { problems, .. }) => problems,
+            Err(fault) => vec![Problem::new("", fault.to_string())],
+        }
+    }
+
+    fn other_kind(&self, name: &str) -> Option<String> {
+        self.0.plugin_kind(name).map(|kind| kind.to_string())
+    }
 }
 
 struct Component(NodeWorker);
@@ -27,7 +39,7 @@ struct Component(NodeWorker);
 #[async_trait]
 impl Processor for Component {
     async fn process(&mut self, items: &[Item]) -> Vec<Processed> {
-        let given: Vec<_> = items.iter().map(|item| (item.id, item.body.to_string().into_bytes())).collect();
+        let given: Vec<_> = items.iter().map(|item| (item.id, item.body.to_bytes())).collect();
         match self.0.process(&given) {
             Ok(answers) => answers.into_iter().map(read).collect(),
             // One item that the component cannot bear must not fail the others: each is tried alone.
@@ -52,8 +64,9 @@ fn read(answer: Result<Vec<Vec<u8>>, String>) -> Processed {
         .map_err(ProcessError::Item)?
         .iter()
         .map(|body| {
-            serde_json::from_slice(body)
-                .map_err(|fault| ProcessError::Item(format!("the component's answer is not JSON: {fault}")))
+            // What a manifest allows is no more than this, and the pipeline holds every answer against it.
+            Json::read(body, &ItemLimits::LARGEST)
+                .map_err(|fault| ProcessError::Item(format!("the component's answer is no item: {fault}")))
         })
         .collect()
 }

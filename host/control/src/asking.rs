@@ -170,10 +170,8 @@ impl<'a> Asking<'a> {
                         let backed_by = vec![answer];
                         Some(Vote { by: id.clone(), decision, backed_by, fit: against.is_none() })
                     }
-                    // Kept, so that one can see why nobody had an answer.
+                    // No failure: its answer, with why, is among the answers.
                     Decided::Abstains(why) => {
-                        let error = format!("abstains: {why}");
-                        self.fail(FailedJudge { by: id.clone(), kind: PluginKind::Decider, error });
                         under_way.ended(DeciderSaid::Abstains, why, cost);
                         None
                     }

@@ -124,6 +124,7 @@ impl Controller {
         state.ticks += 1;
         let panel = self.judges.panel(&self.session);
         let mut record = self.blank(state.ticks, panel.as_deref());
+        self.tell_policy(&mut state, panel.as_deref(), &mut record).await;
         state.shadows.heard(&mut record).await;
         self.observe_and_conduct(&mut state, panel, started, &mut record).await;
         let ended = Instant::now();

@@ -19,7 +19,7 @@ use crate::follow_up::FollowUp;
 use crate::measure::{Measure, Taken};
 use crate::pace::{disabled, no_policy};
 use crate::ports::{Panel, Sight, Support};
-use crate::review::{Review, Reviewers};
+use crate::review::{Review, Reviewers, acted};
 use crate::state::State;
 
 /// Refusals that a decider should know of: what is proposed will be refused for a while.
@@ -39,6 +39,8 @@ pub(crate) struct Landing<'a> {
 /// What every judge has allowed.
 struct Passed {
     intent: ActionRecord,
+    /// Whose validators let it pass.
+    panel: Arc<Panel>,
     findings: Vec<Attributed<Finding>>,
     settle: Duration,
     /// Why a person must approve it, if one must.
@@ -119,6 +121,7 @@ impl Controller {
         let support = support.iter().find(|support| support.kind == proposal.action.kind()).copied();
         let passed = Passed {
             settle: support.map_or(Duration::ZERO, |support| Duration::from_millis(support.settle_ms)),
+            panel: Arc::clone(&panel),
             asks: review.asked.or_else(|| must_ask(&proposal.action, &rules.safety)),
             intent: ActionRecord {
                 id: 0,
@@ -260,14 +263,16 @@ impl Controller {
         record.ending = Ending::AwaitingApproval;
         let message = format!(
             "\"{}\" on {} needs a person's approval: {}; `flyball approve {id}` or `flyball deny {id} --why TEXT`",
-            approval.action, self.session, approval.reason.message
+            approval.action,
+            self.session,
+            brief(&approval.reason.message)
         );
         state.asked = Some(Asked::new(approval, question, findings, Instant::now(), safety));
         self.notify(record, "approval-asked", message).await;
     }
 
     async fn act(&self, state: &mut State, passed: Passed, rules: &Rules, record: &mut TickRecord) {
-        let Passed { intent, findings, settle, .. } = passed;
+        let Passed { intent, findings, settle, panel, .. } = passed;
         let action = match carry_out(&*self.plane, &*self.journal, &*self.clock, intent).await {
             Ok(action) => action,
             Err(error) => {
@@ -277,6 +282,7 @@ impl Controller {
                 return;
             }
         };
+        acted(&panel.validators, &self.session);
         let applied = Instant::now();
         state.pace.settles(applied, settle, action.proposal.action.to_string());
         state.remember(&action, applied);
@@ -306,6 +312,15 @@ impl Controller {
         record.action = Some(action);
         state.pace.tried(Instant::now(), rules);
         self.freeze_if_futile(state, &rules.safety, record).await;
+    }
+}
+
+/// What a plugin says in a notice, so short that the command behind it is read.
+fn brief(text: &str) -> String {
+    const LONGEST: usize = 500;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
 

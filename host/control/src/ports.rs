@@ -268,6 +268,12 @@ pub trait Validator: Judge {
         decided_by: &str,
         situation: &Situation,
     ) -> Result<Judged<Verdict>, JudgeError>;
+
+    /// The action that it let pass last in this session is done. A validator that counts what it lets pass counts only that:
+    /// it is asked of one action several times, and much of what it lets pass is not done.
+    fn acted(&self, session: &str) {
+        let _ = session;
+    }
 }
 
 /// Says what undoes an action.

@@ -41,7 +41,7 @@ impl Controller {
             findings: said,
             allowed,
             node_types: self.plane.node_types().into(),
-            past: state.past(sight.now.taken_at),
+            past: state.recent_past(sight.now.taken_at),
             rules: panel.rules.clone(),
         };
         Question {

@@ -10,10 +10,10 @@ use crate::acting::shows;
 use crate::controller::{Controller, add_error};
 use crate::landing::settle_time;
 use crate::ports::JournalError;
-use crate::state::State;
+use crate::state::{PAST_ACTIONS, State};
 
-/// Earlier actions that are taken in.
-const RECALLED: usize = 200;
+/// Earlier actions that are taken in: all that validators are told of.
+const RECALLED: usize = PAST_ACTIONS;
 
 impl Controller {
     /// Once; until it has worked, the loop must not act.

@@ -127,6 +127,11 @@ impl Review {
     }
 }
 
+/// What these validators let pass is done.
+pub(crate) fn acted(validators: &[Rule<Arc<dyn Validator>>], session: &str) {
+    validators.iter().flat_map(Rule::leaves).for_each(|validator| validator.acted(session));
+}
+
 /// Asks the validators of one round, and keeps what they say.
 struct Asking<'a, 'b> {
     review: &'a mut Review,

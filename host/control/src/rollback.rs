@@ -13,7 +13,7 @@ use crate::controller::Controller;
 use crate::deciding::offered;
 use crate::landing::{distinct, settle_time};
 use crate::ports::{JournalError, Judged, Panel, PlaneError, Sight, Situation};
-use crate::review::{Review, Reviewers};
+use crate::review::{Review, Reviewers, acted};
 use crate::state::State;
 
 /// Who undoes at a person's word; no plugin may be called so.
@@ -291,6 +291,7 @@ impl Controller {
         let done = carry_out(&*self.plane, &*self.journal, &*self.clock, intent)
             .await
             .map_err(|error| UndoError::NotIntended { undo, error })?;
+        acted(&panel.validators, &self.session);
         self.pause(state, settle, &done);
         Ok(done)
     }

@@ -22,8 +22,11 @@ use crate::tries::Tries;
 const LONGEST_WITHOUT_NEWS: Duration = Duration::from_secs(10);
 /// Readings before an action that it is measured against, at most.
 const READINGS_KEPT: usize = 8;
-/// Past actions that judges are told of.
-const PAST_ACTIONS: usize = 20;
+/// Past actions that deciders are told of.
+const SHOWN_TO_DECIDERS: usize = 20;
+/// Past actions that validators are told of: a quota of a day is counted by these. What is to hold beyond that is the
+/// policy's own budgets' business.
+pub(crate) const PAST_ACTIONS: usize = 256;
 
 /// What a session's loop remembers from tick to tick.
 pub(crate) struct State {
@@ -63,6 +66,8 @@ pub(crate) struct State {
     pub escalated: BTreeMap<String, u32>,
     /// Gates that people were told of.
     pub told: BTreeSet<String>,
+    /// The policy of the tick before; the outer none: there was no tick.
+    pub judged_by: Option<Option<Arc<str>>>,
 }
 
 struct Past {
@@ -94,6 +99,7 @@ impl State {
             restored: false,
             escalated: BTreeMap::new(),
             told: BTreeSet::new(),
+            judged_by: None,
         }
     }
 
@@ -178,6 +184,13 @@ impl State {
     /// Whether a person is asked about this already.
     pub fn is_asked(&self, finding: &Finding) -> bool {
         self.asked.as_ref().is_some_and(|asked| asked.is_for(finding))
+    }
+
+    /// The newest of the past actions, as deciders are told of them.
+    pub fn recent_past(&self, taken_at: UnixMillis) -> Vec<PastAction> {
+        let mut past = self.past(taken_at);
+        past.truncate(SHOWN_TO_DECIDERS);
+        past
     }
 
     /// The past actions, newest first.

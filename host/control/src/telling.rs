@@ -7,11 +7,13 @@ use flyball_model::{
 };
 
 use crate::controller::{Controller, add_error};
-use crate::ports::JournalError;
+use crate::ports::{JournalError, Panel};
 use crate::state::State;
 
 /// The notice of a critical fault that nobody and nothing answers.
 const UNANSWERED: &str = "unanswered";
+/// The notice of a session that nobody judges.
+const NO_POLICY: &str = "no-policy";
 /// So many decisions in a row may come to nothing before people are told.
 const IN_VAIN: u32 = 3;
 
@@ -35,6 +37,45 @@ impl Controller {
     /// Tells people.
     pub(crate) async fn notify(&self, record: &mut TickRecord, code: &str, message: String) {
         self.tell(record, Event::Notified(Notice { code: code.to_owned(), message })).await;
+    }
+
+    /// A session that no policy judges looks as calm as one in which all is well, so it is told; and so is each change of who
+    /// judges: a policy whose file was taken away hands over to another, or to nobody.
+    pub(crate) async fn tell_policy(
+        &self,
+        state: &mut State,
+        panel: Option<&Panel>,
+        record: &mut TickRecord,
+    ) {
+        let now = panel.map(|panel| Arc::clone(&panel.policy));
+        let before = state.judged_by.replace(now.clone());
+        let session = &self.session;
+        let (code, message) = match (before, now) {
+            (None, Some(_)) => return,
+            (Some(before), now) if before == now => return,
+            (None | Some(None), None) => (
+                NO_POLICY,
+                format!(
+                    "no policy judges {session}: it is observed, and nothing is done in it; `flyball status` says which \
+                     policies there are"
+                ),
+            ),
+            (Some(Some(before)), None) => (
+                NO_POLICY,
+                format!(
+                    "no policy judges {session} any more, the policy {before} did: it is observed, and nothing is done in it"
+                ),
+            ),
+            (Some(None), Some(now)) => (
+                "policy-changed",
+                format!("{session} is judged by the policy {now} now; none judged it before"),
+            ),
+            (Some(Some(before)), Some(now)) => (
+                "policy-changed",
+                format!("{session} is judged by the policy {now} now; the policy {before} judged it before"),
+            ),
+        };
+        self.notify(record, code, message).await;
     }
 
     /// Actions that do not help come to an end.

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub struct Fault {
     column: usize,
     message: String,
     help: Option<String>,
+    code: Cow<'static, str>,
 }
 
 impl Fault {
@@ -39,6 +41,11 @@ impl Fault {
     /// The cause.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// Stable, for machines: `unknown-key`.
+    pub fn code(&self) -> &str {
+        &self.code
     }
 
     /// The next step.
@@ -84,6 +91,7 @@ pub(crate) struct Found {
     pub(crate) span: Range<usize>,
     pub(crate) message: String,
     pub(crate) help: Option<String>,
+    pub(crate) code: Cow<'static, str>,
 }
 
 impl Faults {
@@ -95,9 +103,9 @@ impl Faults {
         let named = Arc::new(NamedSource::new(&source.name, Arc::clone(&source.text)));
         let faults = found
             .into_iter()
-            .map(|Found { span, message, help }| {
+            .map(|Found { span, message, help, code }| {
                 let (line, column) = line_and_column(&source.text, span.start);
-                Fault { source: Arc::clone(&named), span, line, column, message, help }
+                Fault { source: Arc::clone(&named), span, line, column, message, help, code }
             })
             .collect();
         Self { faults, more }

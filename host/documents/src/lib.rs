@@ -9,6 +9,7 @@
 mod binding;
 mod decider_check;
 mod fault;
+mod left_out;
 mod narrowing;
 mod never_asked;
 mod never_fires;
@@ -24,8 +25,9 @@ mod yaml;
 
 pub use binding::{Tie, policy_for};
 pub use fault::{Fault, Faults};
+pub use left_out::policy_warnings;
 pub use narrowing::rules;
 pub use never_fires::never_fires;
-pub use reading::{locate, read_as, read_manifest, read_policy};
+pub use reading::{is_manifest, is_policy, locate, read_as, read_manifest, read_policy, schema_problems};
 pub use schema::{manifest_schema, of as schema_of, policy_schema};
 pub use source::Source;

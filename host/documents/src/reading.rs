@@ -49,15 +49,33 @@ pub fn read_as<T: DeserializeOwned + JsonSchema>(source: &Source, title: &str) -
 /// the way to it; a document that is not YAML shows its beginning.
 pub fn locate(source: &Source, problems: Vec<Problem>) -> Faults {
     let place = yaml::parse(&source.text).map(|parsed| parsed.place).unwrap_or_default();
-    Faults::new(source, problems.into_iter().map(|problem| at_value(&place, problem)).collect())
+    Faults::new(source, problems.into_iter().map(|problem| placed(&place, problem)).collect())
 }
 
-/// What a check of a document says, and of what.
-pub(crate) enum Said {
-    /// Of a value.
-    Value(Problem),
-    /// Of the key that names it.
-    Key(Problem),
+/// What a value's own schema says of it, in the words that faults of documents have: whoever has another schema than a
+/// document's, such as a plugin of its settings, is told the nearest key and the range too.
+pub fn schema_problems(schema: &Value, validator: &Validator, value: &Value) -> Vec<Problem> {
+    wording::problems(schema, validator, value)
+}
+
+/// Whether a document is a policy: it names judges. What is no mapping, or no YAML, is not.
+pub fn is_policy(source: &Source) -> bool {
+    has_key(source, "judges")
+}
+
+/// Whether a document is a manifest: it names nodes.
+pub fn is_manifest(source: &Source) -> bool {
+    has_key(source, "nodes")
+}
+
+fn has_key(source: &Source, key: &str) -> bool {
+    // A document that is not whole YAML still shows by its lines what it was to be.
+    match yaml::parse(&source.text) {
+        Ok(parsed) => parsed.value.get(key).is_some(),
+        Err(_) => {
+            source.text.lines().any(|line| line.strip_prefix(key).is_some_and(|rest| rest.starts_with(':')))
+        }
+    }
 }
 
 fn read<T: DeserializeOwned>(
@@ -70,15 +88,11 @@ fn read<T: DeserializeOwned>(
         yaml::parse(&source.text).map_err(|fault| Faults::new(source, vec![fault]))?;
     let by_schema =
         validator.map(|validator| wording::problems(schema, validator, &value)).unwrap_or_default();
-    found.extend(by_schema.into_iter().map(|said| match said {
-        Said::Value(problem) => at_value(&place, problem),
-        Said::Key(problem) => at_key(&place, problem),
-    }));
-    found.extend(check(&value).into_iter().map(|problem| at_value(&place, problem)));
+    found.extend(by_schema.into_iter().chain(check(&value)).map(|problem| placed(&place, problem)));
     if !found.is_empty() {
         return Err(Faults::new(source, found));
     }
-    typed(&value).map_err(|problem| Faults::new(source, vec![at_value(&place, problem)]))
+    typed(&value).map_err(|problem| Faults::new(source, vec![placed(&place, problem)]))
 }
 
 /// What the schema let pass and the type does not, such as `1000.0` where a whole number is wanted.
@@ -100,11 +114,8 @@ fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, Problem> {
     })
 }
 
-fn at_value(place: &Place, Problem { pointer, message, help }: Problem) -> Found {
-    Found { span: place.nearest(&pointer).0.shown(), message, help }
-}
-
-fn at_key(place: &Place, Problem { pointer, message, help }: Problem) -> Found {
+fn placed(place: &Place, Problem { pointer, message, help, code, of_key }: Problem) -> Found {
     let place = place.nearest(&pointer).0;
-    Found { span: place.key.clone().unwrap_or_else(|| place.shown()), message, help }
+    let span = place.key.clone().filter(|_| of_key).unwrap_or_else(|| place.shown());
+    Found { span, message, help, code }
 }

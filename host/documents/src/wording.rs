@@ -5,7 +5,6 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, ValidationError, Validator};
 use serde_json::Value;
 
-use crate::reading::Said;
 use crate::suggestion;
 use crate::tree::token;
 
@@ -15,11 +14,11 @@ const LONGEST_QUOTE: usize = 60;
 /// The keys of a policy that say where the host reads a secret.
 const NAMES_A_SECRET: [&str; 2] = ["key", "from"];
 
-pub(crate) fn problems(schema: &Value, validator: &Validator, value: &Value) -> Vec<Said> {
+pub(crate) fn problems(schema: &Value, validator: &Validator, value: &Value) -> Vec<Problem> {
     validator.iter_errors(value).flat_map(|error| worded(schema, &error)).collect()
 }
 
-fn worded(schema: &Value, error: &ValidationError<'_>) -> Vec<Said> {
+fn worded(schema: &Value, error: &ValidationError<'_>) -> Vec<Problem> {
     let pointer = error.instance_path().as_str();
     let value = error.instance();
     match error.kind() {
@@ -37,12 +36,12 @@ fn worded(schema: &Value, error: &ValidationError<'_>) -> Vec<Said> {
         }
         ValidationErrorKind::Type { kind } => vec![wrong_type(pointer, value, kind)],
         ValidationErrorKind::Minimum { limit } => {
-            vec![out_of_range(pointer, value, &format!("at least {}", bound(limit)))]
+            vec![out_of_range(pointer, value, &range(schema, error, &format!("at least {}", bound(limit))))]
         }
         ValidationErrorKind::Maximum { limit } => {
-            vec![out_of_range(pointer, value, &format!("at most {}", bound(limit)))]
+            vec![out_of_range(pointer, value, &range(schema, error, &format!("at most {}", bound(limit))))]
         }
-        _ => vec![Said::Value(Problem::new(pointer, error.masked_with(quoted_value(value)).to_string()))],
+        _ => vec![Problem::new(pointer, error.masked_with(quoted_value(value)).to_string())],
     }
 }
 
@@ -61,24 +60,24 @@ fn known_keys<'a>(schema: &'a Value, error: &ValidationError<'_>) -> Vec<&'a str
         .unwrap_or_default()
 }
 
-fn unknown_key(pointer: &str, key: &str, known: &[&str]) -> Said {
-    Said::Key(
-        Problem::new(format!("{pointer}/{}", token(key)), format!("unknown key {}", quoted(key)))
-            .help(suggestion::help(key, known.iter().copied())),
-    )
+fn unknown_key(pointer: &str, key: &str, known: &[&str]) -> Problem {
+    Problem::new(format!("{pointer}/{}", token(key)), format!("unknown key {}", quoted(key)))
+        .help(suggestion::help(key, known.iter().copied()))
+        .code("unknown-key")
+        .of_key()
 }
 
-fn missing_key(schema: &Value, error: &ValidationError<'_>, pointer: &str, property: &Value) -> Said {
+fn missing_key(schema: &Value, error: &ValidationError<'_>, pointer: &str, property: &Value) -> Problem {
     let key = property.as_str().unwrap_or_default();
-    let problem = Problem::new(pointer, format!("the key \"{key}\" is missing"));
+    let problem = Problem::new(pointer, format!("the key \"{key}\" is missing")).code("missing-key");
     let meaning = parent(schema, error)
         .and_then(|schema| schema.pointer(&format!("/properties/{}/description", token(key))))
         .and_then(Value::as_str)
         .and_then(|description| description.split(['.', ':']).next());
-    Said::Value(match meaning {
+    match meaning {
         Some(meaning) => problem.help(format!("add it: {}", meaning.to_lowercase())),
         None => problem.help("add it"),
-    })
+    }
 }
 
 /// Of several ways in which a value may be given: one of some words, or something that may also be left empty.
@@ -87,7 +86,7 @@ fn alternatives(
     pointer: &str,
     value: &Value,
     context: &[Vec<ValidationError<'static>>],
-) -> Vec<Said> {
+) -> Vec<Problem> {
     let errors = context.iter().flatten();
     let words: Vec<&str> = errors
         .clone()
@@ -107,17 +106,19 @@ fn alternatives(
         .collect()
 }
 
-fn unknown_word(pointer: &str, value: &Value, words: &[&str]) -> Said {
+fn unknown_word(pointer: &str, value: &Value, words: &[&str]) -> Problem {
     let name = name(pointer);
     let allowed = suggestion::allowed(words.iter().copied());
     let help = match value.as_str().and_then(|given| suggestion::meant(given, words.iter().copied())) {
         Some(word) => format!("did you mean \"{word}\"? {allowed}"),
         None => allowed,
     };
-    Said::Value(Problem::new(pointer, format!("{name} cannot be {}", quoted_value(value))).help(help))
+    Problem::new(pointer, format!("{name} cannot be {}", quoted_value(value)))
+        .help(help)
+        .code("unknown-value")
 }
 
-fn wrong_type(pointer: &str, value: &Value, kind: &TypeKind) -> Said {
+fn wrong_type(pointer: &str, value: &Value, kind: &TypeKind) -> Problem {
     let types: Vec<JsonType> = match kind {
         TypeKind::Single(one) => vec![*one],
         TypeKind::Multiple(several) => several.iter().filter(|kind| *kind != JsonType::Null).collect(),
@@ -129,11 +130,11 @@ fn wrong_type(pointer: &str, value: &Value, kind: &TypeKind) -> Said {
         Value::String(_) if NAMES_A_SECRET.contains(&name.as_str()) => "text".to_owned(),
         _ => quoted_value(value),
     };
-    let problem = Problem::new(pointer, format!("{name} must be {wanted}, not {given}"));
-    Said::Value(match help(&types, value) {
+    let problem = Problem::new(pointer, format!("{name} must be {wanted}, not {given}")).code("wrong-type");
+    match help(&types, value) {
         Some(help) => problem.help(help),
         None => problem,
-    })
+    }
 }
 
 fn help(wanted: &[JsonType], value: &Value) -> Option<String> {
@@ -161,11 +162,19 @@ fn help(wanted: &[JsonType], value: &Value) -> Option<String> {
     }
 }
 
-fn out_of_range(pointer: &str, value: &Value, limit: &str) -> Said {
-    Said::Value(Problem::new(
-        pointer,
-        format!("{} must be {limit}, not {}", name(pointer), quoted_value(value)),
-    ))
+fn out_of_range(pointer: &str, value: &Value, limit: &str) -> Problem {
+    Problem::new(pointer, format!("{} must be {limit}, not {}", name(pointer), quoted_value(value)))
+        .code("out-of-range")
+}
+
+/// Both ends of a range, where it has two that somebody chose; else the one that was left.
+fn range(schema: &Value, error: &ValidationError<'_>, one: &str) -> String {
+    let end = |key| parent(schema, error).and_then(|schema| schema.get(key));
+    let of_its_type = |most: &Value| most.as_u64().is_some_and(|most| most >= u64::from(u32::MAX));
+    match (end("minimum"), end("maximum")) {
+        (Some(least), Some(most)) if !of_its_type(most) => format!("{} to {}", bound(least), bound(most)),
+        _ => one.to_owned(),
+    }
 }
 
 /// A bound of a number with a fraction is written `0.0` in the schema; people write 0.
@@ -178,6 +187,7 @@ fn bound(limit: &Value) -> String {
 pub(crate) fn not_whole(pointer: &str, value: &Value) -> Problem {
     Problem::new(pointer, format!("{} must be a whole number, not {value}", name(pointer)))
         .help("write it without a fraction or an exponent")
+        .code("wrong-type")
 }
 
 fn described(kind: JsonType) -> &'static str {

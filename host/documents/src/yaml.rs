@@ -31,6 +31,7 @@ pub(crate) fn parse(text: &str) -> Result<Parsed, Found> {
             span: 0..0,
             message: format!("the document has {} bytes; {MOST_BYTES} are the most", text.len()),
             help: Some("split it".to_owned()),
+            code: "too-large".into(),
         });
     }
     let unmarked = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -89,11 +90,13 @@ impl Builder {
             span: at..at,
             message: format!("this is not YAML: {}", error.info()),
             help: Some("look at the brackets, quotes and indentation here and just before".to_owned()),
+            code: "not-yaml".into(),
         }
     }
 
     fn refuse(&self, span: Span, message: impl Into<String>, help: &str) -> Found {
-        Found { span: self.range(span), message: message.into(), help: Some(help.to_owned()) }
+        let (message, help) = (message.into(), Some(help.to_owned()));
+        Found { span: self.range(span), message, help, code: "not-plain-yaml".into() }
     }
 
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Found> {
@@ -172,6 +175,7 @@ impl Builder {
                 span: range.clone(),
                 message: format!("the key {} is given twice", quoted(text)),
                 help: Some("leave one of them out".to_owned()),
+                code: "double-key".into(),
             });
         }
         open.key = Some((text.to_owned(), range));
@@ -220,7 +224,12 @@ impl Builder {
             Some((value, place)) if !value.is_null() || !place.value.is_empty() => {
                 Ok(Parsed { value, place, found: self.found })
             }
-            _ => Err(Found { span: 0..0, message: "the document is empty".to_owned(), help: None }),
+            _ => Err(Found {
+                span: 0..0,
+                message: "the document is empty".to_owned(),
+                help: None,
+                code: "empty".into(),
+            }),
         }
     }
 }

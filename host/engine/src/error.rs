@@ -158,14 +158,21 @@ pub enum LoadError {
         why: String,
     },
     /// It does not answer a golden case of its own as it should.
-    #[error("the plugin fails its golden case {about:?}: expected {expected}; it said {said}")]
+    #[error(
+        "the plugin fails its golden case {about:?} ({place}): expected {expected}; it said {said}{}",
+        asked_otherwise.iter().map(|one| format!("; {one}")).collect::<String>()
+    )]
     Case {
+        /// Where the case stands: its file and line, or its number.
+        place: String,
         /// What the case shows.
         about: String,
         /// What it should say.
         expected: String,
         /// What it says.
         said: String,
+        /// The requests and questions that it made and the case does not have.
+        asked_otherwise: Vec<String>,
     },
     /// It is called otherwise than its file.
     #[error(

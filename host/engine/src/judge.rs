@@ -1,17 +1,19 @@
 //! A plugin as one policy uses it: with these settings, within these limits.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
 use flyball_control::ports::{
-    Asked, CallRecord, Catalog, Decided, Decider, Heuristic, Judge as Port, JudgeError, Judged, Kept,
-    Reverser, Said, Sight, Situation, Validator,
+    Asked, CallRecord, Catalog, Changes, Decided, Decider, Heuristic, Judge as Port, JudgeError, Judged,
+    Kept, Reverser, Said, Sight, Situation, Validator,
 };
 use flyball_model::{
     Action, Assessment, Cost, GraphSpec, HttpAnswer, HttpExchange, LlmAnswer, LlmExchange, NodeType,
     OnFailure, PluginId, PluginKind, PluginUse, Proposal, Reversal, Verdict,
 };
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use wasmtime::component::{ComponentNamedList, Lift, Lower, Resource};
 
@@ -61,6 +63,8 @@ pub struct Judge {
     web: Option<Web>,
     model: Option<LanguageModel>,
     health: Arc<Health>,
+    /// What a validator set while it let an action pass, by session: it is kept once the action is done.
+    held: Arc<Mutex<HashMap<Arc<str>, Changes>>>,
 }
 
 impl std::fmt::Debug for Judge {
@@ -118,6 +122,7 @@ impl Judge {
             in_use: true,
             generation,
             health: Arc::default(),
+            held: Arc::default(),
         })
     }
 
@@ -135,6 +140,7 @@ impl Judge {
             in_use: false,
             generation: 0,
             health: Arc::default(),
+            held: Arc::default(),
         }
     }
 
@@ -211,11 +217,22 @@ impl Judge {
         http: &[HttpExchange],
         llm: &[LlmExchange],
     ) -> (Result<Said, String>, Cost) {
+        let answer = self.tried(asked, kept, http, llm);
+        (answer.said.map_err(|error| error.to_string()), answer.cost)
+    }
+
+    /// The same, with what it asked of others.
+    pub(crate) fn tried(
+        &self,
+        asked: &Asked,
+        kept: Option<Kept>,
+        http: &[HttpExchange],
+        llm: &[LlmExchange],
+    ) -> Answer<Said> {
         let kept = kept.map(|kept| self.keeping(kept));
         let web = Some(Web::Recorded(http.iter().cloned().collect()));
         let model = Some(LanguageModel::Recorded(llm.iter().cloned().collect()));
-        let (answer, _) = self.answer(asked, Given { kept, web, model, ..self.given() });
-        (answer.said.map_err(|error| error.to_string()), answer.cost)
+        self.answer(asked, Given { kept, web, model, ..self.given() }).0
     }
 
     /// Asks it, unless it failed too often of late.
@@ -227,6 +244,8 @@ impl Judge {
         if let Err(error) = self.health.admit(&session, Instant::now()) {
             return failed(error);
         }
+        // What was let pass before and not done is forgotten with this question.
+        self.held.lock().remove(&session);
         let kept = match self.used.grants.state {
             None => None,
             Some(_) => match engine.states().of(self.keeps_as(), &session) {
@@ -249,7 +268,11 @@ impl Judge {
             && failed.is_none_or(CallError::is_answer)
             && !keeping.changes.is_empty()
         {
-            engine.states().change(self.keeps_as(), &session, keeping.changes);
+            if answer.said.as_ref().is_ok_and(waits_for_the_action) {
+                self.held.lock().insert(Arc::clone(&session), keeping.changes);
+            } else {
+                engine.states().change(self.keeps_as(), &session, keeping.changes);
+            }
         }
         if let Some(recorder) = engine.recorder() {
             recorder.record(CallRecord {
@@ -367,6 +390,13 @@ impl Judge {
             }
         }
     }
+}
+
+/// A validator that lets an action pass is asked of the same action again: with a person's yes, after an amendment, when a guard
+/// behind it said no and the decider proposes it anew. What it counts must be what was done, so it keeps nothing before that.
+/// Its own no is final, and so is what it set with it.
+fn waits_for_the_action(said: &Said) -> bool {
+    matches!(said, Said::Verdict(Verdict::Allow | Verdict::Amend(_) | Verdict::Ask(_)))
 }
 
 fn refusal(exchange: &HttpExchange) -> Option<String> {
@@ -499,6 +529,11 @@ impl Validator for Judge {
             _ => None,
         })
         .await
+    }
+
+    fn acted(&self, session: &str) {
+        let Some((session, changes)) = self.held.lock().remove_entry(session) else { return };
+        self.plugin.engine().states().change(self.keeps_as(), &session, changes);
     }
 }
 

@@ -44,7 +44,7 @@ pub use health::Bill;
 pub use judge::{Judge, Processed};
 pub use library::{
     Back, Change, Library, LibraryOptions, NodeWorker, OpenError, PluginState, PluginStatus, PolicySource,
-    Reload, Served, Subject, Trouble, Usage, Versions, VersionsError, WatchError, WorkerError,
+    PolicyStatus, Reload, Served, Subject, Trouble, Usage, Versions, VersionsError, WatchError, WorkerError,
 };
 pub use plugin::{Description, Plugin};
 pub use settings::Settings;

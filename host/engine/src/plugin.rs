@@ -7,7 +7,7 @@ use wasmtime::component::{Component, ComponentExportIndex};
 use crate::Engine;
 use crate::bindings::lifecycle;
 use crate::call::{Given, Ready};
-use crate::cases::{self, Case};
+use crate::cases::{self, Placed};
 use crate::contract::{self, LIFECYCLE, function_of, interface_of};
 use crate::engine::digest_of;
 use crate::error::{CallError, LoadError};
@@ -42,7 +42,7 @@ pub struct Plugin {
     description: Description,
     schema: jsonschema::Validator,
     bytes: usize,
-    cases: Vec<Case>,
+    cases: Vec<Placed>,
     engine: Engine,
     component: Component,
     /// With every import that there is, none of which answers: for what is asked before any policy speaks.
@@ -140,7 +140,12 @@ impl Plugin {
     ///
     /// The first that it does not answer as it should.
     pub fn check_cases(self: &Arc<Self>) -> Result<(), LoadError> {
-        cases::run(self, &self.cases)
+        cases::first_failing(self, &self.cases)
+    }
+
+    /// Every golden case of its own that it does not answer as it should, each with its place; at most `most`.
+    pub fn failing_cases(self: &Arc<Self>, most: usize) -> Vec<LoadError> {
+        cases::failing(self, &self.cases, most)
     }
 
     /// Linked with exactly what is granted.
@@ -194,11 +199,21 @@ impl Plugin {
         settings: &Arc<Settings>,
         limits: Limits,
     ) -> Result<Vec<Problem>, CallError> {
-        let by_schema: Vec<Problem> = self
-            .schema
-            .iter_errors(settings.value())
+        let by_schema = flyball_documents::schema_problems(
+            &self.description.settings_schema,
+            &self.schema,
+            settings.value(),
+        );
+        // The schema is the plugin's: so is what is quoted of it.
+        let fit = |text: String| crate::logging::plain(&text, 500);
+        let by_schema: Vec<Problem> = by_schema
+            .into_iter()
             .take(MOST_FAULTS)
-            .map(|error| Problem::new(error.instance_path().to_string(), shortened(error.to_string(), 500)))
+            .map(|problem| Problem {
+                message: fit(problem.message.clone()),
+                help: problem.help.clone().map(fit),
+                ..problem
+            })
             .collect();
         if !by_schema.is_empty() {
             return Ok(by_schema);
@@ -219,7 +234,9 @@ impl Plugin {
             .said;
         let faults = said?.0.err().unwrap_or_default();
         let told = faults.into_iter().take(MOST_FAULTS);
-        Ok(told.map(|fault| Problem::new(pointer(&fault.path), shortened(fault.message, 500))).collect())
+        Ok(told
+            .map(|fault| Problem::new(pointer(&fault.path), shortened(fault.message, 500)).code("settings"))
+            .collect())
     }
 }
 

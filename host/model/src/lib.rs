@@ -4,6 +4,7 @@
 
 mod account;
 mod action;
+mod case;
 mod decider_answer;
 mod deciders;
 mod decimal;
@@ -30,6 +31,10 @@ mod tick;
 
 pub use account::Account;
 pub use action::{Action, ActionKind, MutationPolicy, Proposal};
+pub use case::{
+    Case, CaseAnswer, CaseApplied, CaseBody, CaseError, CaseGraph, CaseHttp, CaseNode, CaseNodeRef,
+    CaseNodeSpec, CaseObservation, CaseRequest,
+};
 pub use decider_answer::{DeciderAnswer, DeciderSaid};
 pub use deciders::{
     DeciderBranch, DeciderForm, DeciderGroup, DeciderRole, DeciderRule, DeciderUse, SHADOW_WITHIN_MS, Turn,
@@ -48,7 +53,7 @@ pub use llm_grant::{
     AnswerBy, BreakerLimits, BudgetPerHour, Budgets, CacheLimits, LlmGrant, LlmLimits, Prices, Provider,
     TokenLimit,
 };
-pub use manifest::{Connection, Controller, LlmSection, Manifest, NodeDeclaration};
+pub use manifest::{Connection, Controller, ItemSizes, LlmSection, Manifest, NodeDeclaration};
 pub use merge::merge;
 pub use observation::{
     Executor, GraphMetrics, Metrics, NodeColumns, Observation, SeenError, Status, Trend, metric, total,

@@ -20,9 +20,46 @@ pub struct Manifest {
     pub nodes: Vec<NodeDeclaration>,
     /// The edges: a directed graph without cycles.
     pub connections: Vec<Connection>,
+    /// How large an item may be, and how much may wait.
+    #[serde(default, skip_serializing_if = "ItemSizes::is_default")]
+    pub items: ItemSizes,
     /// How it is to be controlled. It may only narrow what the policy allows.
     #[serde(default)]
     pub controller: Controller,
+}
+
+/// How large an item may be, wherever it comes from, and how much may wait. An item that is larger is dead-lettered with
+/// the limit as its reason; a queue that holds as much as it may pushes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ItemSizes {
+    /// Lists and objects within each other.
+    #[schemars(range(min = 1, max = 120))]
+    pub depth: u32,
+    /// Its JSON text, in KiB.
+    #[schemars(range(min = 1, max = 32_768))]
+    pub encoded_kb: u32,
+    /// What it takes in memory, in KiB: up to twenty times its text.
+    #[schemars(range(min = 1, max = 262_144))]
+    pub memory_kb: u32,
+    /// What may wait before one node, in MiB of memory; no less than one item.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub queue_mb: u32,
+    /// What may wait in the whole pipeline before its sources are asked for more, in MiB of memory.
+    #[schemars(range(min = 1, max = 1_048_576))]
+    pub pipeline_mb: u32,
+}
+
+impl ItemSizes {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for ItemSizes {
+    fn default() -> Self {
+        Self { depth: 60, encoded_kb: 8_192, memory_kb: 32_768, queue_mb: 64, pipeline_mb: 256 }
+    }
 }
 
 /// One node of a manifest.
@@ -83,11 +120,11 @@ impl NodeDeclaration {
     }
 }
 
-fn default_capacity() -> u32 {
+pub(crate) fn default_capacity() -> u32 {
     256
 }
 
-fn one() -> u32 {
+pub(crate) fn one() -> u32 {
     1
 }
 

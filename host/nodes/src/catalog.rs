@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use flyball_json::ItemLimits;
 use flyball_model::{Executor, NodeOffer, NodeType, Problem};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -84,14 +85,16 @@ fn list(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-type Make<T> = Box<dyn Fn(&Value) -> Result<T, Problem> + Send + Sync>;
+type Make<T> = Box<dyn Fn(&Value, &ItemLimits) -> Result<T, Problem> + Send + Sync>;
+
+type Check = Box<dyn Fn(&Value) -> Result<(), Problem> + Send + Sync>;
 
 enum Making {
     Source(Make<Box<dyn Source>>),
     Native(Make<Box<dyn Processor>>),
     /// A processor that only a command is.
     Command,
-    Sink(Make<Box<dyn Sink>>),
+    Sink(Box<dyn Fn(&Value) -> Result<Box<dyn Sink>, Problem> + Send + Sync>),
 }
 
 pub(crate) struct Definition {
@@ -101,7 +104,7 @@ pub(crate) struct Definition {
     /// How fast the host does it against a child process, where a child can do it too: only a pure transformation can.
     beside_child: Option<f64>,
     pub(crate) schema: fn() -> Value,
-    pub(crate) check: Make<()>,
+    pub(crate) check: Check,
     making: Making,
 }
 
@@ -170,8 +173,8 @@ fn node<C: NodeConfig + 'static>(
         provides,
         beside_child,
         schema: schema::<C>,
-        check: Box::new(|config| read::<C>(config)?.build().map(drop)),
-        making: Making::Native(Box::new(|config| read::<C>(config)?.build())),
+        check: Box::new(|config| read::<C>(config)?.build(&ItemLimits::default()).map(drop)),
+        making: Making::Native(Box::new(|config, limits| read::<C>(config)?.build(limits))),
     }
 }
 
@@ -187,7 +190,7 @@ fn from<C: SourceConfig + 'static>(
         beside_child: None,
         schema: schema::<C>,
         check: Box::new(|config| read::<C>(config)?.check()),
-        making: Making::Source(Box::new(|config| read::<C>(config)?.open())),
+        making: Making::Source(Box::new(|config, limits| read::<C>(config)?.open(limits))),
     }
 }
 
@@ -249,7 +252,7 @@ static DEFINITIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
             provides: "command",
             beside_child: None,
             schema: schema::<Command>,
-            check: Box::new(|config| read::<Command>(config)?.check()),
+            check: Box::new(|config| read::<Command>(config)?.split().map(drop)),
             making: Making::Command,
         },
         to::<ToFile>("file", "appends each item to a file as a line of JSON", "write-file"),
@@ -284,11 +287,12 @@ pub fn kind_of(node_type: &str) -> Option<Role> {
     definition(node_type).map(Definition::role)
 }
 
-/// One worker of a built-in node, in this process.
-pub fn native(node_type: &str, config: &Value) -> Result<Box<dyn Processor>, NodeError> {
+/// One worker of a built-in node, in this process. It makes nothing that is beyond the limits by much; whoever takes its
+/// answers holds them against the limits.
+pub fn native(node_type: &str, config: &Value, limits: &ItemLimits) -> Result<Box<dyn Processor>, NodeError> {
     let definition = known(node_type)?;
     match &definition.making {
-        Making::Native(make) => make(config).map_err(|problem| definition.config_error(problem)),
+        Making::Native(make) => make(config, limits).map_err(|problem| definition.config_error(problem)),
         Making::Command => {
             Err(NodeError::Executor { name: node_type.to_owned(), executor: Executor::Native })
         }
@@ -296,11 +300,11 @@ pub fn native(node_type: &str, config: &Value) -> Result<Box<dyn Processor>, Nod
     }
 }
 
-/// Opens a built-in source: its file, its port. To be called within a tokio runtime.
-pub fn source(node_type: &str, config: &Value) -> Result<Box<dyn Source>, NodeError> {
+/// Opens a built-in source: its file, its port. What it gives is within the limits. To be called within a tokio runtime.
+pub fn source(node_type: &str, config: &Value, limits: &ItemLimits) -> Result<Box<dyn Source>, NodeError> {
     let definition = known(node_type)?;
     match &definition.making {
-        Making::Source(make) => make(config).map_err(|problem| definition.config_error(problem)),
+        Making::Source(make) => make(config, limits).map_err(|problem| definition.config_error(problem)),
         _ => Err(definition.is_not(Role::Source)),
     }
 }

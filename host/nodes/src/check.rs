@@ -75,7 +75,9 @@ fn problems_of(schema: &Value, error: &ValidationError<'_>) -> Vec<Problem> {
 
 fn unknown_key(pointer: &str, key: &str, known: &[&str]) -> Problem {
     let step = key.replace('~', "~0").replace('/', "~1");
-    let problem = Problem::new(format!("{pointer}/{step}"), format!("unknown key \"{key}\""));
+    let problem = Problem::new(format!("{pointer}/{step}"), format!("unknown key \"{key}\""))
+        .code("unknown-key")
+        .of_key();
     match nearest(key, known.iter().copied()) {
         Some(near) => problem.help(format!("did you mean \"{near}\"?")),
         None if known.is_empty() => problem.help("there is nothing to configure here"),

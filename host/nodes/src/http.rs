@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use flyball_json::{ItemLimits, Json, JsonError};
 use flyball_model::Problem;
 use reqwest::{Client, Response, Url};
-use serde_json::Value;
 
 use crate::ProcessError;
 
@@ -38,7 +38,7 @@ impl Endpoint {
     }
 
     /// The answer, if it says success.
-    pub(crate) async fn post(&self, body: &Value) -> Result<Response, ProcessError> {
+    pub(crate) async fn post(&self, body: &Json) -> Result<Response, ProcessError> {
         let answer = self.client.post(self.url.clone()).json(body).send().await.map_err(|error| {
             ProcessError::Item(format!("{} did not answer: {}", self.url, reason(&error)))
         })?;
@@ -51,7 +51,12 @@ impl Endpoint {
     }
 
     /// The answer's body as JSON, if it is no longer than this.
-    pub(crate) async fn ask(&self, body: &Value, limit: usize) -> Result<Value, ProcessError> {
+    pub(crate) async fn ask(
+        &self,
+        body: &Json,
+        limit: usize,
+        limits: &ItemLimits,
+    ) -> Result<Json, ProcessError> {
         let mut answer = self.post(body).await?;
         let status = answer.status();
         let mut read = Vec::new();
@@ -65,8 +70,13 @@ impl Endpoint {
             }
             read.extend_from_slice(&chunk);
         }
-        serde_json::from_slice(&read).map_err(|error| {
-            ProcessError::Item(format!("{} answered {status} with what is not JSON: {error}", self.url))
+        Json::read(&read, limits).map_err(|error| {
+            let what = if matches!(error, JsonError::Syntax { .. }) {
+                "what is not JSON"
+            } else {
+                "what is no item"
+            };
+            ProcessError::Item(format!("{} answered {status} with {what}: {error}", self.url))
         })
     }
 }

@@ -9,7 +9,6 @@ mod catalog;
 mod check;
 pub mod child;
 mod http;
-mod metrics;
 mod native;
 mod path;
 mod processor;
@@ -20,14 +19,14 @@ mod sources;
 mod template;
 mod usage;
 
+pub use flyball_json::{ItemLimits, Json, JsonError, Number, Object, OverLimit, Size};
+
 pub use catalog::{NodeError, Role, catalog, child_command, kind_of, native, sink, source};
 pub use check::check_config;
-pub use child::{
-    Adopting, ChildCommand, ChildError, ChildOptions, ChildProcessor, Exit, ServeError, Supervisor, Vitals,
-    WorkerEnd, adopt_orphans, serve, supervise,
-};
-pub use metrics::{CustomMetrics, LONGEST_METRIC, MOST_METRICS, MetricError, check_metric_name};
+pub use child::{ChildCommand, ChildError, ChildOptions, ChildProcessor, Exit, ServeError, Vitals, serve};
 pub use processor::{Gathering, Item, ProcessError, Processed, Processor, WasmNodes};
 pub use sink::Sink;
 pub use source::{Progress, Source, SourceError, Taken, Unreadable};
+#[doc(hidden)]
+pub use sources::http_in_over;
 pub use usage::{Usage, UsageSampler, process_usage};

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde_json::{Map, Value};
+use flyball_json::Json;
 
 /// Where something is in a body: a JSON Pointer (`/user/name`) or dotted (`user.name`); `.` is the whole body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,21 +49,21 @@ impl FieldPath {
     }
 
     /// What is there. A list's elements are reached by their number.
-    pub(crate) fn get<'a>(&self, body: &'a Value) -> Option<&'a Value> {
+    pub(crate) fn get<'a>(&self, body: &'a Json) -> Option<&'a Json> {
         self.steps.iter().try_fold(body, |at, step| match at {
-            Value::Object(map) => map.get(step),
-            Value::Array(list) => list.get(step.parse::<usize>().ok()?),
+            Json::Object(object) => object.get(step),
+            Json::List(list) => list.get(step.parse::<usize>().ok()?),
             _ => None,
         })
     }
 
     /// Puts it there; objects that are missing on the way are made. The error says what is in the way.
-    pub(crate) fn set(&self, body: &mut Value, new: Value) -> Result<(), String> {
+    pub(crate) fn set(&self, body: &mut Json, new: Json) -> Result<(), String> {
         let mut at = body;
         for step in &self.steps {
             let next = match at {
-                Value::Object(map) => map.entry(step.as_str()).or_insert_with(|| Value::Object(Map::new())),
-                Value::Array(list) => {
+                Json::Object(object) => object.entry(step),
+                Json::List(list) => {
                     step.parse::<usize>().ok().and_then(|index| list.get_mut(index)).ok_or_else(|| {
                         format!("cannot put anything at \"{self}\": the list has no element {step}")
                     })?
@@ -83,14 +83,14 @@ impl FieldPath {
 }
 
 /// What a value is, for a sentence.
-pub(crate) fn kind(value: &Value) -> &'static str {
+pub(crate) fn kind(value: &Json) -> &'static str {
     match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "an object",
+        Json::Null => "null",
+        Json::Bool(_) => "a boolean",
+        Json::Number(_) => "a number",
+        Json::Text(_) => "a text",
+        Json::List(_) => "a list",
+        Json::Object(_) => "an object",
     }
 }
 
@@ -103,12 +103,12 @@ mod tests {
 
     #[test]
     fn a_dotted_path_and_a_pointer_reach_the_same() {
-        let body = json!({"a": {"b": [1, {"c": 2}]}, "x.y": 3, "": 4});
+        let body = Json::from(json!({"a": {"b": [1, {"c": 2}]}, "x.y": 3, "": 4}));
         let at = |path: &str| path.parse::<FieldPath>().unwrap().get(&body).cloned();
-        assert_eq!(at("a.b.1.c"), Some(json!(2)));
-        assert_eq!(at("/a/b/1/c"), Some(json!(2)));
-        assert_eq!(at("/x.y"), Some(json!(3)));
-        assert_eq!(at("/"), Some(json!(4)));
+        assert_eq!(at("a.b.1.c"), Some(Json::from(json!(2))));
+        assert_eq!(at("/a/b/1/c"), Some(Json::from(json!(2))));
+        assert_eq!(at("/x.y"), Some(Json::from(json!(3))));
+        assert_eq!(at("/"), Some(Json::from(json!(4))));
         assert_eq!(at("."), Some(body.clone()));
         assert_eq!(at("a.b.9"), None);
         assert_eq!(at("a.b.c"), None);
@@ -124,9 +124,9 @@ mod tests {
     #[test]
     fn what_is_in_the_way_is_named() {
         let path: FieldPath = "a.b".parse().unwrap();
-        let mut body = json!({"a": 5});
+        let mut body = Json::from(json!({"a": 5}));
         assert_eq!(
-            path.set(&mut body, json!(1)).unwrap_err(),
+            path.set(&mut body, json!(1).into()).unwrap_err(),
             "cannot put anything at \"a.b\": there is a number in the way"
         );
         assert_eq!(body, json!({"a": 5}));
@@ -138,10 +138,11 @@ mod tests {
             let pointer: String =
                 steps.iter().map(|step| format!("/{}", step.replace('~', "~0").replace('/', "~1"))).collect();
             let path: FieldPath = pointer.parse().unwrap();
-            let mut body = json!({});
-            path.set(&mut body, json!(number)).unwrap();
-            prop_assert_eq!(path.get(&body), Some(&json!(number)));
-            prop_assert_eq!(body.pointer(&pointer), Some(&json!(number)));
+            let mut body = Json::from(json!({}));
+            let number = Json::from(json!(number));
+            path.set(&mut body, number.clone()).unwrap();
+            prop_assert_eq!(path.get(&body), Some(&number));
+            prop_assert_eq!(body.pointer(&pointer), Some(&number));
         }
     }
 }

@@ -1,10 +1,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_model::NodeType;
+use flyball_json::Json;
+use flyball_model::{NodeType, Problem};
 use serde_json::Value;
-
-use crate::CustomMetrics;
 
 /// One item as a node sees it.
 #[derive(Debug, Clone)]
@@ -12,7 +11,7 @@ pub struct Item {
     /// The host's number for it: unique in its pipeline, kept through every node that maps one item to one.
     pub id: u64,
     /// What it carries.
-    pub body: Value,
+    pub body: Json,
 }
 
 /// Why an item failed at a node.
@@ -27,7 +26,7 @@ pub enum ProcessError {
 }
 
 /// What becomes of one item at a node: the bodies that go on (none: it was filtered), or why it failed.
-pub type Processed = Result<Vec<Value>, ProcessError>;
+pub type Processed = Result<Vec<Json>, ProcessError>;
 
 /// One worker of a node: a native function, a child process, a component. A batch is given whole so that the price of
 /// crossing into a worker is shared; a batch of one is usual under light load.
@@ -39,11 +38,6 @@ pub trait Processor: Send {
     /// Set for a node that makes one item of many. What it gives out for a gathered batch stands for every item of it:
     /// it is the first item's answer, and the others' are empty.
     fn gathers(&self) -> Option<Gathering> {
-        None
-    }
-
-    /// Numbers that the worker reports of itself, where it does: the same handle at each call.
-    fn metrics(&self) -> Option<CustomMetrics> {
         None
     }
 
@@ -69,4 +63,15 @@ pub trait WasmNodes: Send + Sync {
 
     /// One worker. The error says what is wrong with the type or its configuration.
     fn worker(&self, node_type: &str, config: &Value) -> Result<Box<dyn Processor>, String>;
+
+    /// What is wrong with a configuration; pointers lead into it.
+    fn check(&self, node_type: &str, config: &Value) -> Vec<Problem> {
+        self.worker(node_type, config).err().map(|error| Problem::new("", error)).into_iter().collect()
+    }
+
+    /// What a component is that has this name and is no node.
+    fn other_kind(&self, name: &str) -> Option<String> {
+        let _ = name;
+        None
+    }
 }

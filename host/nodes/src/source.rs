@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 
 use async_trait::async_trait;
-use serde_json::Value;
+use flyball_json::{Json, Object};
 
 /// Where a pipeline's items come from. Items are asked for, never pushed: a pipeline that has no room does not ask.
 #[async_trait]
@@ -24,24 +24,42 @@ pub trait Source: Send {
 }
 
 /// One item as a source read it, or what could not be read as one: it counts as an item that failed.
-pub type Taken = Result<Value, Unreadable>;
+pub type Taken = Result<Json, Unreadable>;
 
 /// Something that was meant to be an item.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub struct Unreadable {
-    /// How it begins.
-    pub text: String,
+    /// Its bytes; of one that is longer than any item may be, the first of them.
+    pub bytes: Vec<u8>,
+    /// How many bytes it has, those that were not kept included.
+    pub length: u64,
     /// Where it is, what is wrong with it.
     pub error: String,
 }
 
 impl Unreadable {
-    /// Keeps the beginning of the text only: whoever wrote it may have written any amount.
-    pub(crate) fn new(text: &[u8], error: String) -> Self {
-        const KEPT: usize = 512;
-        let kept = text.get(..KEPT).unwrap_or(text);
-        Self { text: String::from_utf8_lossy(kept).into_owned(), error }
+    /// All of it.
+    pub(crate) fn whole(bytes: Vec<u8>, error: String) -> Self {
+        Self { length: bytes.len() as u64, bytes, error }
+    }
+
+    /// As an item for the dead letters: the text that it is, or, where it is none, its bytes in hexadecimal digits. What
+    /// was too long to be kept says how long it was.
+    pub fn into_item(self) -> Json {
+        let Self { bytes, length, .. } = self;
+        let kept = bytes.len() as u64;
+        let (field, text) = match String::from_utf8(bytes) {
+            Ok(text) if kept == length => return text.into(),
+            Ok(text) => ("text", text),
+            Err(error) => ("hex", error.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()),
+        };
+        let mut item = Object::new();
+        item.insert(field, text);
+        if kept != length {
+            item.insert("bytes", length);
+        }
+        item.into()
     }
 }
 

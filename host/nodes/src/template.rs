@@ -1,4 +1,5 @@
-use serde_json::{Map, Value};
+use flyball_json::{ItemLimits, Json, Object, OverLimit};
+use serde_json::Value;
 
 use crate::path::{FieldPath, kind};
 
@@ -6,7 +7,7 @@ use crate::path::{FieldPath, kind};
 /// becomes that value, whatever its type; anywhere else it is written as text.
 #[derive(Debug, Clone)]
 pub(crate) enum Template {
-    Constant(Value),
+    Constant(Json),
     Copy(FieldPath),
     Text(Vec<Part>),
     List(Vec<Template>),
@@ -34,7 +35,7 @@ impl Template {
             Value::Array(list) => {
                 let parts: Vec<Self> = list.iter().map(Self::new).collect::<Result<_, _>>()?;
                 if parts.iter().all(Self::is_constant) {
-                    Self::Constant(written.clone())
+                    Self::Constant(written.into())
                 } else {
                     Self::List(parts)
                 }
@@ -45,12 +46,12 @@ impl Template {
                     .map(|(key, value)| Ok((key.clone(), Self::new(value)?)))
                     .collect::<Result<_, String>>()?;
                 if parts.iter().all(|(_, part)| part.is_constant()) {
-                    Self::Constant(written.clone())
+                    Self::Constant(written.into())
                 } else {
                     Self::Object(parts)
                 }
             }
-            other => Self::Constant(other.clone()),
+            other => Self::Constant(other.into()),
         })
     }
 
@@ -68,7 +69,7 @@ impl Template {
             rest = after;
         }
         if parts.is_empty() {
-            return Ok(Self::Constant(Value::String(text.to_owned())));
+            return Ok(Self::Constant(text.into()));
         }
         if !rest.is_empty() {
             parts.push(Part::Literal(rest.to_owned()));
@@ -83,51 +84,80 @@ impl Template {
         matches!(self, Self::Constant(_))
     }
 
-    /// Filled from a body. The error names the path that leads nowhere.
-    pub(crate) fn fill(&self, body: &Value, missing: Missing) -> Result<Value, String> {
-        Ok(match self {
-            Self::Constant(value) => value.clone(),
-            Self::Copy(path) => look(path, body, missing)?.cloned().unwrap_or(Value::Null),
-            Self::Text(parts) => {
-                let mut text = String::with_capacity(64);
-                for part in parts {
-                    match part {
-                        Part::Literal(literal) => text.push_str(literal),
-                        Part::Field(path) => write(&mut text, look(path, body, missing)?),
-                    }
-                }
-                Value::String(text)
+    /// Filled from a body. The error names the path that leads nowhere, or the limit that what is made is beyond.
+    pub(crate) fn fill(&self, body: &Json, missing: Missing, limits: &ItemLimits) -> Result<Json, String> {
+        Filling { body, missing, limits, room: limits.decoded }.fill(self)
+    }
+}
+
+/// One body on its way into a template. What is copied is counted before it is: a template may name a body many times.
+struct Filling<'a> {
+    body: &'a Json,
+    missing: Missing,
+    limits: &'a ItemLimits,
+    room: usize,
+}
+
+impl<'a> Filling<'a> {
+    fn fill(&mut self, template: &Template) -> Result<Json, String> {
+        Ok(match template {
+            Template::Constant(value) => value.clone(),
+            Template::Copy(path) => {
+                let found = self.look(path)?.unwrap_or(&Json::Null);
+                let size = self.limits.check(found).map_err(beyond)?;
+                self.take(size.decoded)?;
+                found.clone()
             }
-            Self::List(parts) => {
-                Value::Array(parts.iter().map(|part| part.fill(body, missing)).collect::<Result<_, _>>()?)
+            Template::Text(parts) => self.write(parts)?,
+            Template::List(parts) => {
+                Json::List(parts.iter().map(|part| self.fill(part)).collect::<Result<_, _>>()?)
             }
-            Self::Object(parts) => {
-                let mut map = Map::new();
-                for (key, part) in parts {
-                    map.insert(key.clone(), part.fill(body, missing)?);
-                }
-                Value::Object(map)
+            Template::Object(parts) => {
+                let fields = parts.iter().map(|(key, part)| Ok((key.as_str(), self.fill(part)?)));
+                Json::Object(fields.collect::<Result<Object, String>>()?)
             }
         })
     }
-}
 
-fn look<'a>(path: &FieldPath, body: &'a Value, missing: Missing) -> Result<Option<&'a Value>, String> {
-    match (path.get(body), missing) {
-        (None, Missing::Fails) => Err(format!("the item ({}) has no \"{path}\"", kind(body))),
-        (found, _) => Ok(found),
+    fn take(&mut self, bytes: usize) -> Result<(), String> {
+        let limit = self.limits.decoded;
+        self.room = self.room.checked_sub(bytes).ok_or_else(|| beyond(OverLimit::Decoded { limit }))?;
+        Ok(())
+    }
+
+    fn look(&self, path: &FieldPath) -> Result<Option<&'a Json>, String> {
+        match (path.get(self.body), self.missing) {
+            (None, Missing::Fails) => Err(format!("the item ({}) has no \"{path}\"", kind(self.body))),
+            (found, _) => Ok(found),
+        }
+    }
+
+    /// A text as it is, null as nothing, anything else as JSON.
+    fn write(&mut self, parts: &[Part]) -> Result<Json, String> {
+        use std::fmt::Write;
+        let mut text = String::with_capacity(64);
+        for part in parts {
+            match part {
+                Part::Literal(literal) => text.push_str(literal),
+                Part::Field(path) => match self.look(path)? {
+                    None | Some(Json::Null) => {}
+                    Some(found) => {
+                        self.take(self.limits.check(found).map_err(beyond)?.encoded)?;
+                        match found {
+                            Json::Text(inner) => text.push_str(inner),
+                            // Writing to a String does not fail.
+                            other => drop(write!(text, "{other}")),
+                        }
+                    }
+                },
+            }
+        }
+        Ok(text.into())
     }
 }
 
-/// A text as it is, null as nothing, anything else as JSON.
-fn write(text: &mut String, value: Option<&Value>) {
-    use std::fmt::Write;
-    match value {
-        None | Some(Value::Null) => {}
-        Some(Value::String(inner)) => text.push_str(inner),
-        // Writing to a String does not fail.
-        Some(other) => drop(write!(text, "{other}")),
-    }
+fn beyond(limit: OverLimit) -> String {
+    format!("what the template makes is too large for an item: {limit}")
 }
 
 #[cfg(test)]
@@ -138,7 +168,8 @@ mod tests {
     use super::*;
 
     fn fill(template: Value, body: Value) -> Result<Value, String> {
-        Template::new(&template)?.fill(&body, Missing::Fails)
+        let filled = Template::new(&template)?.fill(&body.into(), Missing::Fails, &ItemLimits::default())?;
+        Ok(serde_json::from_str(&filled.to_string()).unwrap())
     }
 
     #[test]
@@ -156,11 +187,23 @@ mod tests {
     #[test]
     fn a_path_that_leads_nowhere_fails_or_is_null_as_asked() {
         let template = Template::new(&json!(["{{a}}", "x{{a}}y"])).unwrap();
-        assert_eq!(template.fill(&json!({}), Missing::IsNull), Ok(json!([null, "xy"])));
+        let empty = Json::Object(Object::new());
+        let limits = ItemLimits::default();
+        assert_eq!(template.fill(&empty, Missing::IsNull, &limits), Ok(json!([null, "xy"]).into()));
         assert_eq!(
-            template.fill(&json!({}), Missing::Fails),
+            template.fill(&empty, Missing::Fails, &limits),
             Err("the item (an object) has no \"a\"".to_owned())
         );
+    }
+
+    #[test]
+    fn a_template_that_names_a_body_often_makes_no_more_than_an_item_may_be() {
+        let limits = ItemLimits { decoded: 10_000, ..ItemLimits::default() };
+        let body = Json::List(vec![Json::Null; 100]);
+        for many in [json!(vec!["{{.}}"; 50]), json!("{{.}} ".repeat(50))] {
+            let error = Template::new(&many).unwrap().fill(&body, Missing::Fails, &limits).unwrap_err();
+            assert!(error.starts_with("what the template makes is too large for an item"), "{error}");
+        }
     }
 
     #[test]

@@ -10,7 +10,9 @@
 use std::path::Path;
 
 use flyball_model::{Executor, Problem};
-use flyball_nodes::{NodeError, Role, catalog, check_config, child_command, kind_of, native, sink, source};
+use flyball_nodes::{
+    ItemLimits, NodeError, Role, catalog, check_config, child_command, kind_of, native, sink, source,
+};
 use serde_json::{Value, json};
 
 fn told(node_type: &str, config: Value) -> Vec<String> {
@@ -148,14 +150,17 @@ fn several_faults_are_told_at_once() {
 #[test]
 fn a_type_in_the_wrong_place_is_refused() {
     assert_eq!(
-        native("lines", &json!({})).err().unwrap().to_string(),
+        native("lines", &json!({}), &ItemLimits::default()).err().unwrap().to_string(),
         "\"lines\" is a source, not a processor"
     );
-    assert_eq!(source("file", &json!({})).err().unwrap().to_string(), "\"file\" is a sink, not a source");
+    assert_eq!(
+        source("file", &json!({}), &ItemLimits::default()).err().unwrap().to_string(),
+        "\"file\" is a sink, not a source"
+    );
     assert_eq!(sink("map", &json!({})).err().unwrap().to_string(), "\"map\" is a processor, not a sink");
-    assert!(matches!(native("command", &json!({})), Err(NodeError::Executor { .. })));
+    assert!(matches!(native("command", &json!({}), &ItemLimits::default()), Err(NodeError::Executor { .. })));
     assert!(
-        matches!(native("mapp", &json!({})), Err(NodeError::Unknown { near: Some(near), .. }) if near == "map")
+        matches!(native("mapp", &json!({}), &ItemLimits::default()), Err(NodeError::Unknown { near: Some(near), .. }) if near == "map")
     );
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::post;
-use flyball_nodes::{Item, ProcessError, Processed, Source, native, sink, source};
+use flyball_nodes::{Item, ItemLimits, ProcessError, Processed, native, sink};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -43,7 +43,7 @@ async fn server() -> String {
 }
 
 fn items(bodies: impl IntoIterator<Item = Value>) -> Vec<Item> {
-    bodies.into_iter().zip(1..).map(|(body, id)| Item { id, body }).collect()
+    bodies.into_iter().zip(1..).map(|(body, id)| Item { id, body: body.into() }).collect()
 }
 
 fn why(answer: &Processed) -> String {
@@ -57,7 +57,7 @@ fn why(answer: &Processed) -> String {
 async fn http_enrich_keeps_the_answer_in_the_item_and_names_the_status_of_a_refusal() {
     let url = server().await;
     let config = json!({"url": url, "field": "q", "into": "found.it", "timeout_ms": 300, "max_answer_kb": 1});
-    let mut node = native("http-enrich", &config).unwrap();
+    let mut node = native("http-enrich", &config, &ItemLimits::default()).unwrap();
     let asked = ["slow", "fine", "fail", "garbage", "big"].map(|q| json!({"q": q}));
     let answers = node.process(&items(asked.into_iter().chain([json!({})]))).await;
     assert!(why(&answers[0]).ends_with("did not answer: timed out"), "{}", why(&answers[0]));
@@ -95,89 +95,4 @@ async fn http_out_posts_each_item_and_a_refusal_fails_that_item_only() {
     assert!(answers[0].is_ok() && answers[2].is_ok());
     assert!(answers[1].as_ref().unwrap_err().to_string().ends_with("answered 422 Unprocessable Entity"));
     assert_eq!(taken.load(Ordering::SeqCst), 3);
-}
-
-fn listening(more: Value) -> (String, Box<dyn Source>) {
-    let mut config = json!({"bind": "127.0.0.1:0"});
-    config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let source = source("http-in", &config).unwrap();
-    let address = source.address().unwrap();
-    assert_ne!(address.port(), 0);
-    (format!("http://{address}/items"), source)
-}
-
-async fn put(url: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let answer = reqwest::Client::new().post(url).body(body).send().await.unwrap();
-    let status = answer.status().as_u16();
-    (status, serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or(Value::Null))
-}
-
-async fn next(source: &mut dyn Source) -> Option<Vec<Value>> {
-    Some(source.next(100).await.unwrap()?.into_iter().map(Result::unwrap).collect())
-}
-
-#[tokio::test]
-async fn http_in_accepts_one_value_or_a_line_each() {
-    let (url, mut source) = listening(json!({}));
-    assert_eq!(put(&url, "{\n \"a\": 1\n}").await, (202, json!({"accepted": 1})));
-    assert_eq!(put(&url, "{\"n\":1}\n{\"n\":2}\n\n\"three\"\n").await, (202, json!({"accepted": 3})));
-    let taken = next(&mut *source).await.unwrap();
-    assert_eq!(taken, [json!({"a": 1}), json!({"n": 1}), json!({"n": 2}), json!("three")]);
-    assert_eq!(source.progress().items, 4);
-}
-
-#[tokio::test]
-async fn http_in_accepts_all_of_a_body_or_nothing() {
-    let (url, mut source) = listening(json!({"max_body_kb": 1, "buffer": 4}));
-    let (status, answer) = put(&url, "1\n2\n{bad\n").await;
-    assert_eq!(status, 400);
-    assert!(answer["error"].as_str().unwrap().contains("line 3"), "{answer}");
-    assert_eq!(put(&url, "").await.0, 400);
-    assert_eq!(put(&url, "1 2 3 4 5").await.0, 413);
-    assert_eq!(put(&url, format!("\"{}\"", "x".repeat(2_000))).await.0, 413);
-    source.stop();
-    assert_eq!(next(&mut *source).await, None);
-}
-
-#[tokio::test]
-async fn http_in_refuses_when_the_pipeline_does_not_keep_up_and_accepts_again_when_it_does() {
-    let (url, mut source) = listening(json!({"buffer": 2, "wait_ms": 50}));
-    assert_eq!(put(&url, "1 2").await.0, 202);
-    let (status, answer) = put(&url, "3").await;
-    assert_eq!(status, 503);
-    assert!(answer["error"].as_str().unwrap().contains("does not keep up"));
-    assert_eq!(next(&mut *source).await.unwrap(), [json!(1), json!(2)]);
-    assert_eq!(put(&url, "4").await.0, 202);
-    assert_eq!(next(&mut *source).await.unwrap(), [json!(4)]);
-}
-
-#[tokio::test]
-async fn what_was_accepted_is_given_after_the_stop_and_nothing_else_is_accepted() {
-    let (url, mut source) = listening(json!({}));
-    assert_eq!(put(&url, "1 2").await.0, 202);
-    source.stop();
-    assert_eq!(put(&url, "3").await.0, 503);
-    assert_eq!(next(&mut *source).await.unwrap(), [json!(1), json!(2)]);
-    assert_eq!(next(&mut *source).await, None);
-}
-
-#[tokio::test]
-async fn a_port_that_is_taken_is_named() {
-    let (_url, first) = listening(json!({}));
-    let taken = first.address().unwrap().to_string();
-    let error = source("http-in", &json!({"bind": taken})).err().unwrap().to_string();
-    assert!(error.contains(&format!("cannot listen on {taken}")), "{error}");
-}
-
-#[tokio::test]
-async fn a_dropped_source_gives_its_port_back() {
-    let (_url, first) = listening(json!({}));
-    let address = first.address().unwrap().to_string();
-    drop(first);
-    let start = tokio::time::Instant::now();
-    while source("http-in", &json!({"bind": address})).is_err() {
-        assert!(start.elapsed() < Duration::from_secs(5), "the port is still taken");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }

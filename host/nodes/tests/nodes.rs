@@ -7,13 +7,13 @@
     reason = "a test says what is wrong by failing"
 )]
 
-use flyball_nodes::{Item, Processed, Processor, native};
+use flyball_nodes::{Item, ItemLimits, Json, Processed, Processor, native};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
 
 fn items(bodies: impl IntoIterator<Item = Value>) -> Vec<Item> {
-    bodies.into_iter().zip(1..).map(|(body, id)| Item { id, body }).collect()
+    bodies.into_iter().zip(1..).map(|(body, id)| Item { id, body: body.into() }).collect()
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -21,12 +21,13 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn run(node_type: &str, config: Value, bodies: impl IntoIterator<Item = Value>) -> Vec<Processed> {
-    let mut node: Box<dyn Processor> = native(node_type, &config).unwrap();
+    let mut node: Box<dyn Processor> = native(node_type, &config, &ItemLimits::default()).unwrap();
     block_on(node.process(&items(bodies)))
 }
 
 fn one(node_type: &str, config: Value, body: Value) -> Result<Vec<Value>, String> {
-    run(node_type, config, [body]).pop().unwrap().map_err(|error| error.to_string())
+    let made = run(node_type, config, [body]).pop().unwrap().map_err(|error| error.to_string())?;
+    Ok(made.iter().map(|body| serde_json::from_str(&body.to_string()).unwrap()).collect())
 }
 
 #[test]
@@ -61,7 +62,20 @@ fn regex_extract_makes_fields_of_named_groups_and_does_as_told_without_a_match()
 fn filter_keeps_what_meets_its_conditions() {
     let keeps = |config: Value, body: Value| !one("filter", config, body).unwrap().is_empty();
     assert!(keeps(json!({"field": "n", "equals": 1}), json!({"n": 1.0})));
-    assert!(!keeps(json!({"field": "n", "equals": 1}), json!({"n": "1"})));
+    assert!(keeps(json!({"field": "n", "equals": 1.1}), json!({"n": "1.10"})));
+    assert!(!keeps(json!({"field": "n", "equals": 1}), json!({"n": "one"})));
+    assert!(keeps(json!({"field": "n", "equals": "80331"}), json!({"n": 80331})));
+    assert!(!keeps(json!({"field": "n", "equals": "80331"}), json!({"n": 80331.0})));
+    assert!(keeps(json!({"field": "n", "min": 2}), json!({"n": "2.50"})));
+    assert!(!keeps(
+        json!({"field": "n", "min": 9_007_199_254_740_993_u64}),
+        json!({"n": 9_007_199_254_740_992_u64})
+    ));
+    assert!(keeps(
+        json!({"field": "n", "not_equals": 9_007_199_254_740_993_u64}),
+        json!({"n": 9_007_199_254_740_992_u64})
+    ));
+    assert!(!keeps(json!({"field": "n", "max": 1e300}), json!({"n": "1e400"})));
     assert!(keeps(json!({"field": "n", "equals": null}), json!({"n": null})));
     assert!(!keeps(json!({"field": "n", "equals": null}), json!({})));
     assert!(keeps(json!({"field": "n", "not_equals": 1}), json!({})));
@@ -94,15 +108,18 @@ fn tokenise_splits_at_what_is_not_alphanumeric_in_unicode() {
 #[test]
 fn batch_makes_one_item_of_those_it_is_given() {
     let answers = run("batch", json!({"size": 3, "linger_ms": 5}), [json!(1), json!(2)]);
-    let answers: Vec<Vec<Value>> = answers.into_iter().map(Result::unwrap).collect();
+    let answers: Vec<Vec<Json>> = answers.into_iter().map(Result::unwrap).collect();
     assert_eq!(answers, [vec![json!({"items": [1, 2], "count": 2})], vec![]]);
-    let gathering = native("batch", &json!({"size": 3, "linger_ms": 5})).unwrap().gathers().unwrap();
+    let gathering = native("batch", &json!({"size": 3, "linger_ms": 5}), &ItemLimits::default())
+        .unwrap()
+        .gathers()
+        .unwrap();
     assert_eq!((gathering.size, gathering.linger), (3, Duration::from_millis(5)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn rate_limit_gives_every_item_its_slot() {
-    let mut node = native("rate-limit", &json!({"per_second": 10})).unwrap();
+    let mut node = native("rate-limit", &json!({"per_second": 10}), &ItemLimits::default()).unwrap();
     let start = Instant::now();
     node.process(&items((0..11).map(|n| json!(n)))).await;
     assert!(
@@ -118,7 +135,8 @@ async fn rate_limit_gives_every_item_its_slot() {
 
 #[tokio::test(start_paused = true)]
 async fn wait_takes_as_long_as_the_item_says() {
-    let mut node = native("wait", &json!({"ms_per_unit": 2.0, "field": "cost"})).unwrap();
+    let mut node =
+        native("wait", &json!({"ms_per_unit": 2.0, "field": "cost"}), &ItemLimits::default()).unwrap();
     let start = Instant::now();
     let answers = node.process(&items([json!({"cost": 100}), json!({}), json!({"cost": -1})])).await;
     assert!(start.elapsed().abs_diff(Duration::from_millis(200)) < Duration::from_millis(5));
@@ -129,7 +147,7 @@ async fn wait_takes_as_long_as_the_item_says() {
 
 #[tokio::test]
 async fn work_uses_the_time_and_lets_others_run_meanwhile() {
-    let mut node = native("work", &json!({"us_per_unit": 20_000})).unwrap();
+    let mut node = native("work", &json!({"us_per_unit": 20_000}), &ItemLimits::default()).unwrap();
     let start = Instant::now();
     let turns = async {
         let mut turns = 0_u32;
@@ -170,8 +188,8 @@ proptest! {
         let kept = run("filter", json!({"field": "a", "min": min}), bodies.clone());
         let dropped = run("filter", json!({"field": "a", "min": min, "then": "drop"}), bodies.clone());
         for ((body, kept), dropped) in bodies.iter().zip(kept).zip(dropped) {
-            let both: Vec<Value> = kept.unwrap().into_iter().chain(dropped.unwrap()).collect();
-            prop_assert_eq!(both, vec![body.clone()]);
+            let both: Vec<Json> = kept.unwrap().into_iter().chain(dropped.unwrap()).collect();
+            prop_assert_eq!(&both, &vec![body.clone()]);
         }
     }
 

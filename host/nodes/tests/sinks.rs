@@ -11,7 +11,7 @@ use flyball_nodes::{Item, sink};
 use serde_json::{Value, json};
 
 fn items(bodies: impl IntoIterator<Item = Value>) -> Vec<Item> {
-    bodies.into_iter().zip(1..).map(|(body, id)| Item { id, body }).collect()
+    bodies.into_iter().zip(1..).map(|(body, id)| Item { id, body: body.into() }).collect()
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ mod permit;
 mod secret;
 mod send;
 
-pub use permit::Permit;
+pub use permit::{Permit, unreachable_origins};
 
 use std::sync::Arc;
 

@@ -155,6 +155,36 @@ pub(crate) fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
+/// Origins of a grant that are this machine's or another private address, and that its `private` does not name: each request
+/// there will be refused. Names other than `localhost` are not looked up.
+pub fn unreachable_origins(grant: &HttpGrant) -> Vec<Problem> {
+    let private: Arc<[IpNet]> = grant.private.iter().filter_map(|text| network(text).ok()).collect();
+    let reach = Reach { private, ..Reach::default() };
+    let mut problems = Vec::new();
+    for (index, text) in grant.origins.iter().enumerate() {
+        let Some(address) = Url::parse(text).ok().as_ref().and_then(fixed_address) else { continue };
+        if reach.check("", address).is_err() {
+            let what = if address.is_loopback() { "this machine's own" } else { "not public" };
+            let message = format!("the address of {text} is {what}, so each request there is refused");
+            problems.push(
+                Problem::new(format!("/origins/{index}"), message)
+                    .help(format!("add `private: [\"{address}\"]` to the grant if it is meant"))
+                    .code("private-origin"),
+            );
+        }
+    }
+    problems
+}
+
+/// The address that a URL leads to without asking anybody.
+fn fixed_address(url: &Url) -> Option<std::net::IpAddr> {
+    let host = url.host_str()?;
+    if host == "localhost" || host.ends_with(".localhost") {
+        return Some(std::net::Ipv4Addr::LOCALHOST.into());
+    }
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
 fn method(text: &str) -> Result<Method, Problem> {
     let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     known.into_iter().find(|method| method.as_str() == text).ok_or_else(|| {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flyball_measure::sorted;
-use flyball_model::{Manifest, NodeDeclaration, NodeType, Problem};
+use flyball_model::{ItemSizes, Manifest, NodeDeclaration, NodeType, Problem};
 use flyball_nodes::WasmNodes;
 use serde_json::Value;
 
@@ -32,11 +32,27 @@ pub fn check(manifest: &Manifest, wasm: &dyn WasmNodes) -> Vec<Problem> {
         }
         check_node(node, index, &types, wasm, &mut problems);
     }
+    check_sizes(&manifest.items, &mut problems);
     check_protected(manifest, &first, &mut problems);
     let edges = check_edges(manifest, &first, &mut problems);
     check_ends(manifest, &edges, &mut problems);
     check_cycles(manifest, &edges, &mut problems);
     problems
+}
+
+/// A queue that could not hold an item would stand still.
+fn check_sizes(sizes: &ItemSizes, problems: &mut Vec<Problem>) {
+    let ItemSizes { memory_kb, queue_mb, pipeline_mb, .. } = *sizes;
+    if u64::from(memory_kb) > u64::from(queue_mb) * 1024 {
+        let message =
+            format!("{queue_mb} MiB before a node are less than one item may take, {memory_kb} KiB");
+        problems.push(Problem::new("/items/queue_mb", message).help("raise queue_mb or lower memory_kb"));
+    }
+    if queue_mb > pipeline_mb {
+        let message = format!("{pipeline_mb} MiB in all queues are less than one may hold, {queue_mb} MiB");
+        problems
+            .push(Problem::new("/items/pipeline_mb", message).help("raise pipeline_mb or lower queue_mb"));
+    }
 }
 
 fn check_node(
@@ -60,13 +76,7 @@ fn check_node(
         problems.push(Problem::new(at("queue_capacity"), message));
     }
     let Some(found) = types.iter().find(|have| have.name == node.node_type) else {
-        let problem = Problem::new(at("type"), format!("unknown node type \"{}\"", node.node_type));
-        problems.push(match nearest(&node.node_type, types.iter().map(|have| have.name.as_str())) {
-            Some(near) => problem.help(format!("did you mean \"{near}\"?")),
-            None => {
-                problem.help("`flyball schema` lists the built-in types; others are plugins of world node")
-            }
-        });
+        problems.push(unknown_type(at("type"), &node.node_type, types, wasm));
         return;
     };
     if role(&node.node_type) == Role::Source && node.replicas > 1 {
@@ -82,6 +92,28 @@ fn check_node(
     let config = Value::Object(node.params.clone());
     for problem in check_config(wasm, &node.node_type, node.executor, &config) {
         problems.push(Problem { pointer: at("params") + &problem.pointer, ..problem });
+    }
+}
+
+/// A type that there is not, with the one that was probably meant, or all that there are.
+fn unknown_type(at: String, name: &str, types: &[NodeType], wasm: &dyn WasmNodes) -> Problem {
+    let all = || {
+        let mut names: Vec<&str> = types.iter().map(|have| have.name.as_str()).collect();
+        names.sort_unstable();
+        format!(
+            "the types are {}; others are plugins of world node, in the directory of --plugins",
+            listed(names)
+        )
+    };
+    if let Some(kind) = wasm.other_kind(name) {
+        return Problem::new(at, format!("the plugin \"{name}\" is a {kind}, not a node"))
+            .help(all())
+            .code("wrong-kind");
+    }
+    let problem = Problem::new(at, format!("unknown node type \"{name}\"")).code("unknown-node-type");
+    match nearest(name, types.iter().map(|have| have.name.as_str())) {
+        Some(near) => problem.help(format!("did you mean \"{near}\"?")),
+        None => problem.help(all()),
     }
 }
 

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use flyball_measure::Sample;
-use flyball_nodes::{Item, Progress, Source, SourceError, Taken};
+use flyball_nodes::{Item, Json, Progress, Size, Source, SourceError, Taken, Unreadable};
 use parking_lot::Mutex;
-use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -78,6 +77,14 @@ impl Pump {
     async fn run(mut self) {
         let mut stopping = false;
         loop {
+            // What waits already must leave first; but what was promised to somebody is taken in at the end.
+            if !stopping {
+                tokio::select! {
+                    biased;
+                    _ = self.stopped.wait_for(|stop| *stop) => {}
+                    () = self.node.shared.weight.bearable() => {}
+                }
+            }
             let next = tokio::select! {
                 biased;
                 // A pipeline that is dropped stops its sources too.
@@ -101,19 +108,32 @@ impl Pump {
         *self.progress.lock() = self.source.progress();
     }
 
+    /// Sources hold to the limits themselves; whether they do is not taken on trust.
+    fn measured(&self, body: Json) -> Result<(Json, Size), Unreadable> {
+        match self.node.shared.limits.check(&body) {
+            Ok(size) => Ok((body, size)),
+            Err(limit) => {
+                let bytes = body.to_bytes();
+                let error = format!("too large for an item: {limit}");
+                Err(Unreadable { length: bytes.len() as u64, bytes, error })
+            }
+        }
+    }
+
     async fn take_in(&mut self, taken: Vec<Taken>) {
         let mut pieces = Vec::with_capacity(taken.len());
         let mut failed = 0;
         let tickets = self.ledger.accept(taken.len());
         for (taken, ticket) in taken.into_iter().zip(tickets) {
             let tickets = Tickets::One(ticket);
-            match taken {
-                Ok(body) => pieces.push(self.node.piece(body, self.node.next_id(), tickets, 0)),
+            match taken.and_then(|body| self.measured(body)) {
+                Ok((body, size)) => pieces.push(self.node.piece(body, size, self.node.next_id(), tickets, 0)),
                 Err(unreadable) => {
                     failed += 1;
                     self.node.mishap(&unreadable.error);
-                    let item = Item { id: self.node.next_id(), body: Value::String(unreadable.text) };
-                    bury(&self.node, &item, &tickets, &unreadable.error);
+                    let error = unreadable.error.clone();
+                    let item = Item { id: self.node.next_id(), body: unreadable.into_item() };
+                    bury(&self.node, &item, &tickets, &error);
                 }
             }
         }

@@ -10,8 +10,7 @@
 //! - No action loses, doubles or (with `keep_order`) reorders items. Two things lie outside: a worker that is killed
 //!   while it delivers may have reached the world outside before it was asked again (a sink delivers at least once); and
 //!   what a node has not done when it is removed, because it is dead or too slow, passes unchanged.
-//! - A worker that one item killed, or that ended well after it had answered, is replaced at once (`replacing.rs`). A node
-//!   whose worker died otherwise waits, with its items, until an action gives it a new one.
+//! - A node whose worker died waits, with its items, until an action gives it a new one.
 //!
 //! # Numbers
 //!
@@ -20,9 +19,7 @@
 //! specification or a restart, so that what is measured after an action is its effect.
 
 mod apply;
-mod awake;
 mod check;
-mod custom;
 mod intake;
 mod ledger;
 mod mishaps;
@@ -32,7 +29,6 @@ mod piece;
 mod pipeline;
 mod pulse;
 mod queue;
-mod replacing;
 mod settle;
 mod stock;
 mod tool;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use flyball_control::ports::{Clock as _, SystemClock};
 use flyball_model::UnixMillis;
+use flyball_nodes::Json;
 use parking_lot::Mutex;
 use serde::Serialize;
-use serde_json::Value;
 
 /// How many errors are remembered.
 const REMEMBERED: usize = 50;
@@ -33,7 +33,7 @@ pub(crate) struct Mishaps {
 /// One line of the dead-letter file.
 #[derive(Serialize)]
 struct DeadLetter<'a> {
-    item: &'a Value,
+    item: &'a Json,
     node: &'a str,
     error: &'a str,
     at: UnixMillis,
@@ -60,7 +60,7 @@ impl Mishaps {
     }
 
     /// Keeps an item that failed for good.
-    pub(crate) fn bury(&self, node: &str, item: &Value, message: &str) {
+    pub(crate) fn bury(&self, node: &str, item: &Json, message: &str) {
         let Some(letters) = &self.letters else { return };
         let letter = DeadLetter { item, node, error: bounded(message), at: SystemClock.now() };
         let mut letters = letters.lock();

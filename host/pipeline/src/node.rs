@@ -7,18 +7,15 @@ use std::time::Duration;
 
 use flyball_measure::{Sample, Window};
 use flyball_model::NodeSpec;
-use flyball_nodes::Gathering;
+use flyball_nodes::{Gathering, ItemLimits, Json, Size};
 use parking_lot::Mutex;
-use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::awake::Awake;
 use crate::mishaps::Mishaps;
 use crate::piece::{Piece, Tag, Tickets};
-use crate::queue::{Queue, Taking};
-use crate::replacing::Deaths;
-use crate::stock::{Role, Stock};
+use crate::queue::{Queue, Taking, Weight};
+use crate::stock::Role;
 use crate::worker::Crew;
 
 /// A worker takes no more at once than it can do in about this time, so that waiting items show as waiting and a
@@ -50,7 +47,6 @@ pub(crate) struct Node {
     pub(crate) broken: AtomicBool,
     /// How often its process was started again.
     pub(crate) restarts: AtomicU64,
-    pub(crate) deaths: Mutex<Deaths>,
     /// Of its processes together, as last read.
     pub(crate) usage: Mutex<Option<Usage>>,
     pub(crate) shared: Arc<Shared>,
@@ -67,8 +63,10 @@ pub(crate) struct Usage {
 pub(crate) struct Shared {
     pub(crate) ids: AtomicU64,
     pub(crate) mishaps: Mishaps,
-    pub(crate) stock: Arc<Stock>,
-    pub(crate) awake: Awake,
+    /// What an item may be, wherever it comes from.
+    pub(crate) limits: ItemLimits,
+    /// What waits in all queues.
+    pub(crate) weight: Arc<Weight>,
 }
 
 struct Edges {
@@ -96,7 +94,7 @@ impl Node {
             number,
             role,
             retries,
-            queue: Queue::new(spec.queue_capacity.max(1) as usize, keep_order),
+            queue: Queue::new(spec.queue_capacity.max(1) as usize, keep_order, Arc::clone(&shared.weight)),
             spec: Mutex::new(spec),
             edges: Mutex::new(Edges { to: Vec::new(), held: false }),
             edges_changed: Notify::new(),
@@ -107,7 +105,6 @@ impl Node {
             last_error: Mutex::new(None),
             broken: AtomicBool::new(false),
             restarts: AtomicU64::new(0),
-            deaths: Mutex::default(),
             usage: Mutex::new(None),
             shared,
         })
@@ -121,7 +118,7 @@ impl Node {
         let each = self.item_ns.load(Ordering::Relaxed).max(1);
         let fits = u64::try_from(STINT.as_nanos()).unwrap_or(u64::MAX) / each;
         let most = usize::try_from(fits).unwrap_or(BATCH).clamp(1, BATCH);
-        Taking { most, ahead: 2 * self.crew.len().max(1), gathering }
+        Taking { most, ahead: 2 * self.crew.len().max(1), gathering, limits: self.shared.limits }
     }
 
     /// Notes how long a batch took, for the size of the next.
@@ -154,9 +151,9 @@ impl Node {
         self.shared.ids.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn piece(&self, body: Value, id: u64, tickets: Tickets, slot: usize) -> Piece {
+    pub(crate) fn piece(&self, body: Json, size: Size, id: u64, tickets: Tickets, slot: usize) -> Piece {
         let item = flyball_nodes::Item { id, body };
-        Piece { item, tag: Tag { tickets, tries: 0, since: Instant::now(), slot } }
+        Piece { item, tag: Tag { tickets, tries: 0, since: Instant::now(), size, slot } }
     }
 
     /// Hands a finished batch on: at once, or in its turn where order is kept.
@@ -191,7 +188,7 @@ impl Node {
                     let room = node.queue.room.notified();
                     tokio::pin!(room);
                     room.as_mut().enable();
-                    if node.queue.lock().room() > 0 {
+                    if pieces.front().is_none_or(|next| node.queue.lock().admits(next)) {
                         continue;
                     }
                     tokio::select! {
@@ -213,9 +210,14 @@ impl Node {
         }
         let now = Instant::now();
         let mut queues: Vec<_> = edges.to.iter().map(|node| (node, node.queue.lock())).collect();
-        let room = queues.iter().map(|(_, held)| held.room()).min().unwrap_or(usize::MAX);
-        let count = if flooding { pieces.len() } else { room.min(pieces.len()) };
-        for mut piece in pieces.drain(..count) {
+        let (mut given, mut full) = (false, None);
+        while let Some(next) = pieces.front() {
+            if !flooding && let Some((node, _)) = queues.iter().find(|(_, held)| !held.admits(next)) {
+                full = Some(Arc::clone(node));
+                break;
+            }
+            let Some(mut piece) = pieces.pop_front() else { break };
+            given = true;
             piece.tag.since = now;
             piece.tag.tries = 0;
             let Some(((_, last), others)) = queues.split_last_mut() else { continue };
@@ -224,15 +226,11 @@ impl Node {
             }
             last.push(piece);
         }
-        let full = queues.iter().find(|(_, held)| held.room() == 0).map(|(node, _)| Arc::clone(node));
         drop(queues);
-        if count > 0 {
+        if given {
             edges.to.iter().for_each(|node| node.queue.wake_one());
         }
-        match full {
-            Some(full) if !pieces.is_empty() => Offer::Full(full),
-            _ => Offer::Taken,
-        }
+        full.map_or(Offer::Taken, Offer::Full)
     }
 
     /// The nodes behind this one.

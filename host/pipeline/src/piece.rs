@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flyball_nodes::Item;
+use flyball_nodes::{Item, Size};
 use tokio::time::Instant;
 
 use crate::ledger::{Fate, Ticket};
@@ -31,6 +31,8 @@ pub(crate) struct Tag {
     pub(crate) tries: u32,
     /// Since when it waits before its present node.
     pub(crate) since: Instant,
+    /// How large the item is.
+    pub(crate) size: Size,
     /// Its place in its batch, by which what comes of it is put in order.
     pub(crate) slot: usize,
 }

@@ -11,19 +11,20 @@ use async_trait::async_trait;
 use flyball_control::ports::{ApplyError, DataPlane, PlaneError, Support};
 use flyball_measure::Window;
 use flyball_model::{
-    Account, Action, ActionKind, GraphSpec, Manifest, NodeId, NodeSpec, NodeType, Observation, Problem,
+    Account, Action, ActionKind, GraphSpec, ItemSizes, Manifest, NodeId, NodeSpec, NodeType, Observation,
+    Problem,
 };
-use flyball_nodes::WasmNodes;
+use flyball_nodes::{ItemLimits, WasmNodes};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::awake::Awake;
 use crate::intake::Intake;
 use crate::ledger::Ledger;
 use crate::mishaps::Mishaps;
 use crate::node::{Node, Shared};
+use crate::queue::Weight;
 use crate::stock::{BuiltinChild, Role, Stock, role};
 use crate::tool::Tool;
 use crate::topology::Topology;
@@ -98,7 +99,7 @@ pub struct Pipeline {
 pub(crate) struct Running {
     session: Arc<str>,
     pub(crate) keep_order: bool,
-    pub(crate) stock: Arc<Stock>,
+    pub(crate) stock: Stock,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) shared: Arc<Shared>,
     topology: RwLock<Arc<Topology>>,
@@ -124,14 +125,11 @@ impl Pipeline {
             let path = dead_letters.unwrap_or_default();
             vec![Problem::new("", format!("dead letters cannot be written to {}: {error}", path.display()))]
         })?;
-        let stock = Arc::new(Stock::new(wasm, builtin_child));
+        let limits = item_limits(&manifest.items);
+        let stock = Stock::new(wasm, builtin_child, limits);
         let ledger = Ledger::new(options.window / options.slots.max(2), options.slots as usize);
-        let shared = Arc::new(Shared {
-            ids: AtomicU64::new(1),
-            mishaps,
-            stock: Arc::clone(&stock),
-            awake: Awake::new(Instant::now()),
-        });
+        let shared =
+            Arc::new(Shared { ids: AtomicU64::new(1), mishaps, limits, weight: waiting(&manifest.items) });
         let mut running = Running {
             session: manifest.name.as_str().into(),
             keep_order: manifest.keep_order,
@@ -217,7 +215,7 @@ impl Pipeline {
     pub fn worker_pids(&self, node: &str) -> Vec<u32> {
         let mut pids = Vec::new();
         if let Some(node) = self.running.topology().find(node) {
-            node.crew.each(|state| pids.extend(state.pid.filter(|_| !state.is_gone())));
+            node.crew.each(|state| pids.extend(state.pid.filter(|_| !state.is_dead())));
         }
         pids
     }
@@ -242,6 +240,19 @@ impl Drop for Pipeline {
             node.crew.abandon();
         }
     }
+}
+
+/// What the manifest says that an item may be.
+fn item_limits(sizes: &ItemSizes) -> ItemLimits {
+    ItemLimits {
+        depth: sizes.depth as usize,
+        encoded: (sizes.encoded_kb as usize) << 10,
+        decoded: (sizes.memory_kb as usize) << 10,
+    }
+}
+
+fn waiting(sizes: &ItemSizes) -> Arc<Weight> {
+    Weight::new((sizes.queue_mb as usize) << 20, (sizes.pipeline_mb as usize) << 20)
 }
 
 type Made = (Vec<Vec<Tool>>, Vec<(usize, Box<dyn flyball_nodes::Source>)>);

@@ -1,10 +1,16 @@
 //! The queue before a node, and the order behind it. Workers take batches; each batch gets a turn as it is taken, under
 //! the queue's lock. Where order is kept, what comes of the batches leaves in the order of their turns: a batch that is
 //! done early waits here, not in its worker, so the worker is free for a batch that another one gave back.
+//!
+//! What may wait is bounded by items and by the memory that they take; an item alone is always taken, so that nothing
+//! stands still for ever. What waits in all queues of a pipeline is bounded too, where items come in: there alone, as
+//! what is inside can always go on and leave.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use flyball_nodes::Gathering;
+use flyball_nodes::{Gathering, ItemLimits, Size};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -21,9 +27,57 @@ pub(crate) struct Queue {
     keep_order: bool,
 }
 
+/// How much memory may wait in a pipeline's queues, and does.
+#[derive(Debug)]
+pub(crate) struct Weight {
+    /// The most in one queue.
+    each: usize,
+    /// The most in all of them.
+    all: usize,
+    waiting: AtomicUsize,
+    lighter: Notify,
+}
+
+impl Weight {
+    pub(crate) fn new(each: usize, all: usize) -> Arc<Self> {
+        Arc::new(Self { each, all, waiting: AtomicUsize::new(0), lighter: Notify::new() })
+    }
+
+    fn add(&self, bytes: usize) {
+        self.waiting.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn take(&self, bytes: usize) {
+        let before = self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        if before > self.all {
+            self.lighter.notify_waiters();
+        }
+    }
+
+    /// Until no more waits than may.
+    pub(crate) async fn bearable(&self) {
+        loop {
+            let lighter = self.lighter.notified();
+            tokio::pin!(lighter);
+            lighter.as_mut().enable();
+            if self.waiting.load(Ordering::Relaxed) <= self.all {
+                return;
+            }
+            lighter.await;
+        }
+    }
+}
+
+fn carried(piece: &Piece) -> usize {
+    piece.tag.size.decoded + Size::CARRIED
+}
+
 #[derive(Debug)]
 pub(crate) struct Held {
     waiting: VecDeque<Piece>,
+    /// How large they are together.
+    size: Size,
+    weight: Arc<Weight>,
     /// Batches whose worker was stopped or died: taken before anything else.
     returned: BTreeMap<u64, Batch>,
     capacity: usize,
@@ -47,6 +101,8 @@ pub(crate) struct Taking {
     /// Where order is kept: how many batches may be under way.
     pub(crate) ahead: usize,
     pub(crate) gathering: Option<Gathering>,
+    /// What is taken at once takes no more memory than one item may, and what is gathered can be one item.
+    pub(crate) limits: ItemLimits,
 }
 
 enum Look {
@@ -56,12 +112,36 @@ enum Look {
 }
 
 impl Held {
-    pub(crate) fn room(&self) -> usize {
-        self.capacity.saturating_sub(self.waiting.len())
+    /// Whether there is room for it.
+    pub(crate) fn admits(&self, piece: &Piece) -> bool {
+        let fits = self.size.decoded.saturating_add(carried(piece)) <= self.weight.each;
+        self.waiting.len() < self.capacity && (fits || self.waiting.is_empty())
     }
 
     pub(crate) fn push(&mut self, piece: Piece) {
+        let bytes = carried(&piece);
+        self.size = self.size.and(Size { encoded: piece.tag.size.encoded + 1, decoded: bytes });
+        self.weight.add(bytes);
         self.waiting.push_back(piece);
+    }
+
+    /// How many of the oldest are taken at once: at least one.
+    fn fitting(&self, most: usize, limits: &ItemLimits) -> usize {
+        let mut together = ROOM_AROUND;
+        let fits = |piece: &&Piece| {
+            together = together.and(Size { encoded: piece.tag.size.encoded + 1, decoded: carried(piece) });
+            within(together, limits)
+        };
+        self.waiting.iter().take(most).take_while(fits).count().max(1)
+    }
+
+    fn take_out(&mut self, count: usize) -> Vec<Piece> {
+        let pieces: Vec<Piece> = self.waiting.drain(..count.min(self.waiting.len())).collect();
+        let bytes = pieces.iter().map(carried).sum();
+        self.size.decoded -= bytes;
+        self.size.encoded -= pieces.iter().map(|piece| piece.tag.size.encoded + 1).sum::<usize>();
+        self.weight.take(bytes);
+        pieces
     }
 
     fn look(&mut self, taking: Taking, keep_order: bool) -> Look {
@@ -77,22 +157,38 @@ impl Held {
             // A queue shorter than a gathering never holds a whole one.
             most = gathering.size.clamp(1, self.capacity);
             let due = oldest.tag.since + gathering.linger;
-            if self.waiting.len() < most && !self.hurry && Instant::now() < due {
+            let more = self.waiting.len() < most && within(self.size.and(ROOM_AROUND), &taking.limits);
+            if more && !self.hurry && Instant::now() < due {
                 return Look::At(due);
             }
         }
         let turn = self.next_turn;
         self.next_turn += 1;
         self.out += 1;
-        let count = most.min(self.waiting.len());
-        Look::Batch(Batch::new(turn, self.waiting.drain(..count)))
+        let count = self.fitting(most, &taking.limits);
+        Look::Batch(Batch::new(turn, self.take_out(count).into_iter()))
+    }
+}
+
+/// What a gathering node writes around what it gathered.
+const ROOM_AROUND: Size = Size { encoded: 64, decoded: 1_024 };
+
+const fn within(size: Size, limits: &ItemLimits) -> bool {
+    size.encoded <= limits.encoded && size.decoded <= limits.decoded
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.weight.take(self.size.decoded);
     }
 }
 
 impl Queue {
-    pub(crate) fn new(capacity: usize, keep_order: bool) -> Self {
+    pub(crate) fn new(capacity: usize, keep_order: bool, weight: Arc<Weight>) -> Self {
         let held = Held {
             waiting: VecDeque::new(),
+            size: Size::default(),
+            weight,
             returned: BTreeMap::new(),
             capacity,
             next_turn: 0,

@@ -1,7 +1,6 @@
 //! What becomes of the items of a batch when their answers are there.
 
-use flyball_nodes::{Item, ProcessError, Processed, WorkerEnd};
-use serde_json::Value;
+use flyball_nodes::{Item, Json, ProcessError, Processed, Size};
 
 use crate::ledger::Fate;
 use crate::node::Node;
@@ -13,10 +12,6 @@ pub(crate) struct Settled {
     pub(crate) finished: u64,
     pub(crate) failed: u64,
     pub(crate) died: Option<String>,
-    /// Items to which the worker said something, be it that they fail.
-    pub(crate) answered: u64,
-    /// The item that was to blame for its death.
-    pub(crate) blamed: Option<u64>,
 }
 
 /// Books the answers: what goes on into `out`, what is to be tried again back into the batch.
@@ -26,23 +21,20 @@ pub(crate) fn settle(
     asked: usize,
     answers: Vec<Processed>,
     gathers: bool,
-    end: WorkerEnd,
 ) -> Settled {
-    // A worker that left when it had done its share left the item to the next.
-    let blame = (asked == 1 || gathers) && end != WorkerEnd::Recycled;
+    let blame = asked == 1 || gathers;
     let given = answers.len();
     let mut items = std::mem::take(&mut batch.items);
     let mut tags = std::mem::take(&mut batch.tags);
     let rest = items.split_off(asked).into_iter().zip(tags.split_off(asked));
     let mut answers = answers.into_iter();
-    let mut settled = Settled { finished: 0, failed: 0, died: None, answered: 0, blamed: None };
+    let mut settled = Settled { finished: 0, failed: 0, died: None };
     let mut whole = Gathered::default();
     batch.mixed |= !batch.out.is_empty();
     for (item, tag) in items.into_iter().zip(tags) {
-        match answers.next() {
+        match answers.next().map(|answer| within_limits(node, answer)) {
             Some(Ok(bodies)) => {
                 settled.finished += 1;
-                settled.answered += 1;
                 if gathers {
                     whole.add(bodies, tag);
                 } else {
@@ -51,16 +43,13 @@ pub(crate) fn settle(
             }
             Some(Err(ProcessError::Item(error))) => {
                 node.mishap(&error);
-                settled.answered += 1;
                 settled.failed += u64::from(!again(node, batch, item, tag, &error));
             }
             Some(Err(ProcessError::Worker(error))) => {
-                settled.blamed = settled.blamed.or(Some(item.id).filter(|_| blame));
                 settled.failed += unanswered(node, batch, &mut settled.died, item, tag, error, blame);
             }
             None => {
                 let error = format!("it answered {given} of {asked} items");
-                settled.blamed = settled.blamed.or(Some(item.id).filter(|_| blame));
                 settled.failed += unanswered(node, batch, &mut settled.died, item, tag, error, blame);
             }
         }
@@ -68,6 +57,20 @@ pub(crate) fn settle(
     whole.pass(node, batch);
     rest.for_each(|(item, tag)| batch.keep(item, tag));
     settled
+}
+
+/// A body, and how large it is.
+type Made = (Json, Size);
+
+/// An answer that is no item fails, whoever gave it: what comes behind may rely on the limits.
+fn within_limits(node: &Node, answer: Processed) -> Result<Vec<Made>, ProcessError> {
+    let bodies = answer?;
+    let sizes = node
+        .shared
+        .limits
+        .check_answer(&bodies)
+        .map_err(|limit| ProcessError::Item(format!("what it made is too large for an item: {limit}")))?;
+    Ok(bodies.into_iter().zip(sizes).collect())
 }
 
 /// Whether the item is tried again; when not, it is dead-lettered.
@@ -107,35 +110,35 @@ fn unanswered(
     u64::from(!kept)
 }
 
-fn pass(node: &Node, batch: &mut Batch, item: &Item, tag: Tag, mut bodies: Vec<Value>) {
+fn pass(node: &Node, batch: &mut Batch, item: &Item, tag: Tag, mut bodies: Vec<Made>) {
     if node.role == Role::Sink {
         tag.tickets.mark(Fate::Delivered);
         return;
     }
     if bodies.len() == 1
-        && let Some(body) = bodies.pop()
+        && let Some((body, size)) = bodies.pop()
     {
-        batch.out.push(Piece { item: Item { id: item.id, body }, tag });
+        batch.out.push(Piece { item: Item { id: item.id, body }, tag: Tag { size, ..tag } });
         return;
     }
     if bodies.is_empty() {
         tag.tickets.mark(Fate::Filtered);
     }
-    for body in bodies {
-        batch.out.push(node.piece(body, node.next_id(), tag.tickets.clone(), tag.slot));
+    for (body, size) in bodies {
+        batch.out.push(node.piece(body, size, node.next_id(), tag.tickets.clone(), tag.slot));
     }
 }
 
 /// What a gathering node makes of a batch stands for all of it.
 #[derive(Default)]
 struct Gathered {
-    bodies: Vec<Value>,
+    bodies: Vec<Made>,
     tickets: Vec<Tickets>,
     slot: usize,
 }
 
 impl Gathered {
-    fn add(&mut self, bodies: Vec<Value>, tag: Tag) {
+    fn add(&mut self, bodies: Vec<Made>, tag: Tag) {
         if self.tickets.is_empty() {
             self.slot = tag.slot;
         }
@@ -151,8 +154,8 @@ impl Gathered {
         if self.bodies.is_empty() {
             tickets.mark(Fate::Filtered);
         }
-        for body in self.bodies {
-            batch.out.push(node.piece(body, node.next_id(), tickets.clone(), self.slot));
+        for (body, size) in self.bodies {
+            batch.out.push(node.piece(body, size, node.next_id(), tickets.clone(), self.slot));
         }
     }
 }

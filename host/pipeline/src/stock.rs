@@ -8,14 +8,13 @@ use async_trait::async_trait;
 use flyball_model::{Executor, NodeSpec, NodeType, Problem};
 pub(crate) use flyball_nodes::Role;
 use flyball_nodes::{
-    ChildCommand, ChildOptions, ChildProcessor, Item, Processed, Processor, Source, Supervisor, WasmNodes,
+    ChildCommand, ChildOptions, ChildProcessor, Item, ItemLimits, Processed, Processor, Source, WasmNodes,
 };
 use serde_json::Value;
 
 use crate::tool::Tool;
 
-/// The program that runs a built-in type as a child process: `program args… TYPE --config JSON`. It also supervises children
-/// of any kind: `program args… --supervise PROGRAM ARGS…` calls [`flyball_nodes::supervise`].
+/// The program that runs a built-in type as a child process: `program args… TYPE --config JSON`.
 #[derive(Debug, Clone)]
 pub struct BuiltinChild {
     /// The program.
@@ -27,6 +26,7 @@ pub struct BuiltinChild {
 pub(crate) struct Stock {
     wasm: Arc<dyn WasmNodes>,
     child: BuiltinChild,
+    limits: ItemLimits,
 }
 
 /// Every type once; a wasm type of a built-in processor's name is one more offer of it.
@@ -93,16 +93,14 @@ pub(crate) fn check_config(
     config: &Value,
 ) -> Vec<Problem> {
     match executor {
-        Executor::Wasm => {
-            wasm.worker(node_type, config).err().map(|error| Problem::new("", error)).into_iter().collect()
-        }
+        Executor::Wasm => wasm.check(node_type, config),
         Executor::Native | Executor::Multiprocess => flyball_nodes::check_config(node_type, config),
     }
 }
 
 impl Stock {
-    pub(crate) fn new(wasm: Arc<dyn WasmNodes>, child: BuiltinChild) -> Self {
-        Self { wasm, child }
+    pub(crate) fn new(wasm: Arc<dyn WasmNodes>, child: BuiltinChild, limits: ItemLimits) -> Self {
+        Self { wasm, child, limits }
     }
 
     pub(crate) fn types(&self) -> Vec<NodeType> {
@@ -147,7 +145,9 @@ impl Stock {
             return flyball_nodes::sink(node_type, config).map(Tool::Sink).map_err(|error| error.to_string());
         }
         match executor {
-            Executor::Native => flyball_nodes::native(node_type, config).map_err(|error| error.to_string()),
+            Executor::Native => {
+                flyball_nodes::native(node_type, config, &self.limits).map_err(|error| error.to_string())
+            }
             Executor::Wasm => self.wasm.worker(node_type, config),
             Executor::Multiprocess => return self.child(node_type, config),
         }
@@ -156,32 +156,24 @@ impl Stock {
 
     fn child(&self, node_type: &str, config: &Value) -> Result<Tool, String> {
         let (command, options) = self.child_command(node_type, config)?;
-        let child = ChildProcessor::spawn(&self.supervisor(), &command, options)
-            .map_err(|error| error.to_string())?;
+        let child = ChildProcessor::spawn(&command, options).map_err(|error| error.to_string())?;
         Ok(Tool::Child(Box::new(child)))
-    }
-
-    fn supervisor(&self) -> Supervisor {
-        let own = std::iter::once("--supervise".to_owned());
-        Supervisor {
-            program: self.child.program.clone(),
-            args: self.child.args.iter().cloned().chain(own).collect(),
-        }
     }
 
     fn child_command(&self, node_type: &str, config: &Value) -> Result<(ChildCommand, ChildOptions), String> {
         let named = flyball_nodes::child_command(node_type, config, Path::new(&self.child.program))
             .map_err(|error| error.to_string())?;
+        let options = ChildOptions { limits: self.limits, ..named.1 };
         if node_type == "command" {
-            return Ok(named);
+            return Ok((named.0, options));
         }
         let own = [node_type.to_owned(), "--config".to_owned(), config.to_string()];
         let args = self.child.args.iter().cloned().chain(own);
-        Ok((ChildCommand::new(&self.child.program, args), named.1))
+        Ok((ChildCommand::new(&self.child.program, args), options))
     }
 
     pub(crate) fn source(&self, spec: &NodeSpec) -> Result<Box<dyn Source>, String> {
-        flyball_nodes::source(&spec.node_type, &spec.config).map_err(|error| error.to_string())
+        flyball_nodes::source(&spec.node_type, &spec.config, &self.limits).map_err(|error| error.to_string())
     }
 }
 

@@ -1,6 +1,5 @@
 //! The workers of a node: each takes batches, has them processed, and hands on what comes of them. A worker that dies
-//! gives back what it had not answered. Whether another takes its place at once, or the node stays dead until the controller
-//! decides, [`crate::replacing`] says.
+//! gives back what it had not answered and stays dead: giving the node a new one is the controller's decision.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -8,16 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flyball_measure::Sample;
-use flyball_nodes::{CustomMetrics, ProcessError, Vitals, WorkerEnd};
+use flyball_nodes::{ProcessError, Vitals};
 use futures::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 
-use crate::awake::Awake;
 use crate::node::Node;
 use crate::piece::{Batch, Piece};
-use crate::replacing::succeed;
 use crate::settle::{Settled, settle};
 use crate::tool::Tool;
 
@@ -36,11 +33,6 @@ pub(crate) struct State {
     /// Of its process, where it has one.
     pub(crate) pid: Option<u32>,
     vitals: Option<Vitals>,
-    /// The numbers that it reports of itself.
-    pub(crate) metrics: Option<CustomMetrics>,
-    /// It has no processor any more.
-    gone: AtomicBool,
-    /// Nor will another take its place by itself.
     dead: AtomicBool,
     busy: AtomicBool,
     heard: Mutex<Instant>,
@@ -49,15 +41,6 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn die(&self) {
-        self.gone.store(true, Ordering::Release);
-        self.dead.store(true, Ordering::Release);
     }
 
     pub(crate) fn is_busy(&self) -> bool {
@@ -69,23 +52,23 @@ impl State {
     }
 
     /// How long nothing was heard of it although something could have been: an idle worker that lives owes nobody a word.
-    pub(crate) fn silent_for(&self, awake: &Awake, now: Instant) -> Duration {
+    pub(crate) fn silent_for(&self, now: Instant) -> Duration {
         if !self.is_dead() && !self.is_busy() {
             return Duration::ZERO;
         }
         let heard = *self.heard.lock();
         let beat = self.vitals.as_ref().map_or(heard, Vitals::last_heartbeat);
-        awake.silence(heard.max(beat), now)
+        now.saturating_duration_since(heard.max(beat))
     }
 
     /// Until its process is gone; for ever, when it has none.
-    async fn bereft(&self) -> (String, WorkerEnd) {
+    async fn bereft(&self) -> String {
         let ended = match &self.vitals {
-            Some(vitals) => vitals.ended().await.zip(vitals.end()),
+            Some(vitals) => vitals.ended().await,
             None => None,
         };
         match ended {
-            Some((exit, end)) => (format!("the process {exit} while it was idle"), end),
+            Some(exit) => format!("the process {exit} while it was idle"),
             None => std::future::pending().await,
         }
     }
@@ -123,19 +106,6 @@ impl Crew {
 
     pub(crate) fn add(&self, worker: Worker) {
         self.workers.lock().push(worker);
-    }
-
-    /// Whether this worker is still one of the node's.
-    pub(crate) fn has(&self, old: &Arc<State>) -> bool {
-        self.workers.lock().iter().any(|worker| Arc::ptr_eq(&worker.state, old))
-    }
-
-    /// Puts another in its place, unless it was taken away.
-    pub(crate) fn replace(&self, old: &Arc<State>, employ: impl FnOnce() -> Worker) {
-        let mut workers = self.workers.lock();
-        if let Some(place) = workers.iter_mut().find(|worker| Arc::ptr_eq(&worker.state, old)) {
-            *place = employ();
-        }
     }
 
     /// Looks at every worker.
@@ -188,8 +158,6 @@ pub(crate) fn employ(node: &Arc<Node>, tool: Tool) -> Worker {
     let state = Arc::new(State {
         pid: tool.pid(),
         vitals: tool.vitals(),
-        metrics: tool.metrics(),
-        gone: AtomicBool::new(false),
         dead: AtomicBool::new(false),
         busy: AtomicBool::new(false),
         heard: Mutex::new(Instant::now()),
@@ -214,15 +182,8 @@ struct Shift {
 
 enum End {
     Answered,
-    Died(Death),
+    Died(String),
     Left,
-}
-
-struct Death {
-    error: String,
-    end: WorkerEnd,
-    /// The item that it was given alone.
-    item: Option<u64>,
 }
 
 async fn ordered(orders: &mut watch::Receiver<Order>, at_least: fn(Order) -> bool) {
@@ -238,7 +199,7 @@ impl Shift {
             let mut batch = tokio::select! {
                 biased;
                 () = ordered(&mut self.orders, |order| order != Order::Work) => return self.close().await,
-                (error, end) = state.bereft() => return self.die(Death { error, end, item: None }),
+                error = state.bereft() => return self.die(&error),
                 batch = node.queue.take(|| node.taking(gathering)) => batch,
             };
             self.state.hear();
@@ -248,8 +209,8 @@ impl Shift {
             match end {
                 End::Answered => self.hand_on(batch.turn, batch.take_out()).await,
                 End::Left => return self.give_back(batch).await,
-                End::Died(death) => {
-                    self.die(death);
+                End::Died(error) => {
+                    self.die(&error);
                     return self.give_back(batch).await;
                 }
             }
@@ -259,18 +220,10 @@ impl Shift {
         }
     }
 
-    fn die(&mut self, Death { error, end, item }: Death) {
+    fn die(&mut self, error: &str) {
+        self.state.dead.store(true, Ordering::Release);
+        self.node.mishap(error);
         drop(self.tools.take());
-        if end != WorkerEnd::Recycled {
-            self.node.mishap(&error);
-        }
-        if self.node.deaths.lock().replaced(end, item, self.node.crew.len()) {
-            self.state.gone.store(true, Ordering::Release);
-            self.node.restarts.fetch_add(u64::from(end != WorkerEnd::Recycled), Ordering::Relaxed);
-            tokio::spawn(succeed(Arc::clone(&self.node), Arc::clone(&self.state)));
-        } else {
-            self.state.die();
-        }
     }
 
     /// The end of a worker that was not killed.
@@ -314,7 +267,7 @@ impl Shift {
         let Some((tool, _)) = &mut self.tools else { return End::Left };
         let began = Instant::now();
         let mut waited: Duration =
-            batch.tags.iter().map(|tag| self.node.shared.awake.took(tag.since, began)).sum();
+            batch.tags.iter().map(|tag| began.saturating_duration_since(tag.since)).sum();
         while !batch.items.is_empty() {
             let began = Instant::now();
             let asked = if batch.careful { 1 } else { batch.items.len() };
@@ -326,27 +279,20 @@ impl Shift {
             };
             self.state.hear();
             let now = Instant::now();
-            let each = self.node.shared.awake.took(began, now) / u32::try_from(asked).unwrap_or(u32::MAX);
+            let each = (now - began) / u32::try_from(asked).unwrap_or(u32::MAX);
             let answers =
                 answers.unwrap_or_else(|_| vec![Err(ProcessError::Worker("it panicked".to_owned()))]);
-            let end = tool.end();
-            if let Some(complaint) = tool.complaint() {
-                self.node.mishap(&complaint);
-            }
-            let settled = settle(&self.node, batch, asked, answers, gathers, end);
+            let settled = settle(&self.node, batch, asked, answers, gathers);
             self.node.note_pace(each);
-            let Settled { finished, failed, died, answered, blamed } = settled;
-            if answered > 0 {
-                self.node.deaths.lock().answered();
-            }
+            let Settled { finished, failed, died } = settled;
             if finished + failed > 0 {
                 self.node.record(now, Sample { each, finished, failed, waited });
                 waited = Duration::ZERO;
             }
             if let Some(error) = died {
                 // A gathering node makes something else of fewer items.
-                batch.careful |= !gathers && end != WorkerEnd::Recycled;
-                return End::Died(Death { error, end, item: blamed });
+                batch.careful = !gathers;
+                return End::Died(error);
             }
         }
         End::Answered

@@ -98,10 +98,15 @@ macro_rules! cases {
             #[cfg(target_family = "wasm")]
             #[allow(unsafe_code, reason = "the section's name is this crate's own")]
             const _: () = {
-                const CASE: &[u8] = include_bytes!($file);
+                // The file's name goes before it, so that a case that fails is told with its file and line.
+                const CASE: &str =
+                    concat!("{\"flyball-case-file\":", stringify!($file), "}\n", include_str!($file), "\n");
                 #[used]
                 #[unsafe(link_section = "flyball:cases")]
-                static SECTION: [u8; CASE.len()] = *include_bytes!($file);
+                static SECTION: [u8; CASE.len()] = match CASE.as_bytes().first_chunk() {
+                    Some(bytes) => *bytes,
+                    None => [0; CASE.len()],
+                };
             };
         )+
     };

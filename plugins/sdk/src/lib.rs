@@ -33,7 +33,46 @@
 //! component. Natively the same crate compiles too, so that its logic has ordinary tests: see [`testing`].
 //!
 //! A plugin is `no_std` unless it asks for the feature `std`: then it may use all of Rust, imports WASI (which the host
-//! serves, with nothing granted) and costs some microseconds more for each call.
+//! serves, with nothing granted) and costs some microseconds more for each call. Cargo builds what is built together with
+//! the features of all of it: one plugin with `std` in a workspace gives its neighbours WASI imports too. Build each by itself
+//! (`cargo build -p NAME …`), or keep those with `std` in a workspace of their own; `flyball inspect` shows what came of it.
+//!
+//! # Golden cases
+//!
+//! A case is a JSON file that says what the plugin is told, and what it must say. [`cases!`] puts cases into the component:
+//! the host asks a version its own cases before it serves, and `flyball check NAME.wasm` runs them and tells those that fail
+//! with file and line. `flyball schema case` has everything that a case may say; what it does not say has the default of a
+//! manifest. For a validator that asks an HTTP server:
+//!
+//! ```json
+//! {
+//!   "about": "During a freeze nothing is scaled.",
+//!   "settings": { "url": "https://calendar.example.com/freeze" },
+//!   "observation": {
+//!     "session": "shop",
+//!     "taken_at": 100000,
+//!     "nodes": [{ "id": "api", "status": "degraded", "queue-depth": 40, "queue-capacity": 50 }],
+//!     "errors": [{ "at": 99000, "node": "api", "message": "HTTP 429" }]
+//!   },
+//!   "graph": { "nodes": [{ "id": "api", "type": "http-enrich", "optional": true }] },
+//!   "proposed": { "action": { "kind": "scale-node", "node": "api", "replicas": 2 }, "reason": "it is slow" },
+//!   "http": [{
+//!     "request": { "url": "https://calendar.example.com/freeze?session=shop" },
+//!     "response": { "body": { "freeze": true, "why": "Black Friday" } }
+//!   }],
+//!   "expect": { "verdict": "deny", "code": "change-freeze" }
+//! }
+//! ```
+//!
+//! - **`observation`** and **`window`** (oldest first): whatever stands in a node's row beside `id`, `status`, `executor`, `trend`,
+//!   `type` and `last_error` is a metric by its name. `errors` stand in any order and name their node, or none.
+//! - **`graph`**, and `before` and `after` of `applied`: of a node only `id` must be given.
+//! - **`http`**: one entry for each request, in their order: a `request`, and a `response`, `failed` or `refused` with why. The
+//!   method is GET and the status 200 where none is given; headers and body of a request count where some are given. A body is
+//!   text, a JSON object, or a list of bytes. An exchange as a recording writes it (`method`, `url`, …, `answer`) is read too.
+//! - **`llm`**: the same of questions to a language model, with `answer`.
+//! - **`expect`**: `findings` (each `severity code target`) and, where they matter, `checks`; `action` or `abstains`; `verdict` and
+//!   `code`; `actions` or `irreversible`; `types`; `bodies`; `failure`, a part of the sentence; `faults`, pointers into settings.
 
 #![no_std]
 

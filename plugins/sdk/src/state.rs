@@ -1,5 +1,6 @@
 //! What a plugin keeps between its calls, for one session, by the grant `state`. It has no other memory: each call is a
-//! fresh instance. What a call sets is kept when the call has answered, with a failure too.
+//! fresh instance. What a call sets is kept when the call has answered, with a failure too. What a validator sets while it lets
+//! an action pass is kept only once that action is done: see [`validator`](crate::validator).
 //!
 //! ```
 //! use flyball_plugin::json::json;

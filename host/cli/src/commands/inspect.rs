@@ -132,6 +132,7 @@ impl Inspected {
             ("exports", tamed(&self.exports)),
             ("imports", tamed(&self.imports)),
             ("wants", wants),
+            ("wasi", self.wasi_text()),
             ("cases", vec![self.cases.to_string()]),
             ("size", vec![format!("{} bytes", self.bytes)]),
             ("compiled", vec![compiled]),
@@ -147,6 +148,20 @@ impl Inspected {
             }
         }
         Ok(text)
+    }
+}
+
+impl Inspected {
+    /// A plugin that is to be lean and is not is told why that may be.
+    fn wasi_text(&self) -> Vec<String> {
+        match self.imports.iter().filter(|import| import.starts_with("wasi:")).count() {
+            0 => vec!["no".to_owned()],
+            interfaces => vec![
+                format!("{interfaces} interfaces, served with nothing behind them: a plugin with std has them"),
+                "if it is to be without std: cargo builds what is built together with the features of all, so a".to_owned(),
+                "neighbour that uses flyball-plugin with `std` gives it WASI too; build it alone: cargo build -p NAME".to_owned(),
+            ],
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 use anyhow::{Context, anyhow};
-use flyball_model::{ActionRecord, TickRecord};
+use flyball_model::{ActionRecord, TickRecord, UnixMillis};
 use flyball_store::{ActionFilter, EventFilter, Head, Reader, TickFilter};
 
 use crate::args::{JournalCommand, JournalOptions, Places};
+use crate::commands::denials;
 use crate::commands::recordings::ago;
 use crate::exit::Failure;
 use crate::narrator::{clock, event_text, tame};
@@ -27,10 +28,29 @@ pub(crate) fn run(places: &Places, options: &JournalOptions) -> Result<(), Failu
         print(&events, options.json, event_text)
     } else {
         let (node, outcome) = (options.node.clone(), options.outcome);
+        let everything = !options.json && node.is_none() && outcome.is_none();
+        let denied =
+            TickFilter { session: session.clone(), plugin: plugin.clone(), since, ..TickFilter::default() };
         let filter = ActionFilter { session, node, outcome, plugin, since, limit, ..ActionFilter::default() };
         let actions = reader.actions(&filter).map_err(anyhow::Error::from)?;
-        print(&actions, options.json, action_line)
+        if !everything {
+            return print(&actions, options.json, action_line);
+        }
+        print_with_denials(&actions, denials::lines(&reader, denied, limit)?, limit);
+        Ok(())
     }
+}
+
+/// Actions and what guards said no to, oldest first.
+fn print_with_denials(newest_first: &[ActionRecord], denied: Vec<(UnixMillis, String)>, limit: usize) {
+    let mut lines: Vec<(UnixMillis, String)> =
+        newest_first.iter().rev().map(|action| (action.at, action_line(action))).chain(denied).collect();
+    lines.sort_by_key(|(at, _)| *at);
+    if lines.is_empty() {
+        outln!("the journal has nothing of that");
+    }
+    let older = lines.len().saturating_sub(limit);
+    lines.iter().skip(older).for_each(|(_, line)| outln!("{line}"));
 }
 
 /// Each fault as it is found; at the end the head, which is worth keeping only when there was none.

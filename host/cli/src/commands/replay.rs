@@ -4,19 +4,20 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use flyball_control::ports::{CallRecord, Said};
-use flyball_engine::{CONTRACT_VERSION, CallError, Engine, Judge, Plugin, Versions};
-use flyball_model::{Limits, PluginUse};
+use flyball_engine::{CONTRACT_VERSION, CallError, Engine, Judge, LoadError, Plugin, Versions};
+use flyball_model::{Grants, Limits, PluginUse, StateGrant};
 use flyball_store::{RecordedCall, RecordingsReader, same};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::args::{Places, ReplayOptions};
+use crate::args::{Grant, Places, ReplayOptions};
 use crate::assembly::open_engine;
 use crate::commands::recordings::{filter, summary};
 use crate::exit::Failure;
 use crate::narrator::tame;
 use crate::output::outln;
 use crate::state_dir::StateDir;
+use crate::wordless::wordless;
 
 /// A machine that is slower than the one that recorded must not say something else: time is no part of an answer.
 const LEAST_TIME_MS: u64 = 60_000;
@@ -30,16 +31,17 @@ pub(crate) fn run(places: &Places, options: &ReplayOptions) -> Result<(), Failur
         options.ids.clone()
     };
     let mut components = Components::open(&state, options.with.as_deref())?;
+    let terms = Terms { grant: &options.grant, wordless: options.with.is_some() && !options.exact };
     let mut count = Count::default();
     for id in ids {
         let replayed = match reader.call(id) {
-            Ok(recorded) => replay(&recorded, &mut components),
+            Ok(recorded) => replay(&recorded, &mut components, terms),
             Err(error) => Replayed { ending: Ending::NotReplayed(error.to_string()), ..Replayed::default() },
         };
         count.add(&replayed.ending);
         if options.json {
             outln!("{}", replayed.json(id));
-        } else if !options.all || !matches!(replayed.ending, Ending::Same) {
+        } else if !options.all || !matches!(replayed.ending, Ending::Same | Ending::OtherWords) {
             outln!("{}", replayed.text(id));
         }
     }
@@ -47,6 +49,15 @@ pub(crate) fn run(places: &Places, options: &ReplayOptions) -> Result<(), Failur
         outln!("{}", count.text());
     }
     count.failure()
+}
+
+/// How calls are made again.
+#[derive(Debug, Clone, Copy)]
+struct Terms<'a> {
+    /// Beside what was granted then.
+    grant: &'a [Grant],
+    /// What is wanted is compared, and not in which words and for how much fuel.
+    wordless: bool,
 }
 
 /// A call made again.
@@ -64,6 +75,8 @@ enum Ending {
     /// It says and costs what it did.
     #[default]
     Same,
+    /// It wants the same, in other words or for another cost.
+    OtherWords,
     /// It does not.
     Different,
     /// It does not, and was given something else: part of its input was masked.
@@ -74,10 +87,10 @@ enum Ending {
     NotReplayed(String),
 }
 
-fn replay(recorded: &RecordedCall, components: &mut Components) -> Replayed {
+fn replay(recorded: &RecordedCall, components: &mut Components, terms: Terms<'_>) -> Replayed {
     let call = recorded.call.clone();
     let altered = recorded.altered;
-    match again(&call, components) {
+    match again(&call, components, terms.grant) {
         Err(why) => {
             Replayed { call: Some(call), now: None, altered, ending: Ending::NotReplayed(format!("{why:#}")) }
         }
@@ -87,6 +100,7 @@ fn replay(recorded: &RecordedCall, components: &mut Components) -> Replayed {
             let ending = match () {
                 () if altered => Ending::Different,
                 () if unchanged => Ending::Same,
+                () if terms.wordless && same(&wordless(&call.said), &wordless(&said)) => Ending::OtherWords,
                 () if call.said == Err(timed_out) => Ending::NotRepeatable("it ran out of time then".into()),
                 () if recorded.masked > 0 => Ending::Masked,
                 () => Ending::Different,
@@ -96,7 +110,11 @@ fn replay(recorded: &RecordedCall, components: &mut Components) -> Replayed {
     }
 }
 
-fn again(call: &CallRecord, components: &mut Components) -> Result<(Result<Said, String>, u64)> {
+fn again(
+    call: &CallRecord,
+    components: &mut Components,
+    grant: &[Grant],
+) -> Result<(Result<Said, String>, u64)> {
     if call.contract != CONTRACT_VERSION {
         return Err(anyhow!(
             "it was recorded under contract {}, and this Flyball has {CONTRACT_VERSION}; use the Flyball that \
@@ -109,10 +127,42 @@ fn again(call: &CallRecord, components: &mut Components) -> Result<(Result<Said,
         return Err(anyhow!("a {} was asked, and this is a {}", call.kind, plugin.kind()));
     }
     let limits = Limits { time_ms: call.used.limits.time_ms.max(LEAST_TIME_MS), ..call.used.limits };
-    let used = PluginUse { limits, ..(*call.used).clone() };
-    let judge = Judge::offline(plugin, &used, call.generation).map_err(|error| anyhow!("{error}"))?;
-    let (said, cost) = judge.again(&call.asked, call.kept.clone(), &call.http, &call.llm);
+    let grants = granted(&call.used.grants, grant)?;
+    let kept = call.kept.clone().or_else(|| grants.state.map(|_| Arc::default()));
+    let used = PluginUse { limits, grants, ..(*call.used).clone() };
+    let judge = Judge::offline(plugin, &used, call.generation).map_err(|error| not_granted(&error))?;
+    let (said, cost) = judge.again(&call.asked, kept, &call.http, &call.llm);
     Ok((said, cost.fuel))
+}
+
+/// What was granted then, and what is granted for the trial. Offline nothing of it is reached, so it need not say where to.
+fn granted(then: &Grants, more: &[Grant]) -> Result<Grants> {
+    let mut grants = then.clone();
+    for grant in more {
+        match grant {
+            Grant::Log => grants.log = true,
+            Grant::State => grants.state = grants.state.or_else(|| Some(StateGrant::default())),
+            Grant::Http if grants.http.is_none() => {
+                grants.http =
+                    serde_json::from_value(json!({ "origins": [] })).context("cannot grant http")?;
+            }
+            Grant::Llm if grants.llm.is_none() => {
+                let nobody = json!({ "provider": "openai", "model": "recorded" });
+                grants.llm = serde_json::from_value(nobody).context("cannot grant llm")?;
+            }
+            Grant::Http | Grant::Llm => {}
+        }
+    }
+    Ok(grants)
+}
+
+fn not_granted(error: &LoadError) -> anyhow::Error {
+    match error {
+        LoadError::NotGranted { grant, .. } => {
+            anyhow!("{error}; to try it here, grant it with --grant {grant}")
+        }
+        error => anyhow!("{error}"),
+    }
 }
 
 /// The components that were asked, by digest.
@@ -187,6 +237,7 @@ impl Replayed {
         text.push_str(": ");
         text.push_str(&match &self.ending {
             Ending::Same => "the same".to_owned(),
+            Ending::OtherWords => "the same in other words, or for another cost".to_owned(),
             Ending::Different => "DIFFERENT".to_owned(),
             Ending::Masked => "different, as part of its input was masked in the recording".to_owned(),
             Ending::NotRepeatable(why) => format!("not comparable: {why}"),
@@ -212,6 +263,7 @@ impl Replayed {
     fn json(&self, id: u64) -> serde_json::Value {
         let (result, why) = match &self.ending {
             Ending::Same => ("same", None),
+            Ending::OtherWords => ("other-words", None),
             Ending::Different => ("different", None),
             Ending::Masked => ("masked", None),
             Ending::NotRepeatable(why) => ("not-comparable", Some(why)),
@@ -256,6 +308,7 @@ fn difference(recorded: &str, now: &str) -> String {
 #[derive(Debug, Default)]
 struct Count {
     same: u64,
+    other_words: u64,
     different: u64,
     masked: u64,
     not_repeatable: u64,
@@ -266,6 +319,7 @@ impl Count {
     fn add(&mut self, ending: &Ending) {
         *match ending {
             Ending::Same => &mut self.same,
+            Ending::OtherWords => &mut self.other_words,
             Ending::Different => &mut self.different,
             Ending::Masked => &mut self.masked,
             Ending::NotRepeatable(_) => &mut self.not_repeatable,
@@ -276,6 +330,7 @@ impl Count {
     fn text(&self) -> String {
         let mut text = format!("{} the same, {} different", self.same, self.different);
         for (count, what) in [
+            (self.other_words, "the same in other words or for another cost"),
             (self.masked, "different for masked input"),
             (self.not_repeatable, "not comparable"),
             (self.not_replayed, "not replayed"),

@@ -47,7 +47,7 @@ enum Came {
 
 fn one(path: &Path, engine: &Engine, options: &ScenarioOptions) -> Result<Came, Failure> {
     let begun = Instant::now();
-    let folder = Folder::read(path)?;
+    let folder = Folder::read(path, &options.judging)?;
     let scratch = tempfile::tempdir().context("cannot make a directory for the journal")?;
     let journal = options.keep.as_ref().map(|kept| kept.join(&folder.name));
     if let Some(kept) = journal.as_ref().filter(|kept| kept.exists()) {

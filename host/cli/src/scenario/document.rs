@@ -1,9 +1,11 @@
 //! What a scenario's folder holds.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
-use flyball_documents::{Source, locate, read_as, read_manifest, read_policy};
+use flyball_documents::{Source, locate, policy_for, read_as, read_manifest, read_policy};
+use flyball_engine::{Engine, Library, PolicySource, Versions};
 use flyball_model::{ActionKind, Executor, Manifest, NodeId, Outcome, Policy, Problem, UnixMillis};
 use flyball_sim::{Fault, Faults, Plan, Unsound, World};
 use schemars::JsonSchema;
@@ -11,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::embedded::Embedded;
+use crate::args::Judging;
+use crate::assembly::library_of;
 use crate::exit::Failure;
 
 /// What goes wrong with a pipeline, and what the controller is expected to make of it.
@@ -90,7 +94,10 @@ pub(crate) struct Folder {
     pub(crate) name: String,
     pub(crate) scenario: Scenario,
     pub(crate) manifest: Manifest,
-    pub(crate) policy: Source,
+    /// The policies on trial; one of them judges the manifest's session.
+    policies: Vec<Source>,
+    /// Where plugins of one's own lie.
+    plugins: Option<PathBuf>,
     /// None: it is played on the embedded pipeline.
     pub(crate) world: Option<World>,
     sources: Sources,
@@ -126,14 +133,17 @@ pub(crate) fn folders(root: &Path) -> Result<Vec<PathBuf>, Failure> {
 
 impl Folder {
     /// `scenario.yaml`, and `pipeline.yaml`, `policy.yaml` and `world.yaml` of the folder or, where it has none, of the one
-    /// above it.
-    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+    /// above it. Policies of a directory that is named are taken instead.
+    pub(crate) fn read(path: &Path, judging: &Judging) -> Result<Self, Failure> {
         let scenario = source(path, "scenario.yaml")?;
         let manifest = source(path, "pipeline.yaml")?;
-        let policy = source(path, "policy.yaml")?;
-        let unhurried = unhurried(&read_policy(&policy)?)?;
+        let policies = match &judging.policy {
+            Some(dir) => policies_in(dir)?,
+            None => vec![source(path, "policy.yaml")?],
+        };
         let told: Scenario = read_as(&scenario, "a scenario")?;
         let read = read_manifest(&manifest)?;
+        let policies = unhurried_all(&policies, &read.name)?;
         let problems = misplaced(&told, &read);
         if !problems.is_empty() {
             return Err(locate(&scenario, problems).into());
@@ -147,9 +157,16 @@ impl Folder {
             scenario: told,
             manifest: read,
             world: world.as_ref().map(|world| read_as(world, "a world")).transpose()?,
-            policy: Source::new(policy.name.to_string(), unhurried),
+            policies,
+            plugins: judging.plugins.clone(),
             sources: Sources { scenario, manifest, world },
         })
+    }
+
+    /// The plugins and policies that it is judged by.
+    pub(crate) fn library(&self, engine: &Engine, state: &Path) -> Result<Arc<Library>, Failure> {
+        let versions = Versions::look_at(&state.join("versions"));
+        library_of(PolicySource::Text(self.policies.clone()), self.plugins.clone(), engine.clone(), versions)
     }
 
     /// What is simulated.
@@ -222,6 +239,44 @@ fn source(folder: &Path, name: &str) -> Result<Source, Failure> {
     };
     let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     Ok(Source::new(file.display().to_string(), text))
+}
+
+/// The policies of a directory, as `flyball run` takes them.
+fn policies_in(dir: &Path) -> Result<Vec<Source>, Failure> {
+    let cannot = || format!("cannot read {}; name a directory of policies with --policy DIR", dir.display());
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).with_context(cannot)? {
+        let path = entry.with_context(cannot)?.path();
+        if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    let read = |file: &PathBuf| {
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(Source::new(file.display().to_string(), text))
+    };
+    files.iter().map(read).collect()
+}
+
+/// The policies with no judge in a hurry, if one of them judges the session: a scenario that nobody judges shows nothing.
+fn unhurried_all(sources: &[Source], session: &str) -> Result<Vec<Source>, Failure> {
+    let read: Vec<Policy> = sources.iter().map(read_policy).collect::<Result<_, _>>()?;
+    if policy_for(read.iter(), session).map_err(anyhow::Error::from)?.is_none() {
+        let patterns: Vec<String> = read
+            .iter()
+            .map(|policy| format!("{} judges {}", policy.name, policy.sessions.join(", ")))
+            .collect();
+        return Err(anyhow::anyhow!(
+            "no policy judges the session {session:?} of the scenario ({}); name it in the `sessions` of one",
+            if patterns.is_empty() { "there is no policy".to_owned() } else { patterns.join("; ") }
+        )
+        .into());
+    }
+    let text =
+        |(source, policy): (&Source, &Policy)| Ok(Source::new(source.name.clone(), unhurried(policy)?));
+    sources.iter().zip(&read).map(text).collect()
 }
 
 /// The policy with no judge in a hurry. JSON is YAML, too.

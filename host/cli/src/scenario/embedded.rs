@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use flyball_control::ports::{Clock, DataPlane, Journal, Judges, SystemClock};
 use flyball_control::{Controller, Options};
-use flyball_engine::{Engine, PolicySource, Versions};
+use flyball_engine::Engine;
 use flyball_model::NodeId;
 use flyball_pipeline::{Parts, Pipeline};
 use flyball_store::Store;
@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use super::document::Folder;
 use super::play::{Chronicle, Played};
-use crate::assembly::{library_of, this_program_as_a_node};
+use crate::assembly::this_program_as_a_node;
 use crate::exit::Failure;
 use crate::process_faults::{Throttle, kill};
 use crate::wasm_nodes::LibraryNodes;
@@ -96,8 +96,7 @@ pub(crate) fn play(
 }
 
 async fn run(folder: &Folder, terms: &Embedded, engine: &Engine, state: &Path) -> Result<Played, Failure> {
-    let policies = PolicySource::Text(vec![folder.policy.clone()]);
-    let library = library_of(policies, None, engine.clone(), Versions::look_at(&state.join("versions")))?;
+    let library = folder.library(engine, state)?;
     let session = folder.manifest.name.clone();
     library.register(&session, folder.manifest.controller.clone());
     let options = flyball_pipeline::Options {

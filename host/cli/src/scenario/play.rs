@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use flyball_control::ports::{Clock, Journal, Judges, Listener};
 use flyball_control::{Controller, Options};
-use flyball_engine::{Engine, PolicySource, Versions};
+use flyball_engine::Engine;
 use flyball_model::{ActionRecord, Ending, Event, EventRecord, GraphSpec, Notice, Outcome, TickRecord};
 use flyball_sim::{Sim, World};
 use flyball_store::{QuietTicks, Store};
@@ -16,7 +16,6 @@ use parking_lot::Mutex;
 
 use super::document::Folder;
 use super::embedded;
-use crate::assembly::library_of;
 use crate::commands::explain::{action_text, tick_text};
 use crate::exit::Failure;
 use crate::narrator::{Both, event_text};
@@ -112,8 +111,7 @@ fn simulated(folder: &Folder, world: &World, engine: &Engine, state: &Path) -> R
 }
 
 async fn run(folder: &Folder, world: &World, engine: &Engine, state: &Path) -> Result<Played, Failure> {
-    let policies = PolicySource::Text(vec![folder.policy.clone()]);
-    let library = library_of(policies, None, engine.clone(), Versions::look_at(&state.join("versions")))?;
+    let library = folder.library(engine, state)?;
     let session = folder.manifest.name.clone();
     library.register(&session, folder.manifest.controller.clone());
     let sim = Sim::new(folder.plan(world.clone())).map_err(|unsound| folder.located(unsound))?;

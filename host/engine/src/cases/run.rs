@@ -4,52 +4,67 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flyball_control::ports::{Asked, Decided, Said};
-use flyball_model::{Check, Finding, PluginKind, PluginUse, Reason, Reversal, Verdict};
+use flyball_model::{
+    Case, CaseAnswer, Check, Finding, HttpExchange, LlmExchange, PluginKind, PluginUse, Reason, Reversal,
+    Verdict,
+};
 use serde_json::Value;
 
-use super::case::{Case, Expected};
-use super::seen;
+use super::{Placed, seen};
 use crate::{Judge, LoadError, Plugin, Settings};
 
 /// All cases of a plugin together take no longer.
 const LONGEST: Duration = Duration::from_secs(10);
 
-const NOTHING: Expected = Expected {
-    findings: None,
-    checks: None,
-    verdict: None,
-    code: None,
-    action: None,
-    abstains: false,
-    actions: None,
-    irreversible: None,
-    types: None,
-    bodies: None,
-    failure: None,
-    faults: None,
-};
+/// What the plugin said to a case, and how what it asked of others differs from what the case has.
+struct Heard {
+    said: CaseAnswer,
+    asked_otherwise: Vec<String>,
+}
 
-/// Every case, or the first that the plugin does not answer as it should.
-pub(crate) fn run(plugin: &Arc<Plugin>, cases: &[Case]) -> Result<(), LoadError> {
+/// The first case that the plugin does not answer as it should: one is enough for a version not to serve.
+pub(crate) fn first_failing(plugin: &Arc<Plugin>, cases: &[Placed]) -> Result<(), LoadError> {
+    failing(plugin, cases, 1).into_iter().next().map_or(Ok(()), Err)
+}
+
+/// At most so many of the cases that the plugin does not answer as it should, in their order.
+pub(crate) fn failing(plugin: &Arc<Plugin>, cases: &[Placed], most: usize) -> Vec<LoadError> {
     let begun = Instant::now();
-    for case in cases {
-        if begun.elapsed() > LONGEST {
-            return Err(LoadError::Cases { why: format!("they take longer than {LONGEST:?}") });
+    let mut failing = Vec::new();
+    for Placed { place, case } in cases {
+        if failing.len() >= most {
+            break;
         }
-        let said = answer(plugin, case)?;
-        if said != case.expect {
-            return Err(LoadError::Case {
-                about: crate::logging::plain(&case.about, 200),
-                expected: wording(&case.expect),
-                said: wording(&said),
-            });
+        if begun.elapsed() > LONGEST {
+            failing.push(LoadError::Cases { why: format!("they take longer than {LONGEST:?}") });
+            break;
+        }
+        match answer(plugin, case) {
+            Err(LoadError::Cases { why }) => {
+                let why = crate::logging::plain(&format!("{place}: {why}"), 500);
+                failing.push(LoadError::Cases { why });
+            }
+            Err(error) => failing.push(error),
+            Ok(Heard { said, asked_otherwise }) if said != case.expect || !asked_otherwise.is_empty() => {
+                failing.push(LoadError::Case {
+                    place: crate::logging::plain(place, 200),
+                    about: crate::logging::plain(&case.about, 200),
+                    expected: wording(&case.expect),
+                    said: wording(&said),
+                    asked_otherwise: asked_otherwise
+                        .iter()
+                        .map(|one| crate::logging::plain(one, 600))
+                        .collect(),
+                });
+            }
+            Ok(_) => {}
         }
     }
-    Ok(())
+    failing
 }
 
 /// What the plugin says, in the words of a case.
-fn answer(plugin: &Arc<Plugin>, case: &Case) -> Result<Expected, LoadError> {
+fn answer(plugin: &Arc<Plugin>, case: &Case) -> Result<Heard, LoadError> {
     let limits = plugin.engine().load_limits();
     let used = PluginUse {
         plugin: plugin.id().name.to_string(),
@@ -62,22 +77,77 @@ fn answer(plugin: &Arc<Plugin>, case: &Case) -> Result<Expected, LoadError> {
     let faults = plugin.asked_of_settings(&settings, limits).map_err(LoadError::Describing)?;
     if !faults.is_empty() {
         let faults = faults.into_iter().map(|fault| fault.pointer).collect();
-        return Ok(Expected { faults: Some(faults), ..NOTHING });
+        return Ok(Heard::alone(CaseAnswer { faults: Some(faults), ..CaseAnswer::default() }));
     }
     let judge = Judge::unbound(Arc::clone(plugin), used);
     if plugin.kind() == PluginKind::Node {
-        return Ok(processed(&judge, case));
+        return Ok(Heard::alone(processed(&judge, case)));
     }
     let kept = case.kept.iter().map(|(key, value)| (key.clone(), value.clone().into_bytes())).collect();
-    let (said, _) = judge.again(&asked(plugin, case)?, Some(Arc::new(kept)), &case.http, &case.llm);
-    Ok(match said {
+    let http: Vec<HttpExchange> = case.http.iter().map(|one| one.exchange()).collect();
+    let answer = judge.tried(&asked(plugin, case)?, Some(Arc::new(kept)), &http, &case.llm);
+    let mut asked_otherwise = requests(case, &answer.http);
+    asked_otherwise.extend(questions(case, &answer.llm));
+    let said = match answer.said {
         Ok(said) => in_words(said, case),
-        Err(error) => failure(error, case),
-    })
+        Err(error) => failure(error.to_string(), case),
+    };
+    Ok(Heard { said, asked_otherwise })
+}
+
+impl Heard {
+    fn alone(said: CaseAnswer) -> Self {
+        Self { said, asked_otherwise: Vec::new() }
+    }
+}
+
+/// The requests that are not those of the case: the plugin was told that there is no answer to them.
+fn requests(case: &Case, asked: &[HttpExchange]) -> Vec<String> {
+    let mut told = Vec::new();
+    for (index, request) in asked.iter().enumerate() {
+        let number = index + 1;
+        let made = format!("{} {}", request.method, request.url);
+        match case.http.get(index) {
+            None => told.push(format!("request {number} is not in the case: {made}")),
+            Some(expected) => {
+                let Some(what) = expected.difference(request) else { continue };
+                let here = format!("{} {}", expected.request.method, expected.request.url);
+                told.push(match what {
+                    "headers" => format!(
+                        "request {number}, {made}, has the headers {:?}, and the case wants {:?}",
+                        request.headers, expected.request.headers
+                    ),
+                    "body" => format!(
+                        "request {number}, {made}, has the body {:?}, and the case wants {:?}",
+                        String::from_utf8_lossy(&request.body),
+                        String::from_utf8_lossy(&expected.request.body.0)
+                    ),
+                    _ => format!("request {number} is {made}, and the case has {here}"),
+                });
+            }
+        }
+    }
+    told
+}
+
+/// The same of questions to models. They are long, so only their number is told.
+fn questions(case: &Case, asked: &[LlmExchange]) -> Vec<String> {
+    let same = |one: &LlmExchange, other: &LlmExchange| {
+        (&one.system, &one.user, &one.schema, one.max_tokens)
+            == (&other.system, &other.user, &other.schema, other.max_tokens)
+    };
+    let differs = |(index, question): (usize, &LlmExchange)| match case.llm.get(index) {
+        Some(expected) if same(expected, question) => None,
+        Some(_) => Some(format!("question {} to a model is not the case's", index + 1)),
+        None => Some(format!("question {} to a model is not in the case", index + 1)),
+    };
+    asked.iter().enumerate().filter_map(differs).collect()
 }
 
 fn asked(plugin: &Plugin, case: &Case) -> Result<Asked, LoadError> {
-    let lacks = |what| LoadError::Cases { why: format!("{:?} lacks {what}", case.about) };
+    let lacks = |what| LoadError::Cases {
+        why: format!("{:?} lacks {what}, which a {} is asked about", case.about, plugin.kind()),
+    };
     Ok(match plugin.kind() {
         PluginKind::Heuristic => Asked::Assess(seen::sight(case)),
         PluginKind::Decider => Asked::Decide(seen::sight(case), seen::situation(case)),
@@ -89,20 +159,24 @@ fn asked(plugin: &Plugin, case: &Case) -> Result<Asked, LoadError> {
         },
         PluginKind::Reverser => {
             let applied = case.applied.clone().ok_or_else(|| lacks("`applied`"))?;
-            Asked::Reverse { action: applied.action, before: applied.before, after: applied.after }
+            Asked::Reverse {
+                action: applied.action,
+                before: applied.before.spec(),
+                after: applied.after.spec(),
+            }
         }
         PluginKind::Catalog | PluginKind::Node => Asked::List,
     })
 }
 
-fn processed(judge: &Judge, case: &Case) -> Expected {
+fn processed(judge: &Judge, case: &Case) -> CaseAnswer {
     let body = case.item.clone().unwrap_or_default().to_string().into_bytes();
     let answers = judge.process(&[(1, body)]);
     match answers.map(|mut answers| answers.pop()) {
         Ok(Some(Ok(bodies))) => {
             let bodies: Option<Vec<Value>> =
                 bodies.iter().map(|body| serde_json::from_slice(body).ok()).collect();
-            Expected { bodies: Some(bodies.unwrap_or_default()), ..NOTHING }
+            CaseAnswer { bodies: Some(bodies.unwrap_or_default()), ..CaseAnswer::default() }
         }
         Ok(Some(Err(why))) => failure(why, case),
         Ok(None) => failure("no answer".to_owned(), case),
@@ -110,21 +184,22 @@ fn processed(judge: &Judge, case: &Case) -> Expected {
     }
 }
 
-fn in_words(said: Said, case: &Case) -> Expected {
+fn in_words(said: Said, case: &Case) -> CaseAnswer {
     match said {
         Said::Assessed(said) => {
             let mut found: Vec<String> = said.findings.iter().map(finding).collect();
             found.sort_unstable();
             let checks = case.expect.checks.as_ref().map(|_| said.checks.iter().map(check).collect());
-            Expected { findings: Some(found), checks, ..NOTHING }
+            CaseAnswer { findings: Some(found), checks, ..CaseAnswer::default() }
         }
-        Said::NodeTypes(types) => {
-            Expected { types: Some(types.into_iter().map(|one| one.name).collect()), ..NOTHING }
-        }
+        Said::NodeTypes(types) => CaseAnswer {
+            types: Some(types.into_iter().map(|one| one.name).collect()),
+            ..CaseAnswer::default()
+        },
         Said::Decided(Decided::For(decision)) => {
-            Expected { action: Some(decision.proposal.action), ..NOTHING }
+            CaseAnswer { action: Some(decision.proposal.action), ..CaseAnswer::default() }
         }
-        Said::Decided(Decided::Abstains(_)) => Expected { abstains: true, ..NOTHING },
+        Said::Decided(Decided::Abstains(_)) => CaseAnswer { abstains: true, ..CaseAnswer::default() },
         Said::Verdict(verdict) => {
             let (said, code) = match verdict {
                 Verdict::Allow => ("allow", None),
@@ -132,12 +207,15 @@ fn in_words(said: Said, case: &Case) -> Expected {
                 Verdict::Amend(amendment) => ("amend", Some(amendment.reason.code)),
                 Verdict::Ask(Reason { code, .. }) => ("ask", Some(code)),
             };
-            Expected { verdict: Some(said.to_owned()), code, ..NOTHING }
+            CaseAnswer { verdict: Some(said.to_owned()), code, ..CaseAnswer::default() }
         }
-        Said::Reversal(Reversal::Reversible { actions }) => Expected { actions: Some(actions), ..NOTHING },
-        Said::Reversal(Reversal::Irreversible { why }) => {
-            Expected { irreversible: Some(part(why, case.expect.irreversible.as_ref())), ..NOTHING }
+        Said::Reversal(Reversal::Reversible { actions }) => {
+            CaseAnswer { actions: Some(actions), ..CaseAnswer::default() }
         }
+        Said::Reversal(Reversal::Irreversible { why }) => CaseAnswer {
+            irreversible: Some(part(why, case.expect.irreversible.as_ref())),
+            ..CaseAnswer::default()
+        },
     }
 }
 
@@ -153,8 +231,8 @@ fn check(check: &Check) -> String {
     format!("{code} {node} {value} {limit} {note}").trim_end().to_owned()
 }
 
-fn failure(why: String, case: &Case) -> Expected {
-    Expected { failure: Some(part(why, case.expect.failure.as_ref())), ..NOTHING }
+fn failure(why: String, case: &Case) -> CaseAnswer {
+    CaseAnswer { failure: Some(part(why, case.expect.failure.as_ref())), ..CaseAnswer::default() }
 }
 
 /// A case names a part of a sentence; where that is in it, it is all that is compared.
@@ -165,7 +243,7 @@ fn part(said: String, expected: Option<&String>) -> String {
     }
 }
 
-fn wording(expected: &Expected) -> String {
+fn wording(expected: &CaseAnswer) -> String {
     let text = serde_json::to_string(expected).unwrap_or_else(|error| error.to_string());
     crate::logging::plain(&text, 400)
 }

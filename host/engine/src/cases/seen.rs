@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flyball_control::ports::{Sight, Situation};
-use flyball_model::{GraphMetrics, GraphSpec, History, Metrics, NodeColumns, Observation, Rules, total};
-
-use super::case::{Case, Seen, SeenNode};
+use flyball_model::{
+    Case, CaseGraph, CaseNode, CaseObservation, GraphMetrics, History, Metrics, NodeColumns, Observation,
+    Rules, SeenError, total,
+};
 
 pub(super) fn sight(case: &Case) -> Sight {
     let mut past = History::new(case.window.len());
@@ -20,7 +21,7 @@ pub(super) fn sight(case: &Case) -> Sight {
 pub(super) fn situation(case: &Case) -> Situation {
     Situation {
         findings: case.findings.clone(),
-        graph: Arc::new(case.graph.clone()),
+        graph: Arc::new(case.graph.spec()),
         allowed: case.allowed.clone(),
         node_types: case.node_types.clone().into(),
         past: case.past.clone(),
@@ -40,10 +41,8 @@ pub(super) fn situation(case: &Case) -> Situation {
     }
 }
 
-fn observation(seen: &Seen, tick: u64, graph: &GraphSpec) -> Observation {
-    let number = |id: &str| {
-        seen.nodes.iter().position(|node| node.id == id).and_then(|index| u32::try_from(index).ok())
-    };
+fn observation(seen: &CaseObservation, tick: u64, graph: &CaseGraph) -> Observation {
+    let number = |id: &str| seen.number(id);
     let (mut others, mut known) = (Vec::new(), GraphMetrics::default());
     for (name, value) in &seen.totals {
         match name.as_str() {
@@ -53,7 +52,7 @@ fn observation(seen: &Seen, tick: u64, graph: &GraphSpec) -> Observation {
         }
     }
     Observation {
-        session: "case".into(),
+        session: seen.session.as_deref().unwrap_or("case").into(),
         tick,
         taken_at: seen.taken_at,
         nodes: columns(&seen.nodes),
@@ -65,11 +64,20 @@ fn observation(seen: &Seen, tick: u64, graph: &GraphSpec) -> Observation {
         },
         // What is seen of a graph follows what is configured.
         edges: graph.edges.iter().filter_map(|(from, to)| number(from).zip(number(to))).collect(),
-        errors: Vec::new(),
+        errors: errors(seen),
     }
 }
 
-fn columns(nodes: &[SeenNode]) -> NodeColumns {
+fn errors(seen: &CaseObservation) -> Vec<SeenError> {
+    let error = |error: &flyball_model::CaseError| SeenError {
+        at: error.at,
+        node: error.node.as_ref().and_then(|node| seen.number_of(node)),
+        message: error.message.as_str().into(),
+    };
+    seen.newest_errors().into_iter().map(error).collect()
+}
+
+fn columns(nodes: &[CaseNode]) -> NodeColumns {
     let names: BTreeSet<&String> = nodes.iter().flat_map(|node| node.metrics.keys()).collect();
     let mut metrics = Metrics::default();
     for name in names {
@@ -84,5 +92,42 @@ fn columns(nodes: &[SeenNode]) -> NodeColumns {
         latency_trends: nodes.iter().map(|node| node.trend).collect(),
         last_errors: nodes.iter().map(|node| node.last_error.as_deref().map(Into::into)).collect(),
         metrics,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+
+    #[test]
+    fn recent_errors_reach_the_plugin_newest_first_and_at_their_nodes() {
+        let text = r#"{
+            "about": "Five 429s within ten seconds.",
+            "observation": {
+                "session": "shop",
+                "taken_at": 100000,
+                "nodes": [{ "id": "in" }, { "id": "api", "errors-per-second": 1.0 }],
+                "errors": [
+                    { "at": 99000, "node": 1, "message": "HTTP 429" },
+                    { "at": 99004, "node": "api", "message": "HTTP 429, the newest" },
+                    { "at": 99002, "message": "of the whole pipeline" }
+                ]
+            },
+            "expect": { "findings": ["warning error-burst api"] }
+        }"#;
+        let case: Case = serde_json::from_str(text).unwrap();
+        let now = sight(&case).now;
+        assert_eq!(&*now.session, "shop");
+        let seen: Vec<_> = now.errors.iter().map(|error| (error.at, error.node, &*error.message)).collect();
+        assert_eq!(
+            seen,
+            [
+                (99_004, Some(1), "HTTP 429, the newest"),
+                (99_002, None, "of the whole pipeline"),
+                (99_000, Some(1), "HTTP 429")
+            ]
+        );
     }
 }

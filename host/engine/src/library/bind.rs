@@ -202,8 +202,9 @@ impl Binder<'_> {
         let plugin = &serving.plugin;
         if plugin.kind() != kind {
             let message = format!("\"{name}\" is a {}, not a {kind}", plugin.kind());
-            let problem =
-                Problem::new(named, message).help(format!("name it under `judges.{}s`", plugin.kind()));
+            let problem = Problem::new(named, message)
+                .help(format!("name it under `judges.{}s`", plugin.kind()))
+                .code("wrong-kind");
             return Err((Stage::World, vec![problem]));
         }
         self.watch.at(Stage::Verify);
@@ -246,12 +247,25 @@ impl Binder<'_> {
 
     fn missing(&self, at: String, kind: PluginKind, name: &str) -> Problem {
         if let Some(error) = self.unloadable.get(name) {
-            return Problem::new(at, format!("the plugin \"{name}\" does not load: {error}"));
+            return Problem::new(at, format!("the plugin \"{name}\" does not load: {error}"))
+                .code("plugin-does-not-load");
+        }
+        let misnamed = self.unloadable.iter().find_map(|(file, error)| match error {
+            LoadError::OtherName { described, .. } if described == name => Some(file),
+            _ => None,
+        });
+        if let Some(file) = misnamed {
+            return Problem::new(
+                at,
+                format!("the plugin \"{name}\" lies in {file}.wasm, and a file is named as its plugin"),
+            )
+            .help(format!("rename it to {name}.wasm"))
+            .code("file-name");
         }
         let known = || self.plugins.iter().filter(|(_, one)| one.plugin.kind() == kind).map(|(name, _)| name);
         let near = known().min_by_key(|known| strsim::osa_distance(known, name));
         let near = near.filter(|near| strsim::osa_distance(near, name) <= (near.len() / 3).max(1));
-        let problem = Problem::new(at, format!("unknown plugin \"{name}\""));
+        let problem = Problem::new(at, format!("unknown plugin \"{name}\"")).code("unknown-plugin");
         match near {
             Some(near) => problem.help(format!("did you mean \"{near}\"?")),
             None => problem.help(format!(

@@ -4,6 +4,7 @@ mod bind;
 mod folder;
 mod generation;
 mod nodes;
+mod policies;
 mod reload;
 mod report;
 mod resolve;
@@ -27,6 +28,7 @@ use reload::Reloader;
 use report::Past;
 
 pub use nodes::{NodeWorker, WorkerError};
+pub use policies::PolicyStatus;
 pub use report::{Change, PluginState, PluginStatus, Reload, Subject, Trouble, Usage};
 pub use versions::{Back, Served, Versions, VersionsError};
 pub use watch::WatchError;

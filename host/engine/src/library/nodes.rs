@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flyball_model::{Executor, NodeOffer, NodeType, PluginKind, PluginUse};
+use flyball_model::{Executor, NodeOffer, NodeType, PluginKind, PluginUse, Problem};
 use serde_json::Value;
 
 use super::Library;
@@ -25,12 +25,15 @@ pub enum WorkerError {
         name: String,
     },
     /// Its configuration is wrong.
-    #[error("the configuration of {name:?} is wrong: {problems}")]
+    #[error(
+        "the configuration of {name:?} is wrong: {}",
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    )]
     Configuration {
         /// The plugin's name.
         name: String,
-        /// What is wrong, each with its place.
-        problems: String,
+        /// What is wrong; pointers lead into the configuration.
+        problems: Vec<Problem>,
     },
     /// It wants more than a node is given.
     #[error("{name:?} cannot be a node: {error}")]
@@ -89,6 +92,11 @@ impl Library {
         Ok(NodeWorker { library: Arc::clone(self), name, used, judge, refused: None })
     }
 
+    /// Of which kind the plugin of that name is.
+    pub fn plugin_kind(&self, name: &str) -> Option<PluginKind> {
+        self.serving().plugins.get(name).map(|serving| serving.plugin.kind())
+    }
+
     fn node_plugin(&self, name: &str) -> Option<Arc<Plugin>> {
         let generation = self.serving();
         let Serving { plugin, .. } = generation.plugins.get(name)?;
@@ -133,8 +141,7 @@ fn configured(name: &str, plugin: Arc<Plugin>, used: &PluginUse) -> Result<Judge
     if problems.is_empty() {
         return Ok(judge);
     }
-    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    Err(WorkerError::Configuration { name: name.to_owned(), problems: problems.join("; ") })
+    Err(WorkerError::Configuration { name: name.to_owned(), problems })
 }
 
 fn node_type(plugin: &Plugin) -> NodeType {

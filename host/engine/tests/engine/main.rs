@@ -8,6 +8,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod cases;
 mod first_party;
 mod fuel;
 mod grants;
@@ -15,6 +16,7 @@ mod guests;
 mod hostile;
 mod language_model;
 mod loading;
+mod quota;
 mod reloading;
 #[path = "../../../llm/tests/asking/server.rs"]
 #[allow(dead_code, reason = "more of it is used elsewhere")]

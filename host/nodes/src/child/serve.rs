@@ -1,9 +1,6 @@
-//! The child's side of the protocol, as built-in nodes speak it in a process of their own.
-
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
+use flyball_json::{ItemLimits, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{self, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
@@ -11,9 +8,8 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::error::tamed;
-use super::glimpse::glimpse;
 use super::line::{Line, read_line};
-use crate::{CustomMetrics, Item, NodeError, ProcessError, Processed, Processor};
+use crate::{Item, NodeError, Processed, Processor};
 
 /// Why a node child ends before its input does.
 #[derive(Debug, thiserror::Error)]
@@ -39,22 +35,21 @@ pub enum ServeError {
 #[derive(Deserialize)]
 struct Question {
     id: u64,
-    body: Value,
+    body: Json,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Reply<'a> {
-    Out { id: u64, out: &'a [Value] },
+    Out { id: u64, out: &'a [Json] },
     Error { id: u64, error: &'a str },
-    Metrics { metrics: BTreeMap<Arc<str>, f64> },
 }
 
 /// How often a child shows that it lives.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 
-/// The longest line that the host writes.
-const LONGEST: usize = 64 * 1024 * 1024;
+/// The longest line that the host writes: the largest item that can be configured, and room for what is around it.
+const LONGEST: usize = ItemLimits::LARGEST.encoded + 1024;
 
 /// Answers that may wait for more before they are written, while there is more to read.
 const WAITING: usize = 64 * 1024;
@@ -66,7 +61,7 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let node = crate::native(node_type, config)?;
+    let node = crate::native(node_type, config, &ItemLimits::LARGEST)?;
     let output = Mutex::new(stdout);
     tokio::select! {
         // First, so that a child shows that it lives as soon as it does.
@@ -105,7 +100,6 @@ where
 {
     let mut line = Vec::new();
     let mut replies = Vec::new();
-    let (metrics, mut reported) = (node.metrics(), BTreeMap::new());
     loop {
         match read_line(&mut input, &mut line, LONGEST).await? {
             Line::End => return Ok(()),
@@ -115,24 +109,11 @@ where
             }
             Line::Whole => {}
         }
+        let Question { id, body } = serde_json::from_slice(&line)
+            .map_err(|error| ServeError::Input { cause: error.to_string(), line: tamed(&line, 200) })?;
         let asked = Instant::now();
-        match serde_json::from_slice::<Question>(&line) {
-            Ok(Question { id, body }) => {
-                let said = node.process(&[Item { id, body }]).await.pop();
-                reply(&mut replies, id, said)?;
-            }
-            // An item that cannot be read is one item, and no reason to end.
-            Err(error) => {
-                let id = glimpse(&line)
-                    .id
-                    .ok_or_else(|| ServeError::Input { cause: error.to_string(), line: tamed(&line, 200) })?;
-                let error = format!("the item cannot be read: {error}");
-                reply(&mut replies, id, Some(Err(ProcessError::Item(error))))?;
-            }
-        }
-        if let Some(metrics) = &metrics {
-            report(&mut replies, metrics, &mut reported)?;
-        }
+        let said = node.process(&[Item { id, body }]).await.pop();
+        reply(&mut replies, id, said)?;
         // An answer waits only for answers that cost next to nothing.
         let more = input.buffer().contains(&b'\n') && asked.elapsed() < Duration::from_millis(1);
         if !more || replies.len() > WAITING {
@@ -150,23 +131,6 @@ fn reply(replies: &mut Vec<u8>, id: u64, said: Option<Processed>) -> io::Result<
         }
         None => serde_json::to_writer(&mut *replies, &Reply::Error { id, error: "the node gave no answer" })?,
     }
-    replies.push(b'\n');
-    Ok(())
-}
-
-/// Writes the numbers that have changed since they were last written.
-fn report(
-    replies: &mut Vec<u8>,
-    metrics: &CustomMetrics,
-    reported: &mut BTreeMap<Arc<str>, f64>,
-) -> io::Result<()> {
-    let changed: BTreeMap<Arc<str>, f64> =
-        metrics.values().into_iter().filter(|(name, value)| reported.get(name) != Some(value)).collect();
-    if changed.is_empty() {
-        return Ok(());
-    }
-    reported.extend(changed.iter().map(|(name, value)| (Arc::clone(name), *value)));
-    serde_json::to_writer(&mut *replies, &Reply::Metrics { metrics: changed })?;
     replies.push(b'\n');
     Ok(())
 }

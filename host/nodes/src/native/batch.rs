@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use flyball_json::{ItemLimits, Json, Object};
 use flyball_model::Problem;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::NodeConfig;
 use crate::{Gathering, Item, Processed, Processor};
@@ -27,7 +27,7 @@ fn default_linger() -> u64 {
 }
 
 impl NodeConfig for Batch {
-    fn build(self) -> Result<Box<dyn Processor>, Problem> {
+    fn build(self, _: &ItemLimits) -> Result<Box<dyn Processor>, Problem> {
         let linger = Duration::from_millis(self.linger_ms);
         Ok(Box::new(Gatherer(Gathering { size: self.size.max(1), linger })))
     }
@@ -38,10 +38,12 @@ struct Gatherer(Gathering);
 #[async_trait]
 impl Processor for Gatherer {
     async fn process(&mut self, items: &[Item]) -> Vec<Processed> {
-        let bodies: Vec<Value> = items.iter().map(|item| item.body.clone()).collect();
-        let gathered = json!({"count": bodies.len(), "items": bodies});
+        let bodies: Vec<Json> = items.iter().map(|item| item.body.clone()).collect();
+        let mut gathered = Object::new();
+        gathered.insert("count", bodies.len() as u64);
+        gathered.insert("items", bodies);
         let mut answers: Vec<Processed> = Vec::with_capacity(items.len());
-        answers.push(Ok(vec![gathered]));
+        answers.push(Ok(vec![gathered.into()]));
         answers.resize_with(items.len(), || Ok(Vec::new()));
         answers
     }

@@ -1,3 +1,4 @@
+use flyball_json::{ItemLimits, Json, Number};
 use flyball_model::Problem;
 use regex::Regex;
 use schemars::JsonSchema;
@@ -14,7 +15,8 @@ use crate::{Processed, Processor};
 pub(crate) struct Filter {
     /// What the conditions are about: `user.age`, `/user/age`, or `.` for the whole item.
     field: String,
-    /// The field is there and equals this; numbers are compared by value.
+    /// The field is there and equals this. Numbers are compared by their exact value, a text that is a number too where
+    /// this is a number; where this is a text, a number is compared as it is written.
     #[serde(default, deserialize_with = "given")]
     #[schemars(with = "Value")]
     equals: Option<Value>,
@@ -24,10 +26,10 @@ pub(crate) struct Filter {
     not_equals: Option<Value>,
     /// The field is a text in which this regular expression is found.
     matches: Option<String>,
-    /// The field is a number, at least this.
-    min: Option<f64>,
-    /// The field is a number, at most this.
-    max: Option<f64>,
+    /// The field is a number, or a text that is one, at least this.
+    min: Option<serde_json::Number>,
+    /// The field is a number, or a text that is one, at most this.
+    max: Option<serde_json::Number>,
     /// The field is there (`true`; null counts as there) or is missing (`false`).
     exists: Option<bool>,
     /// What becomes of the items of which the conditions hold; the others fare the other way.
@@ -49,37 +51,38 @@ fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Val
 }
 
 enum Condition {
-    Equals(Value),
-    NotEquals(Value),
+    Equals(Json),
+    NotEquals(Json),
     Matches(Regex),
-    Min(f64),
-    Max(f64),
+    Min(Number),
+    Max(Number),
     Exists(bool),
 }
 
 impl Condition {
-    fn holds(&self, found: Option<&Value>) -> bool {
+    fn holds(&self, found: Option<&Json>) -> bool {
         match self {
             Self::Equals(wanted) => found.is_some_and(|found| same(found, wanted)),
             Self::NotEquals(unwanted) => !found.is_some_and(|found| same(found, unwanted)),
-            Self::Matches(pattern) => {
-                found.and_then(Value::as_str).is_some_and(|text| pattern.is_match(text))
-            }
-            Self::Min(least) => found.and_then(Value::as_f64).is_some_and(|number| number >= *least),
-            Self::Max(most) => found.and_then(Value::as_f64).is_some_and(|number| number <= *most),
+            Self::Matches(pattern) => found.and_then(Json::as_str).is_some_and(|text| pattern.is_match(text)),
+            Self::Min(least) => found.and_then(Json::to_number).is_some_and(|number| number >= *least),
+            Self::Max(most) => found.and_then(Json::to_number).is_some_and(|number| number <= *most),
             Self::Exists(wanted) => found.is_some() == *wanted,
         }
     }
 }
 
-/// `1` and `1.0` are one number.
-fn same(a: &Value, b: &Value) -> bool {
-    a == b
-        || matches!((a, b), (Value::Number(a), Value::Number(b)) if a.as_f64() == b.as_f64() && (a.is_f64() || b.is_f64()))
+/// `1` and `1.0` are one number, and so is the cell `1.10` of a table where it is compared with a number.
+fn same(found: &Json, wanted: &Json) -> bool {
+    match (found, wanted) {
+        (Json::Text(text), Json::Number(wanted)) => Number::parse(text).is_some_and(|found| found == *wanted),
+        (Json::Number(found), Json::Text(wanted)) => found.as_str() == wanted,
+        _ => found == wanted,
+    }
 }
 
 impl NodeConfig for Filter {
-    fn build(self) -> Result<Box<dyn Processor>, Problem> {
+    fn build(self, _: &ItemLimits) -> Result<Box<dyn Processor>, Problem> {
         let path = field("field", &self.field)?;
         let pattern =
             self.matches.map(|pattern| Regex::new(&pattern)).transpose().map_err(|error| {
@@ -87,10 +90,10 @@ impl NodeConfig for Filter {
             })?;
         let conditions: Vec<Condition> = [
             self.exists.map(Condition::Exists),
-            self.equals.map(Condition::Equals),
-            self.not_equals.map(Condition::NotEquals),
-            self.min.map(Condition::Min),
-            self.max.map(Condition::Max),
+            self.equals.map(|value| Condition::Equals(value.into())),
+            self.not_equals.map(|value| Condition::NotEquals(value.into())),
+            self.min.map(|least| Condition::Min((&least).into())),
+            self.max.map(|most| Condition::Max((&most).into())),
             pattern.map(Condition::Matches),
         ]
         .into_iter()
@@ -111,7 +114,7 @@ struct Sieve {
 }
 
 impl Transform for Sieve {
-    fn transform(&self, body: &Value) -> Processed {
+    fn transform(&self, body: &Json) -> Processed {
         let found = self.path.get(body);
         let holds = self.conditions.iter().all(|condition| condition.holds(found));
         Ok(if holds == self.keeps { vec![body.clone()] } else { Vec::new() })

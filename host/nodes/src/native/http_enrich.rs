@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use flyball_json::{ItemLimits, Json};
 use flyball_model::Problem;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, stream};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::{NodeConfig, failed, field};
 use crate::http::Endpoint;
@@ -55,12 +55,13 @@ fn default_concurrent() -> usize {
 }
 
 impl NodeConfig for HttpEnrich {
-    fn build(self) -> Result<Box<dyn Processor>, Problem> {
+    fn build(self, limits: &ItemLimits) -> Result<Box<dyn Processor>, Problem> {
         Ok(Box::new(Enricher {
             endpoint: Endpoint::new(&self.url, Duration::from_millis(self.timeout_ms))?,
             sent: self.field.map_or_else(|| Ok(FieldPath::whole()), |path| field("field", &path))?,
             into: field("into", &self.into)?,
             limit: self.max_answer_kb.saturating_mul(1024),
+            limits: *limits,
             concurrent: self.concurrent.max(1),
         }))
     }
@@ -71,16 +72,17 @@ struct Enricher {
     sent: FieldPath,
     into: FieldPath,
     limit: usize,
+    limits: ItemLimits,
     concurrent: usize,
 }
 
 impl Enricher {
-    async fn enrich(&self, body: &Value) -> Processed {
+    async fn enrich(&self, body: &Json) -> Processed {
         let sent = self
             .sent
             .get(body)
             .ok_or_else(|| failed(format!("the item ({}) has no \"{}\"", kind(body), self.sent)))?;
-        let answer = self.endpoint.ask(sent, self.limit).await?;
+        let answer = self.endpoint.ask(sent, self.limit, &self.limits).await?;
         let mut body = body.clone();
         self.into.set(&mut body, answer).map_err(failed)?;
         Ok(vec![body])

@@ -1,3 +1,4 @@
+use flyball_json::{ItemLimits, Json};
 use flyball_model::Problem;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -28,23 +29,24 @@ enum OnMissing {
 }
 
 impl NodeConfig for Map {
-    fn build(self) -> Result<Box<dyn Processor>, Problem> {
+    fn build(self, limits: &ItemLimits) -> Result<Box<dyn Processor>, Problem> {
         let template = Template::new(&self.template).map_err(|error| Problem::new("/template", error))?;
         let missing = match self.on_missing {
             OnMissing::Fail => Missing::Fails,
             OnMissing::Null => Missing::IsNull,
         };
-        Ok(Each::boxed(Mapper { template, missing }))
+        Ok(Each::boxed(Mapper { template, missing, limits: *limits }))
     }
 }
 
 struct Mapper {
     template: Template,
     missing: Missing,
+    limits: ItemLimits,
 }
 
 impl Transform for Mapper {
-    fn transform(&self, body: &Value) -> Processed {
-        Ok(vec![self.template.fill(body, self.missing).map_err(failed)?])
+    fn transform(&self, body: &Json) -> Processed {
+        Ok(vec![self.template.fill(body, self.missing, &self.limits).map_err(failed)?])
     }
 }

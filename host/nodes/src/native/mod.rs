@@ -12,10 +12,10 @@ mod wait;
 mod work;
 
 use async_trait::async_trait;
+use flyball_json::{ItemLimits, Json};
 use flyball_model::Problem;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 pub(crate) use batch::Batch;
 pub(crate) use filter::Filter;
@@ -33,12 +33,12 @@ use crate::{Item, ProcessError, Processed, Processor};
 
 /// The configuration of a built-in node. Making it touches nothing outside, so that checking it is making it.
 pub(crate) trait NodeConfig: DeserializeOwned + JsonSchema {
-    fn build(self) -> Result<Box<dyn Processor>, Problem>;
+    fn build(self, limits: &ItemLimits) -> Result<Box<dyn Processor>, Problem>;
 }
 
 /// A node that looks at one item at a time and waits for nothing.
 trait Transform: Send + Sync {
-    fn transform(&self, body: &Value) -> Processed;
+    fn transform(&self, body: &Json) -> Processed;
 }
 
 struct Each<T>(T);
@@ -65,18 +65,19 @@ fn failed(why: impl Into<String>) -> ProcessError {
 }
 
 /// The text at a place, or why there is none.
-fn text_at<'a>(path: &FieldPath, body: &'a Value) -> Result<&'a str, ProcessError> {
+fn text_at<'a>(path: &FieldPath, body: &'a Json) -> Result<&'a str, ProcessError> {
     match path.get(body) {
-        Some(Value::String(text)) => Ok(text),
+        Some(Json::Text(text)) => Ok(text),
         Some(other) => Err(failed(format!("\"{path}\" is {}, not a text", crate::path::kind(other)))),
         None => Err(failed(format!("the item ({}) has no \"{path}\"", crate::path::kind(body)))),
     }
 }
 
 /// How many units of work an item is: the number at a place, 1 where no place is configured.
-fn units(path: Option<&FieldPath>, body: &Value) -> Result<f64, ProcessError> {
+fn units(path: Option<&FieldPath>, body: &Json) -> Result<f64, ProcessError> {
     let Some(path) = path else { return Ok(1.0) };
-    match path.get(body).and_then(Value::as_f64) {
+    match path.get(body).and_then(Json::to_number).map(|number| number.to_f64()) {
+        Some(units) if units.is_infinite() => Err(failed(format!("\"{path}\" is more than any work"))),
         Some(units) if units >= 0.0 => Ok(units),
         Some(units) => Err(failed(format!("\"{path}\" is {units}; units of work cannot be negative"))),
         None => Err(failed(format!("\"{path}\" holds no number of units"))),

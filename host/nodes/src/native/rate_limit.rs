@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use flyball_json::ItemLimits;
 use flyball_model::Problem;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -19,7 +20,7 @@ pub(crate) struct RateLimit {
 }
 
 impl NodeConfig for RateLimit {
-    fn build(self) -> Result<Box<dyn Processor>, Problem> {
+    fn build(self, _: &ItemLimits) -> Result<Box<dyn Processor>, Problem> {
         let gap = Duration::try_from_secs_f64(1.0 / self.per_second).map_err(|_| {
             Problem::new("/per_second", format!("{} is no rate", self.per_second))
                 .help("give a number above 0")

@@ -1,8 +1,8 @@
+use flyball_json::{ItemLimits, Json, Object};
 use flyball_model::Problem;
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use super::{Each, NodeConfig, Transform, failed, field, text_at};
 use crate::path::{FieldPath, kind};
@@ -31,7 +31,7 @@ enum OnMismatch {
 }
 
 impl NodeConfig for RegexExtract {
-    fn build(self) -> Result<Box<dyn Processor>, Problem> {
+    fn build(self, _: &ItemLimits) -> Result<Box<dyn Processor>, Problem> {
         let pattern = Regex::new(&self.pattern).map_err(|error| {
             Problem::new("/pattern", format!("the pattern is no regular expression: {error}"))
         })?;
@@ -57,7 +57,7 @@ struct Extractor {
 }
 
 impl Transform for Extractor {
-    fn transform(&self, body: &Value) -> Processed {
+    fn transform(&self, body: &Json) -> Processed {
         let Some(found) = self.pattern.captures(text_at(&self.path, body)?) else {
             return match self.on_mismatch {
                 OnMismatch::Fail => Err(failed(format!("\"{}\" does not match the pattern", self.path))),
@@ -66,15 +66,15 @@ impl Transform for Extractor {
             };
         };
         let mut fields = match body {
-            Value::Object(map) => map.clone(),
-            Value::String(_) => Map::new(),
+            Json::Object(object) => object.clone(),
+            Json::Text(_) => Object::new(),
             other => return Err(failed(format!("the item is {}: it takes no fields", kind(other)))),
         };
         for (number, name) in &self.groups {
             if let Some(group) = found.get(*number) {
-                fields.insert(name.clone(), Value::String(group.as_str().to_owned()));
+                fields.insert(name.as_str(), group.as_str());
             }
         }
-        Ok(vec![Value::Object(fields)])
+        Ok(vec![Json::Object(fields)])
     }
 }

@@ -1,7 +1,7 @@
+use flyball_json::{ItemLimits, Json};
 use flyball_model::Problem;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
 
 use super::{Each, NodeConfig, Transform, failed, field, text_at};
 use crate::path::{FieldPath, kind};
@@ -29,7 +29,7 @@ fn yes() -> bool {
 }
 
 impl NodeConfig for Tokenise {
-    fn build(self) -> Result<Box<dyn Processor>, Problem> {
+    fn build(self, _: &ItemLimits) -> Result<Box<dyn Processor>, Problem> {
         Ok(Each::boxed(Tokeniser { path: field("field", &self.field)?, lowercase: self.lowercase }))
     }
 }
@@ -40,18 +40,18 @@ struct Tokeniser {
 }
 
 impl Transform for Tokeniser {
-    fn transform(&self, body: &Value) -> Processed {
-        let Value::Object(fields) = body else {
+    fn transform(&self, body: &Json) -> Processed {
+        let Json::Object(fields) = body else {
             return Err(failed(format!("the item is {}, not an object with a text", kind(body))));
         };
-        let tokens: Vec<Value> = text_at(&self.path, body)?
+        let tokens: Vec<Json> = text_at(&self.path, body)?
             .split(|character: char| !character.is_alphanumeric())
             .filter(|word| !word.is_empty())
-            .map(|word| Value::String(if self.lowercase { word.to_lowercase() } else { word.to_owned() }))
+            .map(|word| if self.lowercase { word.to_lowercase().into() } else { word.into() })
             .collect();
         let mut fields = fields.clone();
-        fields.insert("count".to_owned(), Value::from(tokens.len()));
-        fields.insert("tokens".to_owned(), Value::Array(tokens));
-        Ok(vec![Value::Object(fields)])
+        fields.insert("count", tokens.len() as u64);
+        fields.insert("tokens", tokens);
+        Ok(vec![Json::Object(fields)])
     }
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use flyball_json::ItemLimits;
 use flyball_model::Problem;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -22,7 +23,7 @@ pub(crate) struct Wait {
 }
 
 impl NodeConfig for Wait {
-    fn build(self) -> Result<Box<dyn Processor>, Problem> {
+    fn build(self, _: &ItemLimits) -> Result<Box<dyn Processor>, Problem> {
         let path = self.field.map(|path| field("field", &path)).transpose()?;
         Ok(Box::new(Waiter { ms_per_unit: self.ms_per_unit, path }))
     }

@@ -2,6 +2,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use flyball_json::ItemLimits;
 use flyball_model::Problem;
 use nix::time::{ClockId, clock_gettime};
 use schemars::JsonSchema;
@@ -23,7 +24,7 @@ pub(crate) struct Work {
 }
 
 impl NodeConfig for Work {
-    fn build(self) -> Result<Box<dyn Processor>, Problem> {
+    fn build(self, _: &ItemLimits) -> Result<Box<dyn Processor>, Problem> {
         let path = self.field.map(|path| field("field", &path)).transpose()?;
         Ok(Box::new(Worker { us_per_unit: self.us_per_unit, path }))
     }

@@ -1,11 +1,12 @@
 use async_trait::async_trait;
+use flyball_json::{ItemLimits, Json, Object};
 use flyball_model::Problem;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep_until};
 
-use super::SourceConfig;
+use super::{BATCH_BYTES, SourceConfig};
 use crate::template::{Missing, Template};
 use crate::{Progress, Source, SourceError, Taken};
 
@@ -46,10 +47,14 @@ fn numbered() -> Value {
     json!({"n": "{{n}}"})
 }
 
+fn numbered_item(number: u64) -> Json {
+    Json::Object(Object::from_iter([("n", number)]))
+}
+
 impl Generate {
     fn template(&self) -> Result<Template, Problem> {
         let template = Template::new(&self.body).map_err(|error| Problem::new("/body", error))?;
-        template.fill(&json!({"n": 0}), Missing::Fails).map_err(|error| {
+        template.fill(&numbered_item(0), Missing::Fails, &ItemLimits::default()).map_err(|error| {
             Problem::new("/body", error).help("only {{n}}, the item's number, can stand in it")
         })?;
         Ok(template)
@@ -65,12 +70,13 @@ impl SourceConfig for Generate {
         self.template().map(drop)
     }
 
-    fn open(self) -> Result<Box<dyn Source>, Problem> {
+    fn open(self, limits: &ItemLimits) -> Result<Box<dyn Source>, Problem> {
         self.check()?;
         Ok(Box::new(Generator {
             template: self.template()?,
             schedule: (self.per_second > 0.0).then(|| Schedule::new(self.per_second, &self.bursts)),
             limit: self.limit,
+            limits: *limits,
             start: None,
             made: 0,
             ended: false,
@@ -135,6 +141,7 @@ struct Generator {
     /// None: as fast as they are taken.
     schedule: Option<Schedule>,
     limit: Option<u64>,
+    limits: ItemLimits,
     start: Option<Instant>,
     made: u64,
     ended: bool,
@@ -169,12 +176,14 @@ impl Source for Generator {
         }
         let start = *self.start.get_or_insert_with(Instant::now);
         let count = self.due(start).await.min(left).min(max.max(1) as u64);
-        let mut taken = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
-        for number in self.made..self.made + count {
-            let body = self.template.fill(&json!({"n": number}), Missing::Fails);
-            taken.push(Ok(body.map_err(SourceError)?));
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        while (taken.len() as u64) < count && bytes < BATCH_BYTES {
+            let item = numbered_item(self.made);
+            let body = self.template.fill(&item, Missing::Fails, &self.limits).map_err(SourceError)?;
+            bytes += self.limits.check(&body).map_err(|limit| SourceError(limit.to_string()))?.decoded;
+            taken.push(Ok(body));
+            self.made += 1;
         }
-        self.made += count;
         Ok(Some(taken))
     }
 

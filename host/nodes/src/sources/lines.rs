@@ -1,17 +1,25 @@
+//! The source `lines`: what is read line by line from a file, a pipe or standard input.
+//!
+//! A line is bounded while it is read, and one that cannot be an item is a failed item with its bytes. A file that was
+//! truncated under its writer has a hole of NUL bytes where its old lines were; they are no part of the next line.
+
 use std::io;
+use std::os::unix::fs::FileTypeExt as _;
 
 use async_trait::async_trait;
+use flyball_json::{ItemLimits, Json};
 use flyball_model::Problem;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::unix::pipe;
 
-use super::SourceConfig;
+use super::{BATCH_BYTES, SourceConfig};
 use crate::source::share;
 use crate::{Progress, Source, SourceError, Taken, Unreadable};
 
-/// One item for each line of a file, a text without its line end.
+/// One item for each line of a file, a text without its line end. A mark of the byte order at the beginning of a file is
+/// left out.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Lines {
@@ -37,32 +45,47 @@ impl SourceConfig for Lines {
         Ok(())
     }
 
-    fn open(self) -> Result<Box<dyn Source>, Problem> {
-        let limit = self.max_line_kb.saturating_mul(1024);
+    fn open(self, limits: &ItemLimits) -> Result<Box<dyn Source>, Problem> {
+        let bounds = Bounds { line: self.max_line_kb.saturating_mul(1024), item: *limits };
         if self.path == "-" {
-            return Ok(Box::new(LineReader::new("standard input", tokio::io::stdin(), None, limit)));
+            return Ok(Box::new(LineReader::new("standard input", tokio::io::stdin(), None, bounds)));
         }
         let unopened =
             |error: io::Error| Problem::new("/path", format!("{} cannot be opened: {error}", self.path));
-        let file = std::fs::File::open(&self.path).map_err(unopened)?;
-        let metadata = file.metadata().map_err(unopened)?;
-        if metadata.is_dir() {
+        let kind = std::fs::metadata(&self.path).map_err(unopened)?.file_type();
+        if kind.is_dir() {
             return Err(Problem::new("/path", format!("{} is a directory, not a file", self.path)));
         }
-        let size = metadata.is_file().then_some(metadata.len());
-        Ok(Box::new(LineReader::new(&self.path, tokio::fs::File::from_std(file), size, limit)))
+        if kind.is_fifo() {
+            // Opened the usual way, it would hold up the start until somebody writes to it.
+            let pipe = pipe::OpenOptions::new().open_receiver(&self.path).map_err(unopened)?;
+            return Ok(Box::new(LineReader::new(&self.path, pipe, None, bounds)));
+        }
+        let file = std::fs::File::open(&self.path).map_err(unopened)?;
+        let size = kind.is_file().then(|| file.metadata().map(|metadata| metadata.len()));
+        let size = size.transpose().map_err(unopened)?;
+        Ok(Box::new(LineReader::new(&self.path, tokio::fs::File::from_std(file), size, bounds)))
     }
+}
+
+/// What a line may be, as it stands in the file and as an item.
+#[derive(Clone, Copy)]
+struct Bounds {
+    line: usize,
+    item: ItemLimits,
 }
 
 struct LineReader<R> {
     name: String,
     input: BufReader<R>,
-    limit: usize,
+    bounds: Bounds,
     size: Option<u64>,
     /// The line that is being read, as far as it is kept.
     line: Vec<u8>,
     /// Bytes of it that were not kept.
     beyond: u64,
+    /// NUL bytes before it that are a hole of the file.
+    hole: u64,
     number: u64,
     items: u64,
     bytes: u64,
@@ -70,14 +93,15 @@ struct LineReader<R> {
 }
 
 impl<R: tokio::io::AsyncRead + Unpin + Send> LineReader<R> {
-    fn new(name: &str, input: R, size: Option<u64>, limit: usize) -> Self {
+    fn new(name: &str, input: R, size: Option<u64>, bounds: Bounds) -> Self {
         Self {
             name: name.to_owned(),
             input: BufReader::with_capacity(64 * 1024, input),
-            limit,
+            bounds,
             size,
             line: Vec::new(),
             beyond: 0,
+            hole: 0,
             number: 0,
             items: 0,
             bytes: 0,
@@ -87,10 +111,11 @@ impl<R: tokio::io::AsyncRead + Unpin + Send> LineReader<R> {
 
     /// Takes in what is buffered, at most up to the end of a line: whether a line is whole.
     fn take(&mut self) -> bool {
+        self.pass_over_hole();
         let buffered = self.input.buffer();
         let end = buffered.iter().position(|byte| *byte == b'\n');
         let part = buffered.get(..end.unwrap_or(buffered.len())).unwrap_or_default();
-        let room = (self.limit + 1).saturating_sub(self.line.len());
+        let room = (self.bounds.line + 1).saturating_sub(self.line.len());
         let kept = part.get(..room).unwrap_or(part);
         self.line.extend_from_slice(kept);
         self.beyond += (part.len() - kept.len()) as u64;
@@ -98,6 +123,16 @@ impl<R: tokio::io::AsyncRead + Unpin + Send> LineReader<R> {
         self.bytes += used as u64;
         self.input.consume(used);
         end.is_some()
+    }
+
+    /// Only a regular file has holes: they read as NUL bytes, and nobody wrote them.
+    fn pass_over_hole(&mut self) {
+        if self.size.is_some() && self.line.is_empty() && self.beyond == 0 {
+            let hole = self.input.buffer().iter().take_while(|byte| **byte == 0).count();
+            self.input.consume(hole);
+            self.hole += hole as u64;
+            self.bytes += hole as u64;
+        }
     }
 
     /// The line that was read.
@@ -110,16 +145,30 @@ impl<R: tokio::io::AsyncRead + Unpin + Send> LineReader<R> {
             line.pop();
         }
         let place = format!("{}:{}", self.name, self.number);
-        if line.len() > self.limit {
-            let limit = self.limit;
-            let error = format!("{place}: the line has {length} bytes; at most {limit} are an item");
-            return Err(Unreadable::new(&line, error));
+        let hole = std::mem::take(&mut self.hole);
+        if hole > 0 {
+            tracing::warn!(
+                "{place}: {hole} NUL bytes before the line were left out, as a file has them that was truncated"
+            );
         }
-        match String::from_utf8(line) {
-            Ok(text) => Ok(Value::String(text)),
-            Err(error) => {
-                let why = format!("{place}: the line is not UTF-8: {}", error.utf8_error());
-                Err(Unreadable::new(error.as_bytes(), why))
+        if line.len() > self.bounds.line {
+            let limit = self.bounds.line;
+            let error = format!("{place}: the line has {length} bytes; at most {limit} are an item");
+            return Err(Unreadable { bytes: line, length, error });
+        }
+        if self.number == 1 && line.starts_with(b"\xef\xbb\xbf") {
+            line.drain(..3);
+        }
+        let text = String::from_utf8(line).map_err(|error| {
+            let why = format!("{place}: the line is not UTF-8: {}", error.utf8_error());
+            Unreadable::whole(error.into_bytes(), why)
+        })?;
+        let item = Json::from(text);
+        match (self.bounds.item.check(&item), item) {
+            (Ok(_), item) => Ok(item),
+            (Err(limit), item) => {
+                let line = item.as_str().unwrap_or_default().as_bytes().to_vec();
+                Err(Unreadable::whole(line, format!("{place}: the line is too large for an item: {limit}")))
             }
         }
     }
@@ -129,7 +178,11 @@ impl<R: tokio::io::AsyncRead + Unpin + Send> LineReader<R> {
 impl<R: tokio::io::AsyncRead + Unpin + Send> Source for LineReader<R> {
     async fn next(&mut self, max: usize) -> Result<Option<Vec<Taken>>, SourceError> {
         let mut taken = Vec::new();
+        let begun = self.bytes;
         while !self.ended && taken.len() < max.max(1) {
+            if !taken.is_empty() && self.bytes - begun > BATCH_BYTES as u64 {
+                break;
+            }
             if self.input.buffer().is_empty() {
                 // What is there is given before more is waited for: waiting may be dropped, what was taken may not.
                 if !taken.is_empty() {
@@ -172,9 +225,13 @@ mod tests {
 
     use super::*;
 
+    fn bounds(line: usize) -> Bounds {
+        Bounds { line, item: ItemLimits::default() }
+    }
+
     fn read(bytes: &[u8], limit: usize, max: usize) -> Vec<Taken> {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-            let mut source = LineReader::new("in", bytes, Some(bytes.len() as u64), limit);
+            let mut source = LineReader::new("in", bytes, Some(bytes.len() as u64), bounds(limit));
             let mut all = Vec::new();
             while let Some(some) = source.next(max).await.unwrap() {
                 assert!(!some.is_empty() && some.len() <= max);
@@ -190,13 +247,43 @@ mod tests {
     fn an_over_long_line_and_one_that_is_not_utf8_are_failed_items_among_good_ones() {
         let taken = read(b"one\r\n1234567890\n\xff\xfe\n\nlast", 8, 2);
         assert_eq!(taken.len(), 5);
-        assert_eq!(taken[0], Ok(json!("one")));
+        assert_eq!(taken[0], Ok(json!("one").into()));
         let long = taken[1].as_ref().unwrap_err();
         assert_eq!(long.error, "in:2: the line has 10 bytes; at most 8 are an item");
-        assert_eq!(long.text, "123456789");
+        assert_eq!((long.bytes.as_slice(), long.length), (b"123456789".as_slice(), 10));
         assert!(taken[2].as_ref().unwrap_err().error.starts_with("in:3: the line is not UTF-8"));
-        assert_eq!(taken[3], Ok(json!("")));
-        assert_eq!(taken[4], Ok(json!("last")));
+        assert_eq!(taken[3], Ok(json!("").into()));
+        assert_eq!(taken[4], Ok(json!("last").into()));
+    }
+
+    #[test]
+    fn the_hole_of_a_truncated_file_is_no_part_of_the_line_behind_it() {
+        let mut text = b"before\n".to_vec();
+        text.resize(text.len() + 200_000, 0);
+        text.extend_from_slice(b"after\0it\n\0\0");
+        let taken = read(&text, 16, 4);
+        assert_eq!(taken, [Ok("before".into()), Ok("after\0it".into())]);
+    }
+
+    #[test]
+    fn a_mark_of_the_byte_order_is_left_out_where_a_file_begins_and_nowhere_else() {
+        let taken = read("\u{feff}one\n\u{feff}two".as_bytes(), 16, 4);
+        assert_eq!(taken, [Ok("one".into()), Ok("\u{feff}two".into())]);
+    }
+
+    #[test]
+    fn a_line_that_is_too_large_an_item_is_a_failed_one_with_all_its_bytes() {
+        let item = ItemLimits { encoded: 100, ..ItemLimits::default() };
+        let line = vec![1_u8; 50];
+        let mut source = LineReader::new("in", line.as_slice(), None, Bounds { line: 1_000, item });
+        let taken = futures::executor::block_on(source.next(1)).unwrap().unwrap();
+        let failed = taken[0].as_ref().unwrap_err();
+        assert_eq!(failed.bytes, line);
+        assert!(
+            failed.error.starts_with("in:1: the line is too large for an item: 302 bytes"),
+            "{}",
+            failed.error
+        );
     }
 
     #[test]
@@ -208,7 +295,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_line_is_an_item_in_its_order(lines in prop::collection::vec("[^\r\n]{0,30}", 0..20), max in 1usize..7) {
+        fn every_line_is_an_item_in_its_order(lines in prop::collection::vec("[^\r\n\0\u{feff}]{0,30}", 0..20), max in 1usize..7) {
             let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
             let items: Vec<String> =
                 read(text.as_bytes(), 4096, max).into_iter().map(|item| item.unwrap().as_str().unwrap().to_owned()).collect();

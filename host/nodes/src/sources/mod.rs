@@ -1,11 +1,13 @@
 //! The built-in sources: one file each, with its configuration.
 
+mod csv_records;
 mod csv_replay;
 mod generate;
 mod http_in;
 mod lines;
 mod timestamp;
 
+use flyball_json::ItemLimits;
 use flyball_model::Problem;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -13,9 +15,13 @@ use serde::de::DeserializeOwned;
 pub(crate) use csv_replay::CsvReplay;
 pub(crate) use generate::Generate;
 pub(crate) use http_in::HttpIn;
+pub use http_in::http_in_over;
 pub(crate) use lines::Lines;
 
 use crate::Source;
+
+/// A source gives no more than about this at once, however many items it is asked for.
+const BATCH_BYTES: usize = 1 << 20;
 
 /// The configuration of a built-in source.
 pub(crate) trait SourceConfig: DeserializeOwned + JsonSchema {
@@ -23,5 +29,5 @@ pub(crate) trait SourceConfig: DeserializeOwned + JsonSchema {
     fn check(&self) -> Result<(), Problem>;
 
     /// Opens it.
-    fn open(self) -> Result<Box<dyn Source>, Problem>;
+    fn open(self, limits: &ItemLimits) -> Result<Box<dyn Source>, Problem>;
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flyball_control::ports::{ApplyError, DataPlane};
 use flyball_model::{Action, Executor, Manifest, NodeOffer, NodeType, Observation, Status};
-use flyball_nodes::{Item, ProcessError, Processed, Processor, WasmNodes};
+use flyball_nodes::{Item, Json, Number, ProcessError, Processed, Processor, WasmNodes};
 use flyball_pipeline::{BuiltinChild, Options, Parts, Pipeline};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -62,7 +62,7 @@ impl Processor for TestNode {
     async fn process(&mut self, items: &[Item]) -> Vec<Processed> {
         let mut answers = Vec::new();
         for item in items {
-            let n = item.body["n"].as_u64().unwrap_or_default();
+            let n = item.body.get("n").and_then(Json::as_number).and_then(Number::to_u64).unwrap_or_default();
             let same = vec![item.body.clone()];
             answers.push(match self.0 {
                 Behaviour::Pass => Ok(same),

@@ -4,8 +4,6 @@ use flyball_model as model;
 use flyball_plugin as sdk;
 use flyball_plugin::testing;
 
-use super::case;
-
 pub fn executor(from: model::Executor) -> sdk::Executor {
     match from {
         model::Executor::Native => sdk::Executor::Native,
@@ -14,20 +12,29 @@ pub fn executor(from: model::Executor) -> sdk::Executor {
     }
 }
 
-pub fn seen(from: &case::Seen) -> testing::Seen {
-    let number = |id: &String| from.nodes.iter().position(|node| node.id == *id).map(|at| at as u32);
+pub fn seen(from: &model::CaseObservation) -> testing::Seen {
+    let number = |id: &String| from.number(id);
     testing::Seen {
-        session: "case".to_owned(),
+        session: from.session.clone().unwrap_or_else(|| "case".to_owned()),
         taken_at: from.taken_at,
         nodes: from.nodes.iter().map(node).collect(),
-        totals: from.totals.iter().map(|(name, value)| (name.clone(), value.as_f64().unwrap())).collect(),
+        totals: from.totals.iter().map(|(name, value)| (name.clone(), *value)).collect(),
         bottleneck: from.bottleneck.as_ref().and_then(number),
         critical_path: from.critical_path.iter().map(|id| number(id).unwrap()).collect(),
+        errors: from.newest_errors().into_iter().map(|one| error(from, one)).collect(),
         ..testing::Seen::default()
     }
 }
 
-fn node(from: &case::SeenNode) -> testing::SeenNode {
+fn error(seen: &model::CaseObservation, from: &model::CaseError) -> sdk::SeenError {
+    sdk::SeenError {
+        at: from.at,
+        node: from.node.as_ref().and_then(|node| seen.number_of(node)),
+        message: from.message.clone(),
+    }
+}
+
+fn node(from: &model::CaseNode) -> testing::SeenNode {
     testing::SeenNode {
         id: from.id.clone(),
         node_type: from.node_type.clone(),
@@ -152,7 +159,7 @@ pub fn node_type(from: &model::NodeType) -> sdk::NodeType {
     }
 }
 
-pub fn constraints(case: &case::Case) -> sdk::Constraints {
+pub fn constraints(case: &model::Case) -> sdk::Constraints {
     sdk::Constraints {
         max_latency_ms: case.constraints.max_latency_ms,
         min_throughput: case.constraints.min_throughput,

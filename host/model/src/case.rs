@@ -1,0 +1,607 @@
+//! A golden case: what a plugin is told, and what it must say. A case is one JSON file beside the plugin's source; it
+//! travels in the component, the host asks a version its cases before it serves, and `flyball check` runs them. This file
+//! is the one format: the engine, the first-party plugins' tests and `flyball schema case` all read it from here.
+//!
+//! Whatever a case does not say has the default that a manifest gives it, so that a case names only what it is about.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+use crate::manifest::{default_capacity, one};
+use crate::{
+    Action, ActionKind, Constraints, Executor, Finding, GraphSpec, HttpAnswer, HttpExchange, Learned,
+    LlmExchange, MutationPolicy, NodeId, NodeSpec, NodeType, PastAction, Proposal, Status, Trend, UnixMillis,
+};
+
+/// What a plugin is told, and what it must say.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// What the case shows, in a sentence.
+    pub about: String,
+    /// The plugin's settings, as a policy gives them.
+    #[serde(default)]
+    pub settings: BTreeMap<String, Value>,
+    /// What is seen now.
+    #[serde(default)]
+    pub observation: CaseObservation,
+    /// What was seen before, oldest first.
+    #[serde(default)]
+    pub window: Vec<CaseObservation>,
+    /// What heuristics found; for deciders and validators.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+    /// The pipeline as it is configured.
+    #[serde(default)]
+    pub graph: CaseGraph,
+    /// The kinds of action that a decider may choose.
+    #[serde(default)]
+    pub allowed: Vec<ActionKind>,
+    /// The node types on offer.
+    #[serde(default)]
+    pub node_types: Vec<NodeType>,
+    /// What was done before, newest first.
+    #[serde(default)]
+    pub past: Vec<PastAction>,
+    /// What is known of actions that were tried for a finding.
+    #[serde(default)]
+    pub learned: Vec<Learned>,
+    /// What the session must keep to.
+    #[serde(default)]
+    pub constraints: Constraints,
+    /// Which kinds of action may happen.
+    #[serde(default)]
+    pub mutation: MutationPolicy,
+    /// Nodes that no action may touch.
+    #[serde(default)]
+    pub protected: Vec<String>,
+    /// What a validator is to judge.
+    pub proposed: Option<Proposal>,
+    /// Who proposed it.
+    #[serde(default = "rule_decider")]
+    pub decided_by: String,
+    /// What a reverser is to undo.
+    pub applied: Option<CaseApplied>,
+    /// The item that a node is to process.
+    pub item: Option<Value>,
+    /// What the plugin kept before, by the grant `state`.
+    #[serde(default)]
+    pub kept: BTreeMap<String, String>,
+    /// What HTTP servers answer, in the order of the requests.
+    #[serde(default)]
+    pub http: Vec<CaseHttp>,
+    /// What a language model answers, in the order of the questions.
+    #[serde(default)]
+    pub llm: Vec<LlmExchange>,
+    /// What the plugin must say.
+    pub expect: CaseAnswer,
+}
+
+fn rule_decider() -> String {
+    "rule-decider".to_owned()
+}
+
+/// An action that was done, with the graph before and after it.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CaseApplied {
+    /// Which.
+    pub action: Action,
+    /// The graph before it.
+    pub before: CaseGraph,
+    /// The graph after it.
+    pub after: CaseGraph,
+}
+
+/// What is seen of a pipeline at one tick.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CaseObservation {
+    /// The session's name; `case` when none is given.
+    pub session: Option<String>,
+    /// When, in milliseconds since the Unix epoch.
+    #[serde(default)]
+    pub taken_at: UnixMillis,
+    /// A row for each node.
+    #[serde(default)]
+    pub nodes: Vec<CaseNode>,
+    /// Numbers of the whole graph, by name.
+    #[serde(default)]
+    pub totals: BTreeMap<String, f64>,
+    /// The node that holds the others up.
+    pub bottleneck: Option<String>,
+    /// From a source to a sink.
+    #[serde(default)]
+    pub critical_path: Vec<String>,
+    /// The recent errors, in any order: the plugin sees the newest first.
+    #[serde(default)]
+    pub errors: Vec<CaseError>,
+}
+
+/// What is seen of a node. Whatever else stands in its row is a metric, by its name.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+pub struct CaseNode {
+    /// Its name.
+    pub id: NodeId,
+    /// How it is.
+    #[serde(default = "healthy")]
+    pub status: Status,
+    /// Where its work is done.
+    #[serde(default)]
+    pub executor: Executor,
+    /// Where its latency is heading.
+    #[serde(default)]
+    pub trend: Trend,
+    /// Its type.
+    #[serde(default, rename = "type")]
+    pub node_type: String,
+    /// Its newest error.
+    pub last_error: Option<String>,
+    /// Its numbers, by name.
+    #[serde(flatten)]
+    pub metrics: BTreeMap<String, f64>,
+}
+
+fn healthy() -> Status {
+    Status::Healthy
+}
+
+/// An error that was seen.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CaseError {
+    /// When, in milliseconds since the Unix epoch.
+    pub at: UnixMillis,
+    /// At which node: its name, or its number in the observation. None: the whole pipeline's.
+    pub node: Option<CaseNodeRef>,
+    /// What it said.
+    pub message: String,
+}
+
+/// A node of the observation.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum CaseNodeRef {
+    /// By its place, counted from 0.
+    Number(u32),
+    /// By its name.
+    Name(NodeId),
+}
+
+impl CaseObservation {
+    /// The number of the node of that name.
+    pub fn number(&self, id: &str) -> Option<u32> {
+        self.nodes.iter().position(|node| node.id == id).and_then(|index| u32::try_from(index).ok())
+    }
+
+    /// The number of the node that an error names, if it is seen.
+    pub fn number_of(&self, node: &CaseNodeRef) -> Option<u32> {
+        match node {
+            CaseNodeRef::Number(number) => (*number as usize).lt(&self.nodes.len()).then_some(*number),
+            CaseNodeRef::Name(name) => self.number(name),
+        }
+    }
+
+    /// The errors, newest first, as an observation holds them.
+    pub fn newest_errors(&self) -> Vec<&CaseError> {
+        let mut errors: Vec<&CaseError> = self.errors.iter().collect();
+        errors.sort_by_key(|error| std::cmp::Reverse(error.at));
+        errors
+    }
+}
+
+/// A pipeline as it is configured.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CaseGraph {
+    /// The nodes.
+    #[serde(default)]
+    pub nodes: Vec<CaseNodeSpec>,
+    /// From node, to node.
+    #[serde(default)]
+    pub edges: Vec<(NodeId, NodeId)>,
+}
+
+/// A node as it is configured. What is not given is what a manifest gives it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CaseNodeSpec {
+    /// Its name.
+    pub id: NodeId,
+    /// Its type.
+    #[serde(default, alias = "type")]
+    pub node_type: String,
+    /// Where its work is done.
+    #[serde(default)]
+    pub executor: Executor,
+    /// Its configuration.
+    #[serde(default, alias = "params")]
+    pub config: Map<String, Value>,
+    /// Its workers.
+    #[serde(default = "one")]
+    pub replicas: u32,
+    /// Items that may wait before it.
+    #[serde(default = "default_capacity")]
+    pub queue_capacity: u32,
+    /// Items pass it unchanged.
+    #[serde(default)]
+    pub bypassed: bool,
+    /// The pipeline is right without it, only poorer.
+    #[serde(default)]
+    pub optional: bool,
+}
+
+impl CaseGraph {
+    /// As the model has it.
+    pub fn spec(&self) -> GraphSpec {
+        let node = |node: &CaseNodeSpec| NodeSpec {
+            id: node.id.clone(),
+            node_type: node.node_type.clone(),
+            executor: node.executor,
+            config: Value::Object(node.config.clone()),
+            replicas: node.replicas,
+            queue_capacity: node.queue_capacity,
+            bypassed: node.bypassed,
+            optional: node.optional,
+        };
+        GraphSpec { nodes: self.nodes.iter().map(node).collect(), edges: self.edges.clone() }
+    }
+}
+
+/// One request that the plugin makes, and what it is told of it: `request` and one of `response`, `failed` and `refused`;
+/// or, as a recording writes it, `method`, `url`, `headers`, `body` and `answer`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "WrittenHttp")]
+pub struct CaseHttp {
+    /// What the plugin must ask. Headers and body count where the case names some.
+    pub request: CaseRequest,
+    /// What it is told.
+    pub answer: HttpAnswer,
+}
+
+// A derived schema would be of the two parts, and not of what is written.
+impl JsonSchema for CaseHttp {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "CaseHttp".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        WrittenHttp::json_schema(generator)
+    }
+}
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CaseRequest {
+    /// GET when none is given.
+    #[serde(default = "get")]
+    pub method: String,
+    /// Absolute, as the plugin writes it: a secret is a placeholder here.
+    pub url: String,
+    /// Name and value; none: whatever they are.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// Empty: whatever it is.
+    #[serde(default)]
+    pub body: CaseBody,
+}
+
+fn get() -> String {
+    "GET".to_owned()
+}
+
+/// What a server answers.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct CaseResponse {
+    /// HTTP status; 200 when none is given.
+    #[serde(default = "ok")]
+    status: u16,
+    /// Name and value.
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    /// Text, a JSON object, or a list of bytes.
+    #[serde(default)]
+    body: CaseBody,
+}
+
+fn ok() -> u16 {
+    200
+}
+
+/// A body, written as text, as a JSON object, or as a list of bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CaseBody(pub Vec<u8>);
+
+impl<'de> Deserialize<'de> for CaseBody {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let byte = |value: &Value| value.as_u64().and_then(|byte| u8::try_from(byte).ok());
+        let wrong = "a body is text, a JSON object, or a list of bytes from 0 to 255";
+        match Value::deserialize(from)? {
+            Value::String(text) => Ok(Self(text.into_bytes())),
+            object @ Value::Object(_) => Ok(Self(object.to_string().into_bytes())),
+            Value::Array(bytes) => bytes
+                .iter()
+                .map(byte)
+                .collect::<Option<_>>()
+                .map(Self)
+                .ok_or_else(|| serde::de::Error::custom(wrong)),
+            _ => Err(serde::de::Error::custom(wrong)),
+        }
+    }
+}
+
+impl JsonSchema for CaseBody {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "CaseBody".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A body, written as text, as a JSON object, or as a list of bytes.",
+            "type": ["string", "object", "array"],
+            "items": { "type": "integer", "minimum": 0, "maximum": 255 }
+        })
+    }
+}
+
+/// Both ways in which an exchange is written.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct WrittenHttp {
+    /// What the plugin must ask.
+    request: Option<CaseRequest>,
+    /// What a server answers.
+    response: Option<CaseResponse>,
+    /// No whole answer came: why.
+    failed: Option<String>,
+    /// The policy does not allow the request: why.
+    refused: Option<String>,
+    /// As a recording writes it.
+    method: Option<String>,
+    /// As a recording writes it.
+    url: Option<String>,
+    /// As a recording writes it.
+    headers: Option<Vec<(String, String)>>,
+    /// As a recording writes it.
+    body: Option<CaseBody>,
+    /// As a recording writes it.
+    answer: Option<RecordedAnswer>,
+}
+
+/// An answer as a recording writes it.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum RecordedAnswer {
+    /// An answer, whole.
+    Answered(CaseResponse),
+    /// The policy does not allow it.
+    Refused(String),
+    /// No whole answer came.
+    Failed(String),
+}
+
+impl TryFrom<WrittenHttp> for CaseHttp {
+    type Error = String;
+
+    fn try_from(written: WrittenHttp) -> Result<Self, String> {
+        let WrittenHttp { request, response, failed, refused, method, url, headers, body, answer } = written;
+        let recorded = method.is_some() || headers.is_some() || body.is_some();
+        let request = match (request, url) {
+            (Some(request), None) if !recorded => request,
+            (None, Some(url)) => CaseRequest {
+                method: method.unwrap_or_else(get),
+                url,
+                headers: headers.unwrap_or_default(),
+                body: body.unwrap_or_default(),
+            },
+            _ => return Err("an exchange has either `request`, or `method` and `url`".to_owned()),
+        };
+        let answered =
+            |CaseResponse { status, headers, body }| HttpAnswer::Answered { status, headers, body: body.0 };
+        let answer = match (response, failed, refused, answer) {
+            (Some(response), None, None, None) => answered(response),
+            (None, Some(why), None, None) => HttpAnswer::Failed(why),
+            (None, None, Some(why), None) => HttpAnswer::Refused(why),
+            (None, None, None, Some(answer)) => match answer {
+                RecordedAnswer::Answered(response) => answered(response),
+                RecordedAnswer::Refused(why) => HttpAnswer::Refused(why),
+                RecordedAnswer::Failed(why) => HttpAnswer::Failed(why),
+            },
+            _ => {
+                return Err(
+                    "an exchange has exactly one of `response`, `failed`, `refused` and `answer`".to_owned()
+                );
+            }
+        };
+        Ok(Self { request, answer })
+    }
+}
+
+impl CaseHttp {
+    /// As a recording has it.
+    pub fn exchange(&self) -> HttpExchange {
+        let CaseRequest { method, url, headers, body } = self.request.clone();
+        HttpExchange { method, url, headers, body: body.0, answer: self.answer.clone() }
+    }
+
+    /// How a request differs from this one, in words: `url`, `headers`. None: it is this one.
+    pub fn difference(&self, asked: &HttpExchange) -> Option<&'static str> {
+        let CaseRequest { method, url, headers, body } = &self.request;
+        let same = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
+        let has = |(name, value): &(String, String)| {
+            asked.headers.iter().any(|(other, its)| same(name, other) && value == its)
+        };
+        match () {
+            () if *method != asked.method => Some("method"),
+            () if *url != asked.url => Some("URL"),
+            () if !headers.iter().all(has) => Some("headers"),
+            () if !body.0.is_empty() && body.0 != asked.body => Some("body"),
+            () => None,
+        }
+    }
+}
+
+/// What a plugin must say; one key of these, and what stands beside it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CaseAnswer {
+    /// A heuristic's findings, each as `severity code target`, in any order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub findings: Option<Vec<String>>,
+    /// Beside the findings, where a case names it: each check as `code target value limit`, then what else it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checks: Option<Vec<String>>,
+    /// A validator's `allow`, `deny`, `amend` or `ask`,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
+    /// and the code of its reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// A decider's action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<Action>,
+    /// The decider has no answer, and leaves it to the next.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub abstains: bool,
+    /// A reverser's actions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actions: Option<Vec<Action>>,
+    /// A part of why an action cannot be undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub irreversible: Option<String>,
+    /// The names of a catalog's node types.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub types: Option<Vec<String>>,
+    /// What a node makes of the item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bodies: Option<Vec<Value>>,
+    /// A part of why the item failed, or the plugin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// Pointers of the settings that are wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faults: Option<Vec<String>>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(value: Value) -> Result<Case, String> {
+        serde_json::from_str(&value.to_string()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn errors_are_seen_newest_first_and_name_their_node_by_name_or_number() {
+        let case = read(json!({
+            "about": "errors",
+            "observation": {
+                "nodes": [{ "id": "a" }, { "id": "b" }],
+                "errors": [
+                    { "at": 1, "node": 1, "message": "old" },
+                    { "at": 3, "node": "a", "message": "new" },
+                    { "at": 2, "message": "of all" },
+                    { "at": 0, "node": "gone", "message": "of a node that is gone" }
+                ]
+            },
+            "expect": { "findings": [] }
+        }))
+        .unwrap();
+        let seen = &case.observation;
+        let newest: Vec<_> = seen
+            .newest_errors()
+            .into_iter()
+            .map(|error| (error.message.as_str(), error.node.as_ref().and_then(|node| seen.number_of(node))))
+            .collect();
+        assert_eq!(
+            newest,
+            [("new", Some(0)), ("of all", None), ("old", Some(1)), ("of a node that is gone", None)]
+        );
+    }
+
+    #[test]
+    fn a_node_of_a_graph_has_what_a_manifest_would_give_it() {
+        let case = read(json!({
+            "about": "partial",
+            "graph": { "nodes": [{ "id": "api", "type": "http-enrich", "optional": true }] },
+            "expect": { "abstains": true }
+        }))
+        .unwrap();
+        let declared: crate::NodeDeclaration =
+            serde_json::from_value(json!({ "id": "api", "type": "http-enrich", "optional": true })).unwrap();
+        let node = &case.graph.spec().nodes[0];
+        assert_eq!(node.replicas, declared.replicas);
+        assert_eq!(node.queue_capacity, declared.queue_capacity);
+        assert_eq!(node.executor, declared.executor);
+        assert_eq!(node.config, json!({}));
+        assert!(node.optional && !node.bypassed);
+    }
+
+    #[test]
+    fn a_body_is_text_an_object_or_bytes_and_both_ways_of_writing_an_exchange_are_one() {
+        let with =
+            |http: Value| read(json!({ "about": "http", "http": [http], "expect": { "verdict": "allow" } }));
+        let short = |body: Value| {
+            with(json!({ "request": { "url": "http://x/" }, "response": { "body": body } })).unwrap().http
+        };
+        let long = |body: Value| {
+            let answer = json!({ "answered": { "status": 200, "headers": [], "body": body } });
+            with(json!({ "method": "GET", "url": "http://x/", "headers": [], "body": [], "answer": answer }))
+                .unwrap()
+                .http
+        };
+        for body in [json!("{\"a\":1}"), json!({ "a": 1 }), json!([123, 34, 97, 34, 58, 49, 125])] {
+            assert_eq!(short(body.clone()), long(body.clone()));
+            let HttpAnswer::Answered { body: bytes, .. } = &short(body)[0].answer else {
+                panic!("an answer")
+            };
+            assert_eq!(bytes, b"{\"a\":1}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_exchange_says_what_one_has() {
+        let with = |http: Value| {
+            read(json!({ "about": "http", "http": [http], "expect": { "verdict": "allow" } })).unwrap_err()
+        };
+        let neither = with(json!({ "response": {} }));
+        assert!(neither.contains("either `request`, or `method` and `url`"), "{neither}");
+        let both = with(json!({ "request": { "url": "http://x/" }, "response": {}, "failed": "late" }));
+        assert!(both.contains("exactly one of `response`, `failed`"), "{both}");
+        let body = with(json!({ "request": { "url": "http://x/" }, "response": { "body": [256] } }));
+        assert!(body.contains("a list of bytes from 0 to 255"), "{body}");
+    }
+
+    #[test]
+    fn headers_and_body_count_where_a_case_names_some() {
+        let asked = |headers: Vec<(String, String)>, body: &str| HttpExchange {
+            method: "GET".to_owned(),
+            url: "http://x/".to_owned(),
+            headers,
+            body: body.as_bytes().to_vec(),
+            answer: HttpAnswer::Failed(String::new()),
+        };
+        let any: CaseHttp =
+            serde_json::from_value(json!({ "request": { "url": "http://x/" }, "failed": "late" })).unwrap();
+        assert_eq!(any.difference(&asked(vec![("Accept".into(), "text/plain".into())], "x")), None);
+        let named: CaseHttp = serde_json::from_value(
+            json!({ "request": { "url": "http://x/", "headers": [["accept", "a/b"]], "body": "x" }, "failed": "" }),
+        )
+        .unwrap();
+        let accept = || vec![("Accept".to_owned(), "a/b".to_owned())];
+        assert_eq!(named.difference(&asked(accept(), "x")), None);
+        assert_eq!(named.difference(&asked(vec![], "x")), Some("headers"));
+        assert_eq!(named.difference(&asked(accept(), "y")), Some("body"));
+        let other = HttpExchange { url: "http://y/".to_owned(), ..asked(accept(), "x") };
+        assert_eq!(named.difference(&other), Some("URL"));
+    }
+}

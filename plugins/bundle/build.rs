@@ -48,7 +48,7 @@ fn variable(name: &str) -> Result<String, String> {
 }
 
 fn watch(root: &Path) {
-    for path in ["wit", "plugins", "Cargo.toml", "Cargo.lock"] {
+    for path in ["wit", "json", "plugins", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", root.join(path).display());
     }
 }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use flyball_control::ports::DataPlane as _;
 use flyball_engine::{Engine, EngineOptions, Library, LibraryOptions, PolicySource};
 use flyball_model::Manifest;
-use flyball_nodes::Item;
+use flyball_nodes::{Item, ItemLimits};
 use flyball_pipeline::{BuiltinChild, Options, Parts, Pipeline};
 use serde_json::{Value, json};
 use wasm_nodes::LibraryNodes;
@@ -41,13 +41,15 @@ fn body() -> Value {
 }
 
 async fn plain() -> f64 {
-    let mut processors: Vec<_> =
-        nodes().iter().map(|(name, config)| flyball_nodes::native(name, config).unwrap()).collect();
+    let mut processors: Vec<_> = nodes()
+        .iter()
+        .map(|(name, config)| flyball_nodes::native(name, config, &ItemLimits::default()).unwrap())
+        .collect();
     let began = Instant::now();
     let mut delivered = 0;
     for first in (0..ITEMS).step_by(64) {
         let mut items: Vec<Item> =
-            (first..(first + 64).min(ITEMS)).map(|id| Item { id, body: body() }).collect();
+            (first..(first + 64).min(ITEMS)).map(|id| Item { id, body: body().into() }).collect();
         for processor in &mut processors {
             let answers = processor.process(&items).await;
             items = items

@@ -29,4 +29,9 @@ pub use sink::Sink;
 pub use source::{Progress, Source, SourceError, Taken, Unreadable};
 #[doc(hidden)]
 pub use sources::http_in_over;
+/// What fuzzing reaches that others do not.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::child::understood_answers as child_answers;
+}
 pub use usage::{Usage, UsageSampler, process_usage};

@@ -95,7 +95,7 @@ async fn a_line_that_no_worker_could_bear_is_dead_lettered_with_its_bytes_and_no
         let letters = run.lines("dead.jsonl");
         let errors: Vec<&str> = letters.iter().map(|letter| letter["error"].as_str().unwrap()).collect();
         assert_eq!(errors.len(), 4, "{errors:?}");
-        assert!(errors[0].contains("not UTF-8") || errors.iter().any(|error| error.contains("not UTF-8")));
+        assert!(errors.iter().any(|error| error.contains("not UTF-8")), "{errors:?}");
         assert!(errors.iter().any(|error| error.contains("nested more than 60 deep")), "{errors:?}");
         assert!(errors.iter().any(|error| error.contains("the line has 2000002 bytes")), "{errors:?}");
         assert!(errors.iter().any(|error| error.contains("the field \"n\" is there twice")), "{errors:?}");
@@ -137,7 +137,7 @@ async fn what_a_node_makes_is_held_against_the_limits_whatever_its_executor() {
 #[tokio::test(flavor = "multi_thread")]
 async fn large_items_pass_queues_that_hold_few_of_them_and_are_gathered_in_parts() {
     let items = json!({"encoded_kb": 1024, "memory_kb": 1024, "queue_mb": 1, "pipeline_mb": 1});
-    let bytes: String = (0..40).map(|n| format!("{n:0400000}\n")).collect();
+    let bytes: String = (0..40).map(|n| format!("{}{n}\n", "0".repeat(400_000))).collect();
     let gather = json!({"id": "gather", "type": "batch", "params": {"size": 1_000, "linger_ms": 50}});
     let nodes = vec![pass("a", "native"), pass("b", "multiprocess"), gather];
     let run = through(bytes.as_bytes(), nodes, items).await;

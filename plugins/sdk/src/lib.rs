@@ -119,6 +119,7 @@ pub use bindings::offers::{NodeType, Offer};
 pub use catalog::Catalog;
 pub use decider::Decider;
 pub use export::About;
+pub use flyball_json as item;
 pub use heuristic::Heuristic;
 pub use node::Node;
 pub use observation::{Metric, Node as SeenNode, Observation};

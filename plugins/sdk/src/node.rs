@@ -3,6 +3,8 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use flyball_json::{ItemLimits, Json};
+
 use bindings::exports::flyball::plugin::processing::{Guest, Item};
 
 use crate::{About, Settings};
@@ -15,12 +17,12 @@ crate::world::world!(
 );
 
 /// What becomes of one item: these bodies go on (none: it was filtered), or it failed for this reason.
-pub type Processed = Result<Vec<serde_json::Value>, String>;
+pub type Processed = Result<Vec<Json>, String>;
 
 /// Is a pipeline's node. Its settings are the node's configuration.
 pub trait Node: Settings {
-    /// Of one item, whose body is JSON.
-    fn process(&self, body: serde_json::Value) -> Processed;
+    /// Of one item. Its numbers are as they were written, and what is passed on of it keeps their digits.
+    fn process(&self, body: Json) -> Processed;
 }
 
 impl<P: Node + About + 'static> Guest for Exported<P> {
@@ -32,12 +34,8 @@ impl<P: Node + About + 'static> Guest for Exported<P> {
 }
 
 fn one<P: Node>(node: &P, body: &[u8]) -> Result<Vec<Vec<u8>>, String> {
-    let body =
-        serde_json::from_slice(body).map_err(|error| alloc::format!("the item is not JSON: {error}"))?;
-    node.process(body)?
-        .iter()
-        .map(|body| {
-            serde_json::to_vec(body).map_err(|error| alloc::format!("the answer is not JSON: {error}"))
-        })
-        .collect()
+    // The host has held it against the limits of its pipeline, which are within these.
+    let body = Json::read(body, &ItemLimits::LARGEST);
+    let body = body.map_err(|error| alloc::format!("the item cannot be read: {error}"))?;
+    Ok(node.process(body)?.iter().map(Json::to_bytes).collect())
 }

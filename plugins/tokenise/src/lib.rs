@@ -1,7 +1,7 @@
 //! Splits a text into words and counts them: the same as the host's native `tokenise`.
 #![cfg_attr(target_family = "wasm", no_std)]
 
-use flyball_plugin::json::Value;
+use flyball_plugin::item::Json;
 use flyball_plugin::prelude::*;
 
 flyball_plugin::settings! {
@@ -15,25 +15,25 @@ flyball_plugin::settings! {
 }
 
 impl Node for Tokenise {
-    fn process(&self, body: Value) -> Processed {
-        let Some(text) = at(&body, &self.field).and_then(Value::as_str) else {
+    fn process(&self, body: Json) -> Processed {
+        let Some(text) = at(&body, &self.field).and_then(Json::as_str) else {
             return Err(format!("there is no text at {}", self.field));
         };
-        let tokens: Vec<Value> = text
+        let tokens: Vec<Json> = text
             .split(|character: char| !character.is_alphanumeric())
             .filter(|word| !word.is_empty())
-            .map(|word| Value::String(if self.lowercase { word.to_lowercase() } else { word.to_owned() }))
+            .map(|word| if self.lowercase { word.to_lowercase().into() } else { word.into() })
             .collect();
-        let Value::Object(mut fields) = body else {
+        let Json::Object(mut fields) = body else {
             return Err("the item is not an object, so nothing can be added to it".to_owned());
         };
-        fields.insert("count".to_owned(), Value::from(tokens.len()));
-        fields.insert("tokens".to_owned(), Value::Array(tokens));
-        Ok(vec![Value::Object(fields)])
+        fields.insert("count", tokens.len() as u64);
+        fields.insert("tokens", tokens);
+        Ok(vec![fields.into()])
     }
 }
 
-fn at<'a>(body: &'a Value, path: &str) -> Option<&'a Value> {
+fn at<'a>(body: &'a Json, path: &str) -> Option<&'a Json> {
     if path == "." {
         return Some(body);
     }
@@ -41,8 +41,8 @@ fn at<'a>(body: &'a Value, path: &str) -> Option<&'a Value> {
         return body.pointer(path);
     }
     path.split('.').try_fold(body, |at, step| match at {
-        Value::Object(fields) => fields.get(step),
-        Value::Array(items) => items.get(step.parse::<usize>().ok()?),
+        Json::Object(fields) => fields.get(step),
+        Json::List(items) => items.get(step.parse::<usize>().ok()?),
         _ => None,
     })
 }

@@ -65,6 +65,20 @@ pub(super) async fn hear<R>(
     }
 }
 
+/// What is understood of a child's whole output, up to where it breaks the protocol: for fuzzing.
+pub async fn understood(output: &[u8], limits: ItemLimits) -> Vec<(u64, Processed)> {
+    let (heard, mut answers) = tokio::sync::mpsc::channel(16);
+    let (_exit, exit) = tokio::sync::watch::channel(None);
+    let mut all = Vec::new();
+    let collect = async {
+        while let Some(Ok(Answer { id, said })) = answers.recv().await {
+            all.push((id, said));
+        }
+    };
+    tokio::join!(hear(output, Vitals::new(0, exit), limits, heard), collect);
+    all
+}
+
 /// An answer that is longer than any: it fails its item, if it begins by saying which that is.
 fn too_long(line: &[u8], limit: usize) -> Result<Answer, ChildError> {
     let begins = line.get(..100).unwrap_or(line);

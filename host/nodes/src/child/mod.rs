@@ -24,8 +24,12 @@
 //! - Standard error is the child's log. The newest lines are kept and the last is shown when the child dies.
 //! - When its standard input ends, the child ends.
 //! - Other keys in a child's line are passed over. A line that is not JSON or answers nothing, an answer to what was not
-//!   asked, an over-long line or too long a silence ends the child: what it says cannot be trusted any more. Items that
-//!   were answered before are answered; the others fail with the worker and are tried again elsewhere.
+//!   asked or too long a silence ends the child: what it says cannot be trusted any more. Items that were answered before
+//!   are answered; the others fail with the worker and are tried again elsewhere.
+//! - An answer that is no item (too deep, too large, a field named twice) fails the item that it is for, and the child
+//!   works on. What the host gives a child is within the same limits. A line that is many times as long as an item may
+//!   be fails its item if the line begins with its id, and ends the child if not.
+//! - Numbers are as they were written, in both directions; a child that keeps their digits reads them as text or decimals.
 //! - The child is the leader of a process group of its own, and is killed with its group.
 
 mod command;
@@ -43,3 +47,4 @@ pub use vitals::Vitals;
 pub use worker::ChildProcessor;
 
 pub(crate) use command::Command;
+pub use listening::understood as understood_answers;

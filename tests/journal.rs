@@ -44,8 +44,8 @@ fn what_people_did_to_the_loop_is_read_beside_actions_and_ticks() {
     let dir = journal();
     let told = lines(&run(dir.path(), &["journal", "--events", "--since", "1h"]));
     assert_eq!(told.len(), 3, "{told:?}");
-    assert!(told[0].contains("host halted by a person: I look at it"), "oldest first: {told:?}");
-    assert!(told[1].contains("shop halted by a person: the shop too"), "{told:?}");
+    assert!(told[0].contains("host halted: I look at it"), "oldest first: {told:?}");
+    assert!(told[1].contains("shop halted: the shop too"), "{told:?}");
     let of_shop = lines(&run(dir.path(), &["journal", "--events", "--session", "shop", "--json"]));
     let event: Value = serde_json::from_str(&of_shop[0]).unwrap();
     assert_eq!((of_shop.len(), &event["what"], &event["why"]), (1, &"halted".into(), &"the shop too".into()));

@@ -139,7 +139,8 @@ fn what_a_person_approves_is_done_and_what_they_deny_is_not() {
 #[test]
 fn a_halt_stops_acting_outlives_the_host_and_is_ended_by_a_person() {
     let place = Place::new(&POLICY.replace("kinds: [scale-node, adjust-buffering], ", ""));
-    text(&place.say(&["halt", "--why", "migration of the database"]));
+    let nobody = place.say(&["halt", "--why", "migration of the database"]);
+    assert_eq!(nobody.status.code(), Some(3), "{}", said(&nobody));
     let running = place.start(&[]);
     running.says("the host is halted: migration of the database", SOON);
     running.says("held by halted", SOON);

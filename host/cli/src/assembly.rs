@@ -5,28 +5,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use async_trait::async_trait;
 use flyball_control::ports::{self, Clock, Journal as _, Judges, Keeper, Listener, SystemClock};
-use flyball_control::{Controller, Fleet, Options, Undo};
+use flyball_control::{Controller, Fleet, Options};
 use flyball_documents::{Source, locate, read_manifest};
 use flyball_engine::{
     Bill, Engine, EngineOptions, Library, LibraryOptions, OpenError, PluginStatus, PolicySource, Reload,
     Versions,
 };
-use flyball_model::{Event, EventRecord, Halt, Manifest, UnixMillis};
+use flyball_model::{EventRecord, Halt, Manifest, UnixMillis};
 use flyball_pipeline::{BuiltinChild, Parts, Pipeline};
 use flyball_store::{PluginStates, QuietTicks, Recordings, RecordingsOptions, Store, Which};
-use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::args::{Judging, Notify, Record, Recording};
-use crate::control_socket::{Answers, ControlSocket, Request};
 use crate::coverage::{Status, Watched};
 use crate::exit::Failure;
+use crate::halt_reserve::{self, HaltReserve};
+use crate::hearing::Hearing;
 use crate::narrator::{Both, Narrator};
+use crate::operator::{Operator, halt_text};
 use crate::report::{LimitReport, PluginReport, Recorder, RecordingsReport, ReloadReport, Report};
-use crate::state_dir::StateDir;
+use crate::state_dir::{HeldDir, StateDir};
+use crate::threads::Threads;
 use crate::wasm_nodes::LibraryNodes;
 use crate::webhook::Webhook;
 
@@ -47,7 +48,12 @@ pub(crate) struct Plan {
     pub(crate) dry_run: bool,
     pub(crate) notify: Notify,
     pub(crate) narrator: Arc<Narrator>,
+    /// Signals that ask the program to stop are counted from when something runs, and do not end it at once.
+    pub(crate) hear_signals: bool,
 }
+
+/// How long each part of a host that ends is waited for, once what was on its way had its time.
+const STOPPING: Duration = Duration::from_secs(10);
 
 /// A host that runs.
 pub(crate) struct Host {
@@ -63,7 +69,9 @@ pub(crate) struct Host {
     drain: Duration,
     stop: watch::Sender<bool>,
     telling_reloads: JoinHandle<()>,
-    _socket: ControlSocket,
+    /// What people are heard by.
+    hearing: JoinHandle<()>,
+    dir: Arc<HeldDir>,
 }
 
 /// One pipeline under control.
@@ -147,50 +155,23 @@ pub(crate) fn open_manifest(file: &Path, library: &Arc<Library>) -> Result<Manif
 }
 
 impl Host {
-    /// Starts everything, or nothing.
-    pub(crate) async fn start(plan: Plan) -> Result<Self, Failure> {
-        plan.state.make()?;
-        let versions = Versions::open(&plan.state.versions()).context("cannot keep versions of plugins")?;
-        let policies = policies(&plan.judging);
-        let recordings = open_recordings(&plan.state, &plan.recording)?;
-        let states = PluginStates::open(plan.state.path()).context("cannot keep what plugins keep")?;
-        let states = Arc::new(states);
-        let engine = open_engine_with(&plan.state, Some(states.clone()), recordings.as_ref())?;
-        let library = library_of(policies, plan.judging.plugins.clone(), engine, versions)?;
-        let mut manifests = Vec::new();
-        for file in &plan.manifests {
-            let manifest = open_manifest(file, &library)?;
-            if manifests.iter().any(|(_, other): &(_, Manifest)| other.name == manifest.name) {
-                return Err(anyhow!(
-                    "{}: another manifest's session is called {:?} too; give each its own `name`",
-                    file.display(),
-                    manifest.name
-                )
-                .into());
-            }
-            manifests.push((file.clone(), manifest));
-        }
-
-        let store = Arc::new(Store::open(plan.state.path()).context("cannot open the journal")?);
-        let run = store.begin_run().await.context("cannot write to the journal")?;
+    /// Starts everything, or nothing. First of all the state directory is had, so that a second host does nothing; then all that
+    /// may be wrong is looked at; and only when the host can be stopped does a source read its first item.
+    pub(crate) async fn start(plan: Plan, threads: &Threads) -> Result<Self, Failure> {
+        let dir = Arc::new(plan.state.hold()?);
+        let kept = Kept::open(&plan, &dir)?;
+        let manifests = open_manifests(&plan.manifests, &kept.library)?;
         let recorder = Arc::new(Recorder::default());
-        let halts = store.halts().await.map_err(|error| anyhow!(error)).context("cannot read the journal")?;
-        for halt in &halts {
-            plan.narrator.say(&halt_text(halt));
+        let fleet = kept.fleet(&plan.narrator).await?;
+        let listener = listener(&plan, &recorder, &kept.quiet)?;
+        let hearing = Hearing::open(dir.clone(), threads).await?;
+        if plan.hear_signals {
+            threads.hear_signals();
         }
-        let learned =
-            store.learned().await.map_err(|error| anyhow!(error)).context("cannot read the journal")?;
-        let fleet = Fleet::with_learned(halts, learned);
-        let quiet = Arc::new(QuietTicks::start(plan.state.path()).context("cannot keep quiet ticks")?);
-        let told = Arc::new(Both(recorder.clone(), Arc::new(Both(plan.narrator.clone(), quiet.clone()))));
-        let listener: Arc<dyn Listener> = match Webhook::open(&plan.notify)? {
-            Some(webhook) => Arc::new(Both(told, Arc::new(webhook))),
-            None => told,
-        };
         let (stop, stopped) = watch::channel(false);
         let common = Common {
-            library: library.clone(),
-            store: store.clone(),
+            library: kept.library.clone(),
+            store: kept.store.clone(),
             listener: listener.clone(),
             fleet: fleet.clone(),
             dry_run: plan.dry_run,
@@ -198,40 +179,51 @@ impl Host {
             stopped,
         };
         let watched: Vec<Watched> = manifests.iter().map(|(_, manifest)| Watched::of(manifest)).collect();
-        let mut sessions = Vec::new();
+        let mut made = Vec::new();
         for (file, manifest) in manifests {
-            sessions.push(start_session(file, manifest, &common).await?);
+            made.push(make_session(file, manifest, &common, threads).await?);
         }
-        for warning in Status::of(&library, &watched, plan.judging.policy.as_deref()).warnings {
+        for warning in Status::of(&kept.library, &watched, plan.judging.policy.as_deref()).warnings {
             plan.narrator.warn(&warning);
         }
-        let answers = Arc::new(Operator {
+        let run = kept.store.begin_run().await.context("cannot write to the journal")?;
+        let sessions: Vec<Session> = made.into_iter().map(|made| made.start(&common, threads)).collect();
+        let operator = Operator {
             watched,
             policy_folder: plan.judging.policy.clone(),
-            library: library.clone(),
-            recordings: recordings.clone(),
-            store: store.clone(),
-            fleet,
-            listener,
+            library: kept.library.clone(),
+            recordings: kept.recordings.clone(),
+            store: kept.store.clone(),
+            fleet: fleet.clone(),
+            listener: listener.clone(),
             controllers: sessions.iter().map(|one| (one.name.clone(), one.controller.clone())).collect(),
-        });
-        let socket = ControlSocket::open(plan.state.socket(), answers)?;
-        library.watch().context("cannot watch the policies and plugins")?;
-        let telling_reloads = tokio::spawn(tell_reloads(library.clone(), plan.narrator.clone()));
+            ticks: threads.ticks().clone(),
+        };
+        // Whoever could not reach this host while it started has left a halt in its journal.
+        for halt in kept.halts().await? {
+            fleet.halt(halt);
+        }
+        let hearing = hearing.begin(operator);
+        kept.library.watch().context("cannot watch the policies and plugins")?;
+        let telling_reloads = threads.data().spawn(tell_reloads(kept.library.clone(), plan.narrator.clone()));
+        for session in &sessions {
+            session.pipeline.begin();
+        }
         Ok(Self {
             sessions,
-            library,
+            library: kept.library,
             recorder,
-            recordings,
-            states,
-            quiet,
-            store,
+            recordings: kept.recordings,
+            states: kept.states,
+            quiet: kept.quiet,
+            store: kept.store,
             run,
             started: SystemClock.now(),
             drain: plan.drain,
             stop,
             telling_reloads,
-            _socket: socket,
+            hearing,
+            dir,
         })
     }
 
@@ -248,13 +240,18 @@ impl Host {
         if tokio::time::timeout(self.drain, self.finished()).await.is_err() {
             tracing::warn!("not everything on its way arrived in time");
         }
-        futures::future::join_all(self.sessions.iter().map(|session| session.pipeline.shutdown())).await;
+        let shutting = futures::future::join_all(self.sessions.iter().map(|one| one.pipeline.shutdown()));
+        if tokio::time::timeout(STOPPING, shutting).await.is_err() {
+            tracing::error!("a pipeline did not stop in time; what it holds stays in flight");
+        }
         // Whoever listens for it may be gone already.
         let _ = self.stop.send(true);
         let mut reports = Vec::new();
         for session in self.sessions {
-            if let Err(fault) = session.controlling.await {
-                tracing::error!(%fault, session = session.name, "the controller broke off");
+            match tokio::time::timeout(STOPPING, session.controlling).await {
+                Ok(Ok(())) => {}
+                Ok(Err(fault)) => tracing::error!(%fault, session = session.name, "the controller broke off"),
+                Err(_) => tracing::error!(session = session.name, "the controller did not stop in time"),
             }
             reports.push(self.recorder.session(
                 &session.name,
@@ -263,9 +260,13 @@ impl Host {
             ));
         }
         self.telling_reloads.abort();
-        if let Err(fault) = self.store.end_run(self.run).await {
-            tracing::error!(%fault, "the journal does not know that the run ended");
+        match tokio::time::timeout(STOPPING, self.store.end_run(self.run)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(fault)) => tracing::error!(%fault, "the journal does not know that the run ended"),
+            Err(_) => tracing::error!("the journal does not answer, and does not know that the run ended"),
         }
+        self.hearing.abort();
+        self.dir.leave();
         let recordings = settled(self.states, self.quiet, self.recordings).await;
         Report {
             version: 1,
@@ -304,7 +305,7 @@ async fn settled(
     settling.await.ok().flatten()
 }
 
-fn recordings_report(recordings: &Recordings) -> RecordingsReport {
+pub(crate) fn recordings_report(recordings: &Recordings) -> RecordingsReport {
     let status = recordings.status();
     RecordingsReport { written: status.written, dropped: status.dropped, trouble: status.trouble }
 }
@@ -320,7 +321,20 @@ struct Common {
     stopped: watch::Receiver<bool>,
 }
 
-async fn start_session(file: PathBuf, manifest: Manifest, common: &Common) -> Result<Session, Failure> {
+/// A session of which nothing runs yet.
+struct Made {
+    name: String,
+    manifest: PathBuf,
+    pipeline: Arc<Pipeline>,
+    controller: Arc<Controller>,
+}
+
+async fn make_session(
+    file: PathBuf,
+    manifest: Manifest,
+    common: &Common,
+    threads: &Threads,
+) -> Result<Made, Failure> {
     let name = manifest.name.clone();
     let interval = Duration::from_millis(manifest.controller.observation_interval_ms);
     common.library.register(&name, manifest.controller.clone());
@@ -331,7 +345,8 @@ async fn start_session(file: PathBuf, manifest: Manifest, common: &Common) -> Re
         // The host waits for what is on its way, while it is still controlled.
         options: flyball_pipeline::Options { drain: Duration::ZERO, ..flyball_pipeline::Options::default() },
     };
-    let pipeline = Pipeline::start(manifest, parts).await.map_err(|problems| {
+    let making = threads.data().spawn(Pipeline::prepare(manifest, parts));
+    let pipeline = making.await.map_err(anyhow::Error::from)?.map_err(|problems| {
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         anyhow!("{} cannot start: {}", file.display(), problems.join("; "))
     })?;
@@ -344,12 +359,92 @@ async fn start_session(file: PathBuf, manifest: Manifest, common: &Common) -> Re
         Options { interval, dry_run: common.dry_run, ..Options::default() },
     );
     let controller = Arc::new(controller.in_fleet(common.fleet.clone()));
-    let controlling = tokio::spawn({
-        let (controller, mut stopped) = (controller.clone(), common.stopped.clone());
-        // A sender that is gone means that the host is.
-        async move { controller.run(async move { drop(stopped.wait_for(|stop| *stop).await) }).await }
-    });
-    Ok(Session { name, manifest: file, pipeline, controller, controlling })
+    Ok(Made { name, manifest: file, pipeline, controller })
+}
+
+impl Made {
+    fn start(self, common: &Common, threads: &Threads) -> Session {
+        let Self { name, manifest, pipeline, controller } = self;
+        let controlling = threads.ticks().spawn({
+            let (controller, mut stopped) = (controller.clone(), common.stopped.clone());
+            // A sender that is gone means that the host is.
+            async move { controller.run(async move { drop(stopped.wait_for(|stop| *stop).await) }).await }
+        });
+        Session { name, manifest, pipeline, controller, controlling }
+    }
+}
+
+/// What a host keeps and judges by, before any of it is used.
+struct Kept {
+    recordings: Option<Arc<Recordings>>,
+    states: Arc<PluginStates>,
+    quiet: Arc<QuietTicks>,
+    library: Arc<Library>,
+    store: Arc<Store>,
+    /// Halts that the journal of an earlier host did not take.
+    left: Vec<EventRecord>,
+}
+
+impl Kept {
+    fn open(plan: &Plan, dir: &HeldDir) -> Result<Self, Failure> {
+        let versions = Versions::open(&plan.state.versions()).context("cannot keep versions of plugins")?;
+        let recordings = open_recordings(&plan.state, &plan.recording)?;
+        let states = PluginStates::open(plan.state.path()).context("cannot keep what plugins keep")?;
+        let states = Arc::new(states);
+        let engine = open_engine_with(&plan.state, Some(states.clone()), recordings.as_ref())?;
+        let library = library_of(policies(&plan.judging), plan.judging.plugins.clone(), engine, versions)?;
+        let store = Arc::new(Store::open(plan.state.path()).context("cannot open the journal")?);
+        let quiet = QuietTicks::start(plan.state.path()).context("cannot keep quiet ticks")?;
+        let (_, left) = HaltReserve::open(&dir.path().join(halt_reserve::NAME))?;
+        Ok(Self { recordings, states, quiet: Arc::new(quiet), library, store, left })
+    }
+
+    async fn halts(&self) -> Result<Vec<Halt>> {
+        self.store.halts().await.map_err(|error| anyhow!(error)).context("cannot read the journal")
+    }
+
+    /// What the sessions share, with the halts that are in force.
+    async fn fleet(&self, narrator: &Narrator) -> Result<Arc<Fleet>, Failure> {
+        for halt in &self.left {
+            let taken = self.store.record(halt).await.map_err(|error| anyhow!(error));
+            taken.context(
+                "the journal does not take a halt that an earlier host left; make room on its disk",
+            )?;
+        }
+        let halts = self.halts().await?;
+        for halt in &halts {
+            narrator.say(&halt_text(halt));
+        }
+        let learned =
+            self.store.learned().await.map_err(|error| anyhow!(error)).context("cannot read the journal")?;
+        Ok(Fleet::with_learned(halts, learned))
+    }
+}
+
+fn open_manifests(files: &[PathBuf], library: &Arc<Library>) -> Result<Vec<(PathBuf, Manifest)>, Failure> {
+    let mut manifests = Vec::new();
+    for file in files {
+        let manifest = open_manifest(file, library)?;
+        if manifests.iter().any(|(_, other): &(_, Manifest)| other.name == manifest.name) {
+            return Err(anyhow!(
+                "{}: another manifest's session is called {:?} too; give each its own `name`",
+                file.display(),
+                manifest.name
+            )
+            .into());
+        }
+        manifests.push((file.clone(), manifest));
+    }
+    Ok(manifests)
+}
+
+/// Whoever is told what happens.
+fn listener(plan: &Plan, recorder: &Arc<Recorder>, quiet: &Arc<QuietTicks>) -> Result<Arc<dyn Listener>> {
+    let told = Arc::new(Both(recorder.clone(), Arc::new(Both(plan.narrator.clone(), quiet.clone()))));
+    Ok(match Webhook::open(&plan.notify)? {
+        Some(webhook) => Arc::new(Both(told, Arc::new(webhook))),
+        None => told,
+    })
 }
 
 /// Built-in node types run under `multiprocess` as this very program.
@@ -435,167 +530,5 @@ fn limit_report(bill: &Bill) -> LimitReport {
         most: rounded(bill.most),
         of: rounded(bill.of),
         near: bill.near(),
-    }
-}
-
-fn undo_answer(undo: &Undo) -> Value {
-    let result = match &undo.result {
-        Ok(done) => {
-            let steps: Vec<_> = done.iter().map(|step| step.proposal.action.to_string()).collect();
-            format!("undone: {}; the graph is as it was before", steps.join(", "))
-        }
-        Err(error) => error.to_string(),
-    };
-    json!({
-        "action": undo.action.id,
-        "what": undo.action.proposal.action.to_string(),
-        "undone": undo.result.is_ok(),
-        "result": result,
-    })
-}
-
-/// Answers whoever asks over the control socket.
-struct Operator {
-    library: Arc<Library>,
-    recordings: Option<Arc<Recordings>>,
-    store: Arc<Store>,
-    fleet: Arc<Fleet>,
-    listener: Arc<dyn Listener>,
-    controllers: Vec<(String, Arc<Controller>)>,
-    watched: Vec<Watched>,
-    policy_folder: Option<PathBuf>,
-}
-
-impl Operator {
-    fn controller(&self, session: Option<&str>) -> Result<&Controller, String> {
-        let names: Vec<_> = self.controllers.iter().map(|(name, _)| name.as_str()).collect();
-        match (session, self.controllers.as_slice()) {
-            (None, [(_, only)]) => Ok(only),
-            (None, _) => Err(format!("name one of the sessions with --session: {}", names.join(", "))),
-            (Some(name), all) => all
-                .iter()
-                .find(|(have, _)| have == name)
-                .map(|(_, controller)| controller.as_ref())
-                .ok_or_else(|| format!("no session is called {name:?}; there are: {}", names.join(", "))),
-        }
-    }
-}
-
-impl Operator {
-    async fn status(&self) -> Status {
-        let mut status = Status::of(&self.library, &self.watched, self.policy_folder.as_deref());
-        for (session, controller) in &self.controllers {
-            let halts = self.fleet.halts();
-            let of_it = |halt: &&Halt| halt.session.as_deref().is_none_or(|halted| halted == session);
-            let halted = halts.iter().find(of_it).map(|halt| format!("halted: {}", halt.why));
-            let frozen = controller.frozen().await.map(|why| format!("frozen: {why}"));
-            if let Some(one) = status.sessions.iter_mut().find(|one| one.session == *session) {
-                one.stopped = halted.or(frozen);
-            }
-        }
-        status
-    }
-
-    /// A session that runs, or the whole host.
-    fn known(&self, session: Option<&str>) -> Result<(), String> {
-        session.map_or(Ok(()), |name| self.controller(Some(name)).map(drop))
-    }
-
-    /// Journaled first: what is not on disk would not outlive the host.
-    async fn record(&self, session: Option<&str>, event: Event) -> Result<UnixMillis, String> {
-        let at = SystemClock.now();
-        let record = EventRecord { at, session: session.map(Into::into), tick: 0, event };
-        self.store.record(&record).await.map_err(|fault| fault.to_string())?;
-        self.listener.event(&record);
-        Ok(at)
-    }
-
-    async fn halt(&self, session: Option<String>, why: String) -> Result<Value, String> {
-        self.known(session.as_deref())?;
-        let at = self.record(session.as_deref(), Event::Halted { why: why.clone() }).await?;
-        self.fleet.halt(Halt { session: session.as_deref().map(Into::into), at, why });
-        Ok(json!({ "halted": session }))
-    }
-
-    async fn resume(&self, session: Option<String>, why: String) -> Result<Value, String> {
-        self.known(session.as_deref())?;
-        let halted = self.fleet.halts().iter().any(|halt| halt.session.as_deref() == session.as_deref());
-        let frozen = match &session {
-            Some(name) => self.controller(Some(name))?.frozen().await.is_some(),
-            None => false,
-        };
-        if !halted && !frozen {
-            let halts: Vec<String> = self.fleet.halts().iter().map(halt_text).collect();
-            let rest = if halts.is_empty() { "nothing is halted".to_owned() } else { halts.join("; ") };
-            return Err(format!("there is nothing to resume there; {rest}"));
-        }
-        self.record(session.as_deref(), Event::Resumed { why }).await?;
-        self.fleet.resume(session.as_deref());
-        if let Some(name) = &session {
-            self.controller(Some(name))?.thaw().await;
-        }
-        Ok(json!({ "resumed": session }))
-    }
-
-    async fn approvals(&self) -> Vec<Value> {
-        let mut standing = Vec::new();
-        for (session, controller) in &self.controllers {
-            for approval in controller.approvals().await {
-                standing.push(json!({ "session": session, "approval": approval }));
-            }
-        }
-        standing
-    }
-
-    /// The session in which that question stands.
-    async fn asking(&self, id: &str) -> Result<&Controller, String> {
-        for (_, controller) in &self.controllers {
-            if controller.approvals().await.iter().any(|approval| approval.id == id) {
-                return Ok(controller);
-            }
-        }
-        Err(format!(
-            "no question {id:?} stands; it was answered or has expired; `flyball approvals` lists those that stand"
-        ))
-    }
-}
-
-fn halt_text(halt: &Halt) -> String {
-    match &halt.session {
-        Some(session) => format!("{session} is halted: {}; `flyball resume {session}` ends it", halt.why),
-        None => format!("the host is halted: {}; `flyball resume` ends it", halt.why),
-    }
-}
-
-#[async_trait]
-impl Answers for Operator {
-    async fn answer(&self, request: Request) -> Result<Value, String> {
-        match request {
-            Request::Status => serde_json::to_value(self.status().await).map_err(|fault| fault.to_string()),
-            Request::Plugins => {
-                serde_json::to_value(plugin_reports(&self.library)).map_err(|fault| fault.to_string())
-            }
-            Request::Recordings => serde_json::to_value(self.recordings.as_deref().map(recordings_report))
-                .map_err(|fault| fault.to_string()),
-            Request::Halt { session, why } => self.halt(session, why).await,
-            Request::Resume { session, why } => self.resume(session, why).await,
-            Request::Approvals => Ok(self.approvals().await.into()),
-            Request::Approve { id } => {
-                let approval =
-                    self.asking(&id).await?.approve(&id).await.map_err(|fault| fault.to_string())?;
-                serde_json::to_value(approval).map_err(|fault| fault.to_string())
-            }
-            Request::Deny { id, why } => {
-                let approval =
-                    self.asking(&id).await?.deny(&id, &why).await.map_err(|fault| fault.to_string())?;
-                serde_json::to_value(approval).map_err(|fault| fault.to_string())
-            }
-            Request::Rollback { session, count } => {
-                let controller = self.controller(session.as_deref())?;
-                let count = usize::try_from(count).unwrap_or(usize::MAX);
-                let undone = controller.rollback(count).await.map_err(|fault| fault.to_string())?;
-                Ok(undone.iter().map(undo_answer).collect())
-            }
-        }
     }
 }

@@ -7,22 +7,45 @@
 //! {"version":1,"ask":"rollback","session":"chat","count":2}
 //! {"version":1,"error":"…"}
 //! ```
+//!
+//! The host must hear a halt whatever else is going on, so this side runs on the control thread (`threads`), and:
+//!
+//! - a connection has [`TO_ASK`] to send its line. At most [`MOST_SILENT`] may be about to; a new one takes the place of the
+//!   oldest, so a thousand idle connections keep nobody out;
+//! - at most [`MOST_ANSWERING`] requests are answered at once, and halts beside them;
+//! - where the control thread could not get descriptors of its own (a container may forbid it), some are kept in reserve for
+//!   connections ([`SPARE`]);
+//! - who asks is looked at first (`caller`): a process that the host started is refused;
+//! - a socket that was removed is made anew, as long as the state directory is still this host's (`state_watch`).
+//!
+//! Called by `assembly`; [`ask`] is what commands call.
 
+use std::collections::VecDeque;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as StdStream;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use async_trait::async_trait;
+use flyball_model::Caller;
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
+use crate::caller;
 use crate::exit::Failure;
+use crate::state_dir::{Reach, StateDir};
 
 const VERSION: u32 = 1;
 
@@ -31,6 +54,22 @@ const LONGEST_REQUEST: u64 = 64 * 1024;
 
 /// The longest answer that is read.
 const LONGEST_ANSWER: u64 = 64 * 1024 * 1024;
+
+/// How long a connection may take to ask.
+const TO_ASK: Duration = Duration::from_secs(5);
+/// How long it may take to read its answer.
+const TO_HEAR: Duration = Duration::from_secs(10);
+/// Connections that have not asked yet.
+const MOST_SILENT: usize = 64;
+/// Descriptors that are let go one by one when there are no others.
+const SPARE: usize = 16;
+/// Requests that are being answered.
+const MOST_ANSWERING: usize = 64;
+
+/// How long a command looks for a host that is there, and whose socket is not.
+const TO_REACH: Duration = Duration::from_secs(2);
+/// How long a command waits for an answer; an undo may take its time.
+const TO_ANSWER: Duration = Duration::from_secs(120);
 
 /// What may be asked of a running host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -78,82 +117,153 @@ struct Envelope {
 /// Whoever answers.
 #[async_trait]
 pub(crate) trait Answers: Send + Sync {
-    /// The answer, or why there is none, as a sentence.
-    async fn answer(&self, request: Request) -> Result<Value, String>;
+    /// The answer, or why there is none, as a sentence. Called on the control thread, which must not be held up.
+    async fn answer(&self, request: Request, by: Caller) -> Result<Value, String>;
 }
 
-/// Listens until it is dropped; then the socket's file is gone.
-#[derive(Debug)]
-pub(crate) struct ControlSocket {
-    path: PathBuf,
-    serving: tokio::task::JoinHandle<()>,
-}
-
-impl ControlSocket {
-    /// Begins to listen. A socket that a dead host left behind is taken over; a living host's is not.
-    pub(crate) fn open(path: PathBuf, answers: Arc<dyn Answers>) -> Result<Self> {
-        if StdStream::connect(&path).is_ok() {
-            bail!(
-                "a host already runs with the state directory {}; stop it, or name another directory with --state DIR",
-                path.parent().unwrap_or(Path::new(".")).display()
-            );
+/// Begins to listen in this directory, in the place of whatever socket is there: whoever has the directory's lock is the only
+/// host there. Nobody can connect before the socket is this user's alone.
+pub(crate) fn listen_in(reach: &Reach) -> Result<UnixListener> {
+    let path = reach.socket();
+    match fs::remove_file(&path) {
+        Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => {
+            return Err(fault).context("cannot take the place of what is called control.sock");
         }
-        let cannot = || format!("cannot listen on {}", path.display());
-        match std::fs::remove_file(&path) {
-            Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => {
-                return Err(fault).with_context(cannot);
-            }
-            _ => {}
-        }
-        // The directory is this user's alone, so nobody can connect before the mode is set.
-        let listener = UnixListener::bind(&path).with_context(cannot)?;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).with_context(cannot)?;
-        let serving = tokio::spawn(serve(listener, answers));
-        Ok(Self { path, serving })
+        _ => {}
     }
+    let cannot = || "cannot listen on the control socket";
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None).with_context(cannot)?;
+    bind(socket.as_raw_fd(), &UnixAddr::new(&path).with_context(cannot)?).with_context(cannot)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).with_context(cannot)?;
+    listen(&socket, Backlog::new(1_024).with_context(cannot)?).with_context(cannot)?;
+    UnixListener::from_std(socket.into()).with_context(cannot)
 }
 
-impl Drop for ControlSocket {
-    fn drop(&mut self) {
-        self.serving.abort();
-        if let Err(fault) = std::fs::remove_file(&self.path) {
-            tracing::debug!(%fault, "the control socket was gone already");
-        }
-    }
-}
-
-async fn serve(listener: UnixListener, answers: Arc<dyn Answers>) {
+/// Answers on this listener, and on those that come after it, until there are to be no more.
+pub(crate) async fn serve(
+    mut listener: UnixListener,
+    mut anew: mpsc::Receiver<UnixListener>,
+    answers: Arc<dyn Answers>,
+) {
+    let server = Arc::new(Server {
+        answers,
+        silent: Silent::default(),
+        answering: Semaphore::new(MOST_ANSWERING),
+        spare: Mutex::default(),
+    });
+    server.refill();
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let answers = answers.clone();
-                tokio::spawn(async move {
-                    if let Err(fault) = one(stream, answers.as_ref()).await {
-                        tracing::debug!(%fault, "a control connection broke off");
-                    }
-                });
-            }
-            Err(fault) => {
-                tracing::warn!(%fault, "the control socket cannot accept");
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
+        tokio::select! {
+            next = anew.recv() => match next {
+                Some(next) => listener = next,
+                None => return,
+            },
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => server.clone().take(stream),
+                // Room is made, first by what is kept for that, then by who has not asked.
+                Err(_) if server.spare.lock().pop().is_some() || server.silent.evict() => {
+                    tokio::task::yield_now().await;
+                }
+                Err(fault) => {
+                    tracing::warn!(%fault, "the control socket cannot accept");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
         }
     }
 }
 
-async fn one(stream: UnixStream, answers: &dyn Answers) -> std::io::Result<()> {
-    let (read, mut write) = stream.into_split();
-    let mut line = String::new();
-    tokio::io::BufReader::new(read.take(LONGEST_REQUEST)).read_line(&mut line).await?;
-    let reply = match parse(&line) {
-        Ok(request) => match answers.answer(request).await {
+struct Server {
+    answers: Arc<dyn Answers>,
+    silent: Silent,
+    answering: Semaphore,
+    spare: Mutex<Vec<File>>,
+}
+
+/// The connections that have not asked yet, oldest first.
+#[derive(Default)]
+struct Silent {
+    next: AtomicU64,
+    waiting: Mutex<VecDeque<(u64, AbortHandle)>>,
+}
+
+impl Silent {
+    /// The oldest must go. `false`: there is none.
+    fn evict(&self) -> bool {
+        let oldest = self.waiting.lock().pop_front();
+        oldest.inspect(|(_, oldest)| oldest.abort()).is_some()
+    }
+
+    fn asked(&self, number: u64) {
+        self.waiting.lock().retain(|(other, _)| *other != number);
+    }
+}
+
+impl Server {
+    /// Keeps descriptors for later, as far as there are any.
+    fn refill(&self) {
+        let mut spare = self.spare.lock();
+        while spare.len() < SPARE
+            && let Ok(file) = File::open("/dev/null")
+        {
+            spare.push(file);
+        }
+    }
+
+    fn take(self: Arc<Self>, stream: UnixStream) {
+        let number = self.silent.next.fetch_add(1, Ordering::Relaxed);
+        let server = self.clone();
+        if self.silent.waiting.lock().len() >= MOST_SILENT {
+            self.silent.evict();
+        }
+        let mut waiting = self.silent.waiting.lock();
+        let task = tokio::spawn(async move {
+            if let Err(fault) = server.one(stream, number).await {
+                tracing::debug!(%fault, "a control connection broke off");
+            }
+            server.silent.asked(number);
+            server.refill();
+        });
+        waiting.push_back((number, task.abort_handle()));
+    }
+
+    async fn one(&self, stream: UnixStream, number: u64) -> std::io::Result<()> {
+        let by = caller::of(&stream);
+        let (read, mut write) = stream.into_split();
+        let mut line = String::new();
+        let mut reader = tokio::io::BufReader::new(read.take(LONGEST_REQUEST));
+        let asked = timeout(TO_ASK, reader.read_line(&mut line)).await;
+        self.silent.asked(number);
+        let said = match (by, asked) {
+            (Err(refused), _) => Err(refused),
+            (_, Err(_)) => Err(format!("nothing was asked within {} s", TO_ASK.as_secs())),
+            (_, Ok(Err(fault))) => return Err(fault),
+            (Ok(by), Ok(Ok(_))) => match parse(&line) {
+                Ok(request) => self.answer(request, by).await,
+                Err(fault) => Err(fault),
+            },
+        };
+        let reply = match said {
             Ok(answer) => json!({ "version": VERSION, "answer": answer }),
             Err(error) => json!({ "version": VERSION, "error": error }),
-        },
-        Err(error) => json!({ "version": VERSION, "error": error }),
-    };
-    write.write_all(format!("{reply}\n").as_bytes()).await?;
-    write.shutdown().await
+        };
+        let telling = async {
+            write.write_all(format!("{reply}\n").as_bytes()).await?;
+            write.shutdown().await
+        };
+        timeout(TO_HEAR, telling).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+    }
+
+    async fn answer(&self, request: Request, by: Caller) -> Result<Value, String> {
+        if matches!(request, Request::Halt { .. }) {
+            return self.answers.answer(request, by).await;
+        }
+        let Ok(_turn) = self.answering.try_acquire() else {
+            return Err(format!("this host answers {MOST_ANSWERING} requests already; ask again"));
+        };
+        self.answers.answer(request, by).await
+    }
 }
 
 fn parse(line: &str) -> Result<Request, String> {
@@ -168,29 +278,79 @@ fn parse(line: &str) -> Result<Request, String> {
     serde_json::from_value(envelope.request).map_err(|fault| format!("that is not a request: {fault}"))
 }
 
-/// Asks the host that runs with this socket. None: no host runs there.
-pub(crate) fn ask(socket: &Path, request: &Request) -> Result<Option<Value>, Failure> {
-    let Ok(mut stream) = StdStream::connect(socket) else { return Ok(None) };
+/// What came of asking.
+pub(crate) enum Asked {
+    /// The host's answer.
+    Answer(Value),
+    /// No host has this state directory.
+    NoHost,
+    /// A host has it and cannot be asked: why, as a sentence.
+    Unreachable(String),
+}
+
+/// Asks the host that has this state directory. A socket that is gone is waited for where a host is there: it makes it anew.
+pub(crate) fn ask(state: &StateDir, request: &Request) -> Result<Asked, Failure> {
+    let begun = Instant::now();
+    let stream = loop {
+        let fault = match state.reach().and_then(|reach| StdStream::connect(reach.socket())) {
+            Ok(stream) => break stream,
+            Err(fault) => fault,
+        };
+        match state.is_held() {
+            Ok(false) => return Ok(Asked::NoHost),
+            Ok(true) if begun.elapsed() > TO_REACH => {
+                return Ok(Asked::Unreachable(unreachable(state, &fault)));
+            }
+            Ok(true) => std::thread::sleep(TO_REACH / 40),
+            Err(fault) => {
+                let dir = state.path().display();
+                let why =
+                    format!("it cannot be told whether a host runs with the state directory {dir}: {fault}");
+                return Ok(Asked::Unreachable(why));
+            }
+        }
+    };
     let mut envelope = serde_json::to_value(request).context("cannot write the request")?;
     if let Some(fields) = envelope.as_object_mut() {
         fields.insert("version".to_owned(), VERSION.into());
     }
-    let broke = || format!("the host on {} broke off", socket.display());
-    stream.set_read_timeout(Some(Duration::from_secs(120))).with_context(broke)?;
-    stream.write_all(format!("{envelope}\n").as_bytes()).with_context(broke)?;
-    let mut line = String::new();
-    BufReader::new(stream.take(LONGEST_ANSWER)).read_line(&mut line).with_context(broke)?;
-    let reply: Value = serde_json::from_str(&line).with_context(broke)?;
-    if let Some(error) = reply.get("error").and_then(Value::as_str) {
+    let answer = converse(stream, &envelope)
+        .with_context(|| format!("the host with the state directory {} broke off", state.path().display()))?;
+    if let Some(error) = answer.get("error").and_then(Value::as_str) {
         return Err(anyhow::anyhow!("{error}").into());
     }
-    Ok(Some(reply.get("answer").cloned().unwrap_or_default()))
+    Ok(Asked::Answer(answer.get("answer").cloned().unwrap_or_default()))
 }
 
-/// The sentence for a command that needs a running host.
-pub(crate) fn nobody(socket: &Path) -> Failure {
-    Failure::NoHost(format!(
-        "no host runs with the state directory {}; start one with `flyball run`, or name its directory with --state DIR",
-        socket.parent().unwrap_or(Path::new(".")).display()
-    ))
+fn converse(mut stream: StdStream, envelope: &Value) -> Result<Value> {
+    stream.set_read_timeout(Some(TO_ANSWER))?;
+    stream.write_all(format!("{envelope}\n").as_bytes())?;
+    let mut line = String::new();
+    BufReader::new(stream.take(LONGEST_ANSWER)).read_line(&mut line)?;
+    Ok(serde_json::from_str(&line)?)
+}
+
+fn unreachable(state: &StateDir, fault: &std::io::Error) -> String {
+    let stop = state.holder().map(|pid| format!("; `kill {pid}` stops it")).unwrap_or_default();
+    format!(
+        "a host runs with the state directory {} and cannot be asked ({fault}), so it may act on{stop}",
+        state.path().display()
+    )
+}
+
+/// Asks where a host must be.
+pub(crate) fn ask_host(state: &StateDir, request: &Request) -> Result<Value, Failure> {
+    match ask(state, request)? {
+        Asked::Answer(answer) => Ok(answer),
+        Asked::Unreachable(why) => Err(Failure::NoHost(why)),
+        Asked::NoHost => Err(Failure::NoHost(format!(
+            "{}; start one with `flyball run`, or name its directory with --state DIR",
+            no_host(state)
+        ))),
+    }
+}
+
+/// That there is none, as the beginning of a sentence.
+pub(crate) fn no_host(state: &StateDir) -> String {
+    format!("no host runs with the state directory {}", state.path().display())
 }

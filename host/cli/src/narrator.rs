@@ -6,7 +6,7 @@ use std::io::Write;
 use anstyle::{AnsiColor, Style};
 use flyball_control::ports::Listener;
 use flyball_model::{
-    ActionRecord, Attributed, DeciderSaid, Ending, Event, EventRecord, Finding, Outcome, Severity,
+    ActionRecord, Attributed, Caller, DeciderSaid, Ending, Event, EventRecord, Finding, Outcome, Severity,
     TickRecord, UnixMillis, Verdict, VerdictRecord,
 };
 use indicatif::MultiProgress;
@@ -149,15 +149,17 @@ impl Listener for Narrator {
 /// What happened to the loop itself, in a line.
 pub(crate) fn event_text(record: &EventRecord) -> String {
     let (style, text) = match &record.event {
-        Event::Halted { why } => (WARN, format!("halted by a person: {why}")),
-        Event::Resumed { why } if why.is_empty() => (GOOD, "resumed by a person".to_owned()),
-        Event::Resumed { why } => (GOOD, format!("resumed by a person: {why}")),
+        Event::Halted { why, by } => (WARN, format!("halted{}: {why}", by_whom(by.as_ref()))),
+        Event::Resumed { why, by } if why.is_empty() => (GOOD, format!("resumed{}", by_whom(by.as_ref()))),
+        Event::Resumed { why, by } => (GOOD, format!("resumed{}: {why}", by_whom(by.as_ref()))),
         Event::Frozen { why } => (BAD, format!("frozen: {why}")),
         Event::ApprovalAsked(question) => {
             (WARN, format!("a person is asked {}: may \"{}\" happen?", question.id, question.action))
         }
-        Event::ApprovalGiven { id } => (GOOD, format!("a person says yes to {id}")),
-        Event::ApprovalDenied { id, why } => (WARN, format!("a person says no to {id}: {why}")),
+        Event::ApprovalGiven { id, by } => (GOOD, format!("{} says yes to {id}", whoever(by.as_ref()))),
+        Event::ApprovalDenied { id, why, by } => {
+            (WARN, format!("{} says no to {id}: {why}", whoever(by.as_ref())))
+        }
         Event::ApprovalExpired { id, why } => (WARN, format!("the question {id} stands no more: {why}")),
         Event::Reconciled { action, outcome, note } => {
             (WARN, format!("action {action} was left open and is {}: {note}", outcome.name()))
@@ -171,6 +173,15 @@ pub(crate) fn event_text(record: &EventRecord) -> String {
         // A notice ends with the command that answers it.
         tame_to(LONGEST_NOTICE, &text)
     )
+}
+
+/// A person, where the kernel told who asked; an earlier version did not look.
+fn by_whom(by: Option<&Caller>) -> String {
+    by.map(|by| format!(" by a person ({by})")).unwrap_or_default()
+}
+
+fn whoever(by: Option<&Caller>) -> String {
+    by.map_or_else(|| "somebody".to_owned(), |by| format!("a person ({by})"))
 }
 
 /// After each decision the loop waits for a while; that it does so is no news.

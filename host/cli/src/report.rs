@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use flyball_control::ports::Listener;
 use flyball_model::{
     Account, ActionRecord, Ending, EventRecord, Outcome, PluginKind, TickRecord, UnixMillis,
@@ -163,6 +163,22 @@ pub(crate) fn schema() -> Value {
 }
 
 impl Report {
+    /// Whether there is a place for it, before anything runs that it is to tell of.
+    pub(crate) fn can_be_written(file: &Path) -> Result<()> {
+        let cannot =
+            || format!("cannot write the report {}; name another file with --report FILE", file.display());
+        match std::fs::metadata(file) {
+            Ok(found) if found.is_dir() => {
+                bail!("the report {} is a directory; name a file with --report FILE", file.display())
+            }
+            // What is no regular file is written as it is.
+            Ok(found) if !found.is_file() => return Ok(()),
+            _ => {}
+        }
+        let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        tempfile::NamedTempFile::new_in(dir).map(drop).with_context(cannot)
+    }
+
     /// Writes it whole or not at all: a reader never sees half a report.
     pub(crate) fn write(&self, file: &Path) -> Result<()> {
         let cannot = || format!("cannot write the report {}", file.display());

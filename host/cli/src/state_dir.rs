@@ -1,49 +1,196 @@
-use std::fs;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+//! The state directory: where a host keeps what outlives it (the journal, compiled plugins, dead letters) and where it is
+//! spoken to. Nobody else may write there, and one host at a time has it.
+//!
+//! It is made for its user alone, or taken as it is and never changed: a directory of somebody else's, one that others may
+//! write to, and a symbolic link are refused. The lock is on the directory itself (`flock(2)`), not on a file or a socket in
+//! it: no cleaner can take it away, and it ends with the host, however that ends. [`HeldDir::look`] says later whether the
+//! name still leads there.
+//!
+//! Called by every command that keeps or reads something; `assembly` holds it for as long as the host runs.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use nix::fcntl::OFlag;
+use nix::unistd::geteuid;
 
 use crate::args::Places;
 
-/// Where a host keeps what outlives it: the journal, compiled plugins, dead letters, the control socket. Nobody else may
-/// read it: a journal tells what a pipeline does.
+const SOCKET: &str = "control.sock";
+/// How long it may look held by somebody who only looks.
+const A_MOMENT: Duration = Duration::from_millis(200);
+const JOURNAL: &str = "journal.db";
+/// The number of the process that holds the directory, for messages only.
+const HOLDER: &str = "host.pid";
+
+/// The directory, by its name.
 #[derive(Debug, Clone)]
 pub(crate) struct StateDir(PathBuf);
+
+/// What a file is whatever it is called: its device and its number there.
+type Identity = (u64, u64);
+
+fn identity(of: &fs::Metadata) -> Identity {
+    (of.dev(), of.ino())
+}
+
+/// The directory while a host has it to itself.
+#[derive(Debug)]
+pub(crate) struct HeldDir {
+    path: PathBuf,
+    identity: Identity,
+    /// Locked for as long as it is open.
+    _locked: File,
+}
+
+/// What became of a held directory.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// All is there.
+    Whole,
+    /// The socket is gone, or another one.
+    NoSocket,
+    /// The directory or the journal is gone, or another one: why.
+    Lost(String),
+}
 
 impl StateDir {
     /// The one that the arguments name, or the user's own. It is not made.
     pub(crate) fn of(places: &Places) -> Result<Self> {
         if let Some(dir) = &places.state {
-            return Ok(Self(dir.clone()));
+            return Ok(Self::at(dir.clone()));
         }
         let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let base = from("XDG_STATE_HOME").or_else(|| from("HOME").map(|home| home.join(".local/state")));
         match base {
-            Some(base) => Ok(Self(base.join("flyball"))),
+            Some(base) => Ok(Self::at(base.join("flyball"))),
             None => bail!("neither XDG_STATE_HOME nor HOME is set; name a directory with --state DIR"),
         }
     }
 
-    /// This very one.
+    /// This very one. A slash at its end would have a link followed.
     pub(crate) fn at(dir: PathBuf) -> Self {
-        Self(dir)
+        Self(dir.components().collect())
     }
 
-    /// Makes it, for this user only.
+    /// Makes it, for this user only, or takes the one that is there as it is.
     pub(crate) fn make(&self) -> Result<()> {
-        let cannot =
-            || format!("cannot make the state directory {}; name another with --state DIR", self.0.display());
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0).with_context(cannot)?;
-        fs::set_permissions(&self.0, fs::Permissions::from_mode(0o700)).with_context(cannot)
+        self.open().map(drop)
+    }
+
+    fn open(&self) -> Result<File> {
+        let path = self.0.display();
+        let cannot = || format!("cannot make the state directory {path}; name another with --state DIR");
+        let found = match fs::symlink_metadata(&self.0) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+                fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0).with_context(cannot)?;
+                fs::symlink_metadata(&self.0).with_context(cannot)?
+            }
+            found => found.with_context(cannot)?,
+        };
+        if found.is_symlink() {
+            bail!(
+                "the state directory {path} is a symbolic link; name the directory that it leads to with --state DIR"
+            );
+        }
+        if !found.is_dir() {
+            bail!("the state directory {path} is no directory; name another with --state DIR");
+        }
+        let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let dir =
+            OpenOptions::new().read(true).custom_flags(flags.bits()).open(&self.0).with_context(cannot)?;
+        let opened = dir.metadata().with_context(cannot)?;
+        if opened.uid() != geteuid().as_raw() {
+            bail!(
+                "the state directory {path} is another user's ({}); name one of your own with --state DIR",
+                opened.uid()
+            );
+        }
+        if opened.permissions().mode() & 0o022 != 0 {
+            bail!(
+                "the state directory {path} may be written by others, who could change what is in it; `chmod 700 {path}`, or name another with --state DIR"
+            );
+        }
+        Ok(dir)
+    }
+
+    /// Takes it for this host, until what is answered is dropped.
+    pub(crate) fn hold(&self) -> Result<HeldDir> {
+        let dir = self.open()?;
+        let begun = Instant::now();
+        // Somebody who only asks whether it is held has it for a moment.
+        let locked = loop {
+            match dir.try_lock() {
+                Err(fs::TryLockError::WouldBlock) if begun.elapsed() < A_MOMENT => {
+                    thread::sleep(A_MOMENT / 20)
+                }
+                locked => break locked,
+            }
+        };
+        match locked {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => bail!(
+                "a host already runs with the state directory {}{}; stop it, or name another directory with --state DIR",
+                self.0.display(),
+                self.holder().map(|pid| format!(" (process {pid})")).unwrap_or_default()
+            ),
+            Err(fs::TryLockError::Error(fault)) => {
+                return Err(fault).with_context(|| {
+                    format!(
+                        "cannot lock the state directory {}; name one on a local disk with --state DIR",
+                        self.0.display()
+                    )
+                });
+            }
+        }
+        let cannot = || format!("cannot write in the state directory {}", self.0.display());
+        let held = HeldDir {
+            path: std::path::absolute(&self.0).with_context(cannot)?,
+            identity: identity(&dir.metadata().with_context(cannot)?),
+            _locked: dir,
+        };
+        let holder = self.0.join(HOLDER);
+        let _ = fs::remove_file(&holder);
+        let mut file = flyball_files::create_private(&holder).with_context(cannot)?;
+        io::Write::write_all(&mut file, format!("{}\n", std::process::id()).as_bytes())
+            .with_context(cannot)?;
+        Ok(held)
+    }
+
+    /// Whether a host has it now. An error: that cannot be told.
+    pub(crate) fn is_held(&self) -> io::Result<bool> {
+        let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let dir = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(&self.0) {
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(false),
+            opened => opened?,
+        };
+        match dir.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(fs::TryLockError::WouldBlock) => Ok(true),
+            Err(fs::TryLockError::Error(fault)) => Err(fault),
+        }
+    }
+
+    /// The process that has it, where it is held.
+    pub(crate) fn holder(&self) -> Option<u32> {
+        const LIMIT: flyball_files::Limit = flyball_files::Limit::new(32, "remove it");
+        flyball_files::read_text(&self.0.join(HOLDER), LIMIT).ok()?.trim().parse().ok()
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
-    pub(crate) fn socket(&self) -> PathBuf {
-        self.0.join("control.sock")
+    /// Opens the directory, to reach the socket in it by a path that is short enough whatever its name is.
+    pub(crate) fn reach(&self) -> io::Result<Reach> {
+        let flags = OFlag::O_DIRECTORY | OFlag::O_PATH;
+        Ok(Reach(OpenOptions::new().read(true).custom_flags(flags.bits()).open(&self.0)?))
     }
 
     pub(crate) fn compiled(&self) -> PathBuf {
@@ -57,5 +204,81 @@ impl StateDir {
 
     pub(crate) fn dead_letters(&self) -> PathBuf {
         self.0.join("dead-letters.jsonl")
+    }
+}
+
+/// An open directory. A Unix socket's address has 107 bytes; the path through the descriptor has a dozen.
+#[derive(Debug)]
+pub(crate) struct Reach(File);
+
+impl Reach {
+    /// The socket in the directory, for the calling thread only: each may have descriptors of its own.
+    pub(crate) fn socket(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/thread-self/fd/{}/{SOCKET}", self.0.as_raw_fd()))
+    }
+
+    /// Something else in it.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/thread-self/fd/{}/{name}", self.0.as_raw_fd()))
+    }
+}
+
+impl HeldDir {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The name of the socket, for messages.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.path.join(SOCKET)
+    }
+
+    /// Opens it once more, for a thread with descriptors of its own.
+    pub(crate) fn reach(&self) -> Result<Reach> {
+        let reach = StateDir(self.path.clone())
+            .reach()
+            .with_context(|| format!("cannot open {}", self.path.display()))?;
+        if identity(&reach.0.metadata()?) != self.identity {
+            bail!("{} is another directory now", self.path.display());
+        }
+        Ok(reach)
+    }
+
+    /// Nobody can reach the host any more.
+    pub(crate) fn leave(&self) {
+        for name in [SOCKET, HOLDER] {
+            if let Err(fault) = fs::remove_file(self.path.join(name)) {
+                tracing::debug!(%fault, name, "it was gone already");
+            }
+        }
+    }
+
+    /// What the journal's file is now; none: there is none.
+    pub(crate) fn journal(&self) -> Option<Identity> {
+        fs::symlink_metadata(self.path.join(JOURNAL)).ok().map(|file| identity(&file))
+    }
+
+    /// What the socket is now; none: there is none.
+    pub(crate) fn socket_now(&self) -> Option<Identity> {
+        let socket = fs::symlink_metadata(self.socket()).ok()?;
+        socket.file_type().is_socket().then(|| identity(&socket))
+    }
+
+    /// Whether the directory, the journal and the socket are what they were.
+    pub(crate) fn look(&self, journal: Option<Identity>, socket: Option<Identity>) -> Look {
+        let path = self.path.display();
+        match fs::symlink_metadata(&self.path) {
+            Ok(now) if identity(&now) == self.identity => {}
+            Ok(_) => return Look::Lost(format!("the state directory {path} was replaced by another one")),
+            Err(_) => return Look::Lost(format!("the state directory {path} is gone")),
+        }
+        match self.journal() {
+            now if now == journal => {}
+            Some(_) => {
+                return Look::Lost(format!("the journal {path}/{JOURNAL} was replaced by another one"));
+            }
+            None => return Look::Lost(format!("the journal {path}/{JOURNAL} is gone")),
+        }
+        if self.socket_now() == socket { Look::Whole } else { Look::NoSocket }
     }
 }

@@ -1,34 +1,11 @@
-use flyball_model::{Action, ActionRecord, GraphSpec, NodeSpec, Observation, Outcome, metric};
+//! Whether a graph, or the running pipeline, shows an action. Called by the door after the data plane has taken one, and by
+//! whoever asks whether it is still so.
+
+use flyball_model::{Action, GraphSpec, NodeSpec, Observation, Outcome, metric};
 use serde_json::Value;
 
-use crate::ports::{Clock, DataPlane, Journal, JournalError};
-
-/// Intent, act, read back. An error: the intent is not on disk, so nothing was done. What became of the action is in
-/// the record that comes back, and still to be journaled.
-pub(crate) async fn carry_out(
-    plane: &dyn DataPlane,
-    journal: &dyn Journal,
-    clock: &dyn Clock,
-    mut record: ActionRecord,
-) -> Result<ActionRecord, JournalError> {
-    record.id = journal.intend(&record).await?;
-    match plane.apply(&record.proposal.action).await {
-        Ok(()) => {
-            let after = plane.graph();
-            (record.outcome, record.note) = read_back(&record.proposal.action, &record.before, &after);
-            record.after = Some(after);
-        }
-        Err(error) => {
-            record.outcome = Outcome::Failed;
-            record.note = Some(error.to_string());
-        }
-    }
-    record.settled_at = Some(clock.now());
-    Ok(record)
-}
-
 /// Accepted is not effective: what changes the configuration must show in it.
-fn read_back(action: &Action, before: &GraphSpec, after: &GraphSpec) -> (Outcome, Option<String>) {
+pub(crate) fn read_back(action: &Action, before: &GraphSpec, after: &GraphSpec) -> (Outcome, Option<String>) {
     match shows(action, before, after) {
         None => (Outcome::Accepted, None),
         Some(true) => (Outcome::Effective, None),

@@ -1,12 +1,13 @@
 //! What is done when it becomes known what became of an action.
 
-use flyball_model::{Event, Outcome, PluginId, TickRecord};
+use flyball_model::{Event, Outcome, TickRecord};
 use tokio::time::Instant;
 
 use crate::controller::{Controller, add_error};
 use crate::follow_up::{FollowUp, Look};
 use crate::landing::settle_time;
 use crate::ports::{Loss, Panel, Sight, Support, UndoKind};
+use crate::rollback::{Undo, UndoError, Undoer};
 use crate::state::State;
 
 impl Controller {
@@ -68,17 +69,27 @@ impl Controller {
         let loses = |support: &Support| support.undo != UndoKind::Reversible || support.loss == Loss::Waiting;
         if self.plane.support().iter().any(|support| support.kind == kind && loses(support)) {
             let message = format!(
-                "{what} made things worse, and undoing it would lose work: `flyball rollback` does it"
+                "{what} made things worse, and undoing it would lose work: `flyball rollback 1 --session {}` does it",
+                self.session
             );
             self.notify(record, "worse", message).await;
             return;
         }
-        match self.undo(state, action, &PluginId::host()).await.result {
+        let Undo { action, result } = self.undo(state, action, &Undoer::host()).await;
+        match result {
             Ok(done) => {
                 if let Some(last) = done.into_iter().next_back() {
                     let settle = settle_time(&self.plane.support(), &last.proposal.action);
                     state.follow_ups.push(FollowUp::of_undo(last, Instant::now(), settle, measure));
                 }
+            }
+            // Nothing failed: somebody said that nothing is to be done now.
+            Err(held @ UndoError::Held { .. }) if action.outcome != Outcome::RollbackFailed => {
+                let session = &self.session;
+                let message = format!(
+                    "{what} made things worse, and is not undone: {held}; `flyball rollback 1 --session {session}` undoes it once it may"
+                );
+                self.notify(record, "worse", message).await;
             }
             Err(error) => {
                 let message = format!("{what} made things worse, and its undo failed: {error}");

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use flyball_model::{
-    Action, Approval, Attributed, Event, Finding, GateRefusal, GraphSpec, PluginId, Reason, Safety,
-    TickRecord,
+    Action, ActionRecord, Approval, Attributed, Caller, Event, Finding, GateRefusal, GraphSpec, PluginId,
+    Reason, Safety, TickRecord,
 };
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
@@ -64,7 +64,18 @@ pub(crate) struct About<'a> {
     pub decided_by: &'a PluginId,
 }
 
-impl About<'_> {
+impl<'a> About<'a> {
+    /// An action, and what it is for.
+    pub fn of(intent: &'a ActionRecord, findings: &'a [Attributed<Finding>]) -> Self {
+        Self {
+            session: &intent.session,
+            action: &intent.proposal.action,
+            graph: &intent.before,
+            findings,
+            decided_by: &intent.decided_by,
+        }
+    }
+
     /// The question, with the digest that the answer is bound to.
     pub fn question(&self, reason: Reason, tick: u64, expires_at: u64) -> Approval {
         let findings: Vec<String> = self.findings.iter().map(|finding| named(&finding.said)).collect();
@@ -176,10 +187,10 @@ impl Controller {
     ///
     /// # Errors
     /// No such question stands, or the answer cannot be journaled.
-    pub async fn approve(&self, id: &str) -> Result<Approval, ApprovalError> {
+    pub async fn approve(&self, id: &str, by: Option<Caller>) -> Result<Approval, ApprovalError> {
         let mut state = self.state.lock().await;
         let approval = self.standing(&state, id)?;
-        self.answer(&state, Event::ApprovalGiven { id: approval.id.clone() }).await?;
+        self.answer(&state, Event::ApprovalGiven { id: approval.id.clone(), by }).await?;
         if let Some(asked) = &mut state.asked {
             asked.given = true;
         }
@@ -190,10 +201,11 @@ impl Controller {
     ///
     /// # Errors
     /// No such question stands, or the answer cannot be journaled.
-    pub async fn deny(&self, id: &str, why: &str) -> Result<Approval, ApprovalError> {
+    pub async fn deny(&self, id: &str, why: &str, by: Option<Caller>) -> Result<Approval, ApprovalError> {
         let mut state = self.state.lock().await;
         let approval = self.standing(&state, id)?;
-        self.answer(&state, Event::ApprovalDenied { id: approval.id.clone(), why: why.to_owned() }).await?;
+        let denied = Event::ApprovalDenied { id: approval.id.clone(), why: why.to_owned(), by };
+        self.answer(&state, denied).await?;
         if let Some(asked) = state.asked.take() {
             state.asked_in_vain.push(asked.in_vain(Instant::now()));
         }

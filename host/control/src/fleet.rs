@@ -25,12 +25,36 @@ const TRIES_KEPT: usize = 100_000;
 #[derive(Debug, Default)]
 pub struct Fleet {
     sessions: AtomicUsize,
-    halts: RwLock<Vec<Halt>>,
+    stops: Mutex<Stops>,
     tried: Mutex<VecDeque<Instant>>,
     /// By code of finding, kind of action and type of node.
     learned: RwLock<BTreeMap<Lesson, Learned>>,
     /// By code of finding: which session showed it last when.
     faults: Mutex<BTreeMap<String, BTreeMap<Arc<str>, Instant>>>,
+}
+
+/// What keeps sessions from acting, and what is under way: under one lock, so that an action either began before a halt, or is
+/// not done.
+#[derive(Debug, Default)]
+struct Stops {
+    halts: Vec<Halt>,
+    /// Why nobody may act, whatever people said: a person could not halt the host.
+    suspended: Option<String>,
+    under_way: BTreeMap<u64, (Arc<str>, String)>,
+    entered: u64,
+}
+
+/// An action that the data plane is doing; it is under way until this is dropped.
+#[derive(Debug)]
+pub(crate) struct UnderWay<'a> {
+    fleet: &'a Fleet,
+    number: u64,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.fleet.stops.lock().under_way.remove(&self.number);
+    }
 }
 
 /// A code of finding, a kind of action, a type of node.
@@ -48,7 +72,8 @@ impl Fleet {
             .into_iter()
             .map(|learned| ((learned.finding.clone(), learned.kind, learned.node_type.clone()), learned))
             .collect();
-        Arc::new(Self { halts: RwLock::new(halts), learned: RwLock::new(learned), ..Self::default() })
+        let stops = Mutex::new(Stops { halts, ..Stops::default() });
+        Arc::new(Self { stops, learned: RwLock::new(learned), ..Self::default() })
     }
 
     /// What became of an action, after what was thought of it before.
@@ -89,22 +114,55 @@ impl Fleet {
 
     /// The halts that are in force.
     pub fn halts(&self) -> Vec<Halt> {
-        self.halts.read().clone()
+        self.stops.lock().halts.clone()
     }
 
-    /// Stops all acting, of one session or of all. Whoever calls has journaled it.
-    pub fn halt(&self, halt: Halt) {
-        let mut halts = self.halts.write();
-        halts.retain(|other| other.session != halt.session);
-        halts.push(halt);
+    /// Stops all acting, of one session or of all: when it returns, nothing begins any more. It holds in memory at once;
+    /// whoever calls journals it. The actions that were under way already, each as the session and what is done.
+    pub fn halt(&self, halt: Halt) -> Vec<(Arc<str>, String)> {
+        let mut stops = self.stops.lock();
+        let whose = halt.session.clone();
+        stops.halts.retain(|other| other.session != halt.session);
+        stops.halts.push(halt);
+        let under_way = stops.under_way.values();
+        under_way
+            .filter(|(session, _)| whose.as_ref().is_none_or(|whose| whose == session))
+            .cloned()
+            .collect()
     }
 
     /// Ends a halt. `false`: there is none of that session, or none of the host.
     pub fn resume(&self, session: Option<&str>) -> bool {
-        let mut halts = self.halts.write();
-        let before = halts.len();
-        halts.retain(|halt| halt.session.as_deref() != session);
-        halts.len() < before
+        let mut stops = self.stops.lock();
+        let before = stops.halts.len();
+        stops.halts.retain(|halt| halt.session.as_deref() != session);
+        stops.halts.len() < before
+    }
+
+    /// Stops all acting for as long as nobody could stop it: the host cannot be reached, or its journal is lost. `None` ends that.
+    /// `true`: that is new.
+    pub fn suspend(&self, why: Option<String>) -> bool {
+        let mut stops = self.stops.lock();
+        let new = stops.suspended != why;
+        stops.suspended = why;
+        new
+    }
+
+    /// Why nobody may act although nobody was halted.
+    pub fn suspended(&self) -> Option<String> {
+        self.stops.lock().suspended.clone()
+    }
+
+    /// An action is about to be done. It is under way from now on, or it may not be done.
+    pub(crate) fn enter(&self, session: &Arc<str>, what: String) -> Result<UnderWay<'_>, GateRefusal> {
+        let mut stops = self.stops.lock();
+        if let Some(halted) = stops.closed_to(session) {
+            return Err(halted);
+        }
+        stops.entered += 1;
+        let number = stops.entered;
+        stops.under_way.insert(number, (Arc::clone(session), what));
+        Ok(UnderWay { fleet: self, number })
     }
 
     pub(crate) fn joined(&self) {
@@ -115,13 +173,9 @@ impl Fleet {
         self.sessions.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// The gate of whoever was halted by a person.
+    /// The gate of whoever was halted by a person, or may not act as nobody could halt it.
     pub(crate) fn halted(&self, session: &str) -> Option<GateRefusal> {
-        let halts = self.halts.read();
-        let halt =
-            halts.iter().find(|halt| halt.session.as_deref().is_none_or(|halted| halted == session))?;
-        let whose = if halt.session.is_some() { "the session" } else { "the host" };
-        Some(refusal("halted", format!("a person halted {whose}: {}; opens with `flyball resume`", halt.why)))
+        self.stops.lock().closed_to(session)
     }
 
     /// An action of some session's was tried.
@@ -176,5 +230,20 @@ impl Fleet {
                 ),
             )
         })
+    }
+}
+
+impl Stops {
+    fn closed_to(&self, session: &str) -> Option<GateRefusal> {
+        let halt =
+            self.halts.iter().find(|halt| halt.session.as_deref().is_none_or(|halted| halted == session));
+        if let Some(halt) = halt {
+            let whose = if halt.session.is_some() { "the session" } else { "the host" };
+            let resume = halt.session.as_ref().map(|session| format!(" {session}")).unwrap_or_default();
+            let message =
+                format!("a person halted {whose}: {}; opens with `flyball resume{resume}`", halt.why);
+            return Some(refusal("halted", message));
+        }
+        self.suspended.as_ref().map(|why| refusal("state-directory", why.clone()))
     }
 }

@@ -8,12 +8,12 @@ use flyball_model::{
 };
 use tokio::time::Instant;
 
-use crate::acting::carry_out;
 use crate::approvals::{About, Asked};
 use crate::assess::wakes;
 use crate::checks::{Ground, answered, narrowed, reason, same, unresolved};
 use crate::controller::{Controller, add_error};
 use crate::deciding::Answer;
+use crate::door::{Barred, Carried, Cleared, Origin, Wanted};
 use crate::escalation;
 use crate::follow_up::FollowUp;
 use crate::measure::{Measure, Taken};
@@ -43,7 +43,7 @@ struct Passed {
     panel: Arc<Panel>,
     findings: Vec<Attributed<Finding>>,
     settle: Duration,
-    /// Why a person must approve it, if one must.
+    /// What a validator asks a person.
     asks: Option<Reason>,
 }
 
@@ -122,7 +122,7 @@ impl Controller {
         let passed = Passed {
             settle: support.map_or(Duration::ZERO, |support| Duration::from_millis(support.settle_ms)),
             panel: Arc::clone(&panel),
-            asks: review.asked.or_else(|| must_ask(&proposal.action, &rules.safety)),
+            asks: review.asked,
             intent: ActionRecord {
                 id: 0,
                 session: Arc::clone(&record.session),
@@ -154,7 +154,7 @@ impl Controller {
         self.last_guards(state, passed, question, &rules, landing, record).await;
     }
 
-    /// What is asked of an action that every judge has allowed, in this order: budgets, dry run, approval, halts.
+    /// What is asked of an action that every judge has allowed: the budgets, and the door.
     async fn last_guards(
         &self,
         state: &mut State,
@@ -164,8 +164,7 @@ impl Controller {
         landing: &Landing<'_>,
         record: &mut TickRecord,
     ) {
-        let safety = &rules.safety;
-        let over = self.over_budget(state, &passed, safety);
+        let over = self.over_budget(state, &passed, &rules.safety);
         if !over.is_empty() {
             if over.iter().any(|reason| LASTING.contains(&reason.code.as_str())) {
                 state.remember_refused(&passed.intent, Instant::now());
@@ -173,55 +172,50 @@ impl Controller {
             refuse(record, &passed.intent.proposal.action, over);
             return;
         }
-        if self.options.dry_run
-            || safety.propose_only
-            || safety.dry_run.contains(&passed.intent.proposal.action.kind())
-        {
-            record.ending = Ending::Proposed;
-            return;
-        }
-        if let Some(why) = &passed.asks {
-            let about = About {
-                session: &self.session,
-                action: &passed.intent.proposal.action,
-                graph: &passed.intent.before,
-                findings: &passed.findings,
-                decided_by: &passed.intent.decided_by,
-            };
-            match &landing.approved {
-                Some(approved)
-                    if about.question(why.clone(), approved.tick, approved.expires_at).id == approved.id => {}
-                Some(_) => {
-                    let message = "what a person approved is not what would be done now".to_owned();
-                    refuse(record, about.action, vec![reason("approval-for-another", message)]);
-                    return;
-                }
-                None if state.asked.is_some() => {
-                    let message =
-                        "a person is asked about another action already; one question at a time".to_owned();
-                    refuse(record, about.action, vec![reason("another-question-stands", message)]);
-                    return;
-                }
-                None => {
-                    let expires_at = self.clock.now().saturating_add(safety.approval.expires_ms);
-                    let approval = about.question(why.clone(), record.tick, expires_at);
-                    let (now, gist) = (Instant::now(), Asked::gist(&approval));
-                    state.asked_in_vain.retain(|(_, until)| *until > now);
-                    if state.asked_in_vain.iter().any(|(asked, _)| *asked == gist) {
-                        let message = format!("a person was asked \"{gist}\" and did not say yes");
-                        refuse(record, about.action, vec![reason("asked-in-vain", message)]);
-                        return;
-                    }
-                    self.ask_people(state, approval, question, passed.findings, safety, record).await;
-                    return;
-                }
+        let cleared = self.door(&Wanted {
+            origin: Origin::Decider,
+            intent: &passed.intent,
+            rules,
+            frozen: state.frozen.as_deref(),
+            asks: passed.asks.as_ref(),
+            approved: landing.approved.as_ref().map(|approved| (approved, &*passed.findings)),
+        });
+        match cleared {
+            Ok(cleared) => self.act(state, cleared, &passed, rules, record).await,
+            Err(Barred::Proposed(_)) => record.ending = Ending::Proposed,
+            Err(Barred::Refused(why)) => refuse(record, &passed.intent.proposal.action, vec![why]),
+            Err(Barred::Unapproved(why)) => {
+                self.ask_for(state, passed, why, question, &rules.safety, record).await;
             }
         }
-        if let Some(halted) = self.fleet.halted(&self.session) {
-            refuse(record, &passed.intent.proposal.action, vec![reason(&halted.gate, halted.message)]);
+    }
+
+    /// A person must say yes; they are asked one question at a time, and not again what they did not approve.
+    async fn ask_for(
+        &self,
+        state: &mut State,
+        passed: Passed,
+        why: Reason,
+        question: Answer,
+        safety: &Safety,
+        record: &mut TickRecord,
+    ) {
+        let about = About::of(&passed.intent, &passed.findings);
+        if state.asked.is_some() {
+            let message = "a person is asked about another action already; one question at a time".to_owned();
+            refuse(record, about.action, vec![reason("another-question-stands", message)]);
             return;
         }
-        self.act(state, passed, rules, record).await;
+        let expires_at = self.clock.now().saturating_add(safety.approval.expires_ms);
+        let approval = about.question(why, record.tick, expires_at);
+        let (now, gist) = (Instant::now(), Asked::gist(&approval));
+        state.asked_in_vain.retain(|(_, until)| *until > now);
+        if state.asked_in_vain.iter().any(|(asked, _)| *asked == gist) {
+            let message = format!("a person was asked \"{gist}\" and did not say yes");
+            refuse(record, about.action, vec![reason("asked-in-vain", message)]);
+            return;
+        }
+        self.ask_people(state, approval, question, passed.findings, safety, record).await;
     }
 
     fn over_budget(&self, state: &State, passed: &Passed, safety: &Safety) -> Vec<Reason> {
@@ -271,10 +265,24 @@ impl Controller {
         self.notify(record, "approval-asked", message).await;
     }
 
-    async fn act(&self, state: &mut State, passed: Passed, rules: &Rules, record: &mut TickRecord) {
-        let Passed { intent, findings, settle, panel, .. } = passed;
-        let action = match carry_out(&*self.plane, &*self.journal, &*self.clock, intent).await {
-            Ok(action) => action,
+    async fn act(
+        &self,
+        state: &mut State,
+        cleared: Cleared,
+        passed: &Passed,
+        rules: &Rules,
+        record: &mut TickRecord,
+    ) {
+        let action = match self.carry_out(cleared).await {
+            Ok(Carried::Tried(action)) => action,
+            Ok(Carried::Halted(action, halted)) => {
+                refuse(record, &action.proposal.action, vec![reason(&halted.gate, halted.message)]);
+                if let Err(error) = self.journal.conclude(&action).await {
+                    record.error = Some(format!("that nothing was done is not recorded: {error}"));
+                }
+                record.action = Some(action);
+                return;
+            }
             Err(error) => {
                 record.ending = Ending::Failed;
                 record.error =
@@ -282,7 +290,8 @@ impl Controller {
                 return;
             }
         };
-        acted(&panel.validators, &self.session);
+        acted(&passed.panel.validators, &self.session);
+        let settle = passed.settle;
         let applied = Instant::now();
         state.pace.settles(applied, settle, action.proposal.action.to_string());
         state.remember(&action, applied);
@@ -305,7 +314,7 @@ impl Controller {
                 findings: &action.findings,
             };
             let measure = Measure::new(&state.readings, &taken, settle, self.plane.reading_window());
-            let findings: Vec<_> = findings.iter().collect();
+            let findings: Vec<_> = passed.findings.iter().collect();
             state.follow_ups.push(FollowUp::new(action.clone(), &findings, applied, settle, measure));
             state.last_applied = Some(applied);
         }
@@ -322,15 +331,6 @@ fn brief(text: &str) -> String {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
     }
-}
-
-fn must_ask(action: &Action, safety: &Safety) -> Option<Reason> {
-    let kind = action.kind();
-    safety
-        .approval
-        .kinds
-        .contains(&kind)
-        .then(|| reason("approval-by-policy", format!("the policy wants a person to approve each {kind}")))
 }
 
 /// The host itself says no.

@@ -14,12 +14,13 @@
 //! | `gates` | how each of them stands, for the record |
 //! | `questioning`, `escalation` | what deciders are asked, and which kinds of action are open to them by now |
 //! | `deciding` | asks catalogs and deciders, in a task of their own |
-//! | `landing` | takes a decision to its end: the order of the next four |
+//! | `landing` | takes a decision to its end: the order of the next three, and the door |
 //! | `checks` | the host's own checks, whatever the plugins say |
 //! | `review` | asks the validators, again after each amendment |
 //! | `tries` | the budgets |
-//! | `acting` | intent, act, read back |
-//! | `rollback` | an undo, at an operator's word or the host's own |
+//! | `acting` | whether a graph shows an action |
+//! | `door` | what every action passes, whoever wants it: halt, dry run, propose only, approval, freeze; then intent, act, read back |
+//! | `rollback`, `inverse` | an undo, at an operator's word or the host's own; what a reverser's answer can be |
 //! | `telling` | journals and tells what happened to the loop itself |
 //!
 //! # Generations
@@ -48,10 +49,12 @@ mod band;
 mod checks;
 mod controller;
 mod deciding;
+mod door;
 mod escalation;
 mod fleet;
 mod follow_up;
 mod gates;
+mod inverse;
 mod landing;
 mod measure;
 mod pace;

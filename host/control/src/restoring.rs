@@ -55,7 +55,9 @@ impl Controller {
         for action in &recent {
             state.recall(action, at(action));
         }
-        for action in recent.iter().rev().filter(|action| action.undoes.is_none()) {
+        // What a halt stopped before it was done was not tried.
+        let tried = |action: &&ActionRecord| action.undoes.is_none() && action.outcome != Outcome::Rejected;
+        for action in recent.iter().rev().filter(tried) {
             let at = at(action);
             if action.at > resumed_at {
                 state.tries.add(action, at);

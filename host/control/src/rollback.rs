@@ -2,15 +2,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_model::{
-    Action, ActionRecord, FailedJudge, Outcome, PluginId, PluginKind, Proposal, Reason, Reversal,
+    Action, ActionRecord, FailedJudge, GraphSpec, Outcome, PluginId, PluginKind, Proposal, Reason, Reversal,
 };
 use tokio::time::Instant;
 
-use crate::acting::{carry_out, shows};
+use crate::acting::shows;
 use crate::assess::{ask, failed};
 use crate::checks::Ground;
 use crate::controller::Controller;
 use crate::deciding::offered;
+use crate::door::{Carried, Origin, Wanted};
+use crate::inverse::{self, Undone};
 use crate::landing::{distinct, settle_time};
 use crate::ports::{JournalError, Judged, Panel, PlaneError, Sight, Situation};
 use crate::review::{Review, Reviewers, acted};
@@ -63,6 +65,14 @@ pub enum UndoError {
         /// Why not.
         reason: Box<Reason>,
     },
+    /// Whoever is right in wanting it, it is not done now: a halt, a dry run, propose only, or a person must say so.
+    #[error("\"{undo}\" was not done: {}", .reason.message)]
+    Held {
+        /// What was to be done.
+        undo: String,
+        /// Why not.
+        reason: Box<Reason>,
+    },
     /// The intent could not be recorded, so the action was not done.
     #[error("\"{undo}\" was not done, as its intent could not be recorded: {error}")]
     NotIntended {
@@ -103,22 +113,46 @@ fn failures(failed: &[FailedJudge]) -> String {
 struct Undoing<'a> {
     panel: &'a Panel,
     sight: Sight,
-    by: &'a PluginId,
+    by: &'a Undoer,
+}
+
+/// Who undoes.
+pub(crate) struct Undoer {
+    origin: Origin,
+    id: PluginId,
+    /// In whose name, as the journal tells it.
+    whose: String,
+}
+
+impl Undoer {
+    /// The host itself.
+    pub fn host() -> Self {
+        Self { origin: Origin::Undo, id: PluginId::host(), whose: String::new() }
+    }
+
+    /// A person.
+    fn person(who: &str) -> Self {
+        let id = PluginId { name: OPERATOR.into(), version: "".into(), digest: "".into() };
+        let whose = if who.is_empty() { String::new() } else { format!(", for {who}") };
+        Self { origin: Origin::Operator, id, whose }
+    }
 }
 
 impl Controller {
-    /// Undoes the newest `count` actions, newest first, at an operator's word, while the loop runs. Stops at the first
+    /// Undoes the newest `count` actions, newest first, at an operator's word, while the loop runs; `who` is the operator, as the
+    /// journal is to tell it. Stops at the first
     /// that cannot be undone: what is older rests on it. Only the last result can therefore be an error, and there are
     /// fewer results than asked for when there is less to undo.
     ///
     /// # Errors
     /// The journal cannot say what there is to undo.
-    pub async fn rollback(&self, count: usize) -> Result<Vec<Undo>, JournalError> {
+    pub async fn rollback(&self, count: usize, who: &str) -> Result<Vec<Undo>, JournalError> {
         let mut state = self.state.lock().await;
         let actions = self.journal.undoable(&self.session, count).await?;
         let mut undone = Vec::with_capacity(actions.len());
+        let by = Undoer::person(who);
         for action in actions.into_iter().take(count) {
-            let undo = self.undo(&mut state, action, &operator()).await;
+            let undo = self.undo(&mut state, action, &by).await;
             let stop = undo.result.is_err();
             undone.push(undo);
             if stop {
@@ -129,7 +163,7 @@ impl Controller {
     }
 
     /// At somebody's word: an operator's, or the host's own, where the action made things worse.
-    pub(crate) async fn undo(&self, state: &mut State, mut action: ActionRecord, by: &PluginId) -> Undo {
+    pub(crate) async fn undo(&self, state: &mut State, mut action: ActionRecord, by: &Undoer) -> Undo {
         let mut done = Vec::new();
         let tried = self.try_undo(state, &action, by, &mut done).await;
         // What never reached the data plane leaves the action as it was: it can still be undone.
@@ -151,7 +185,7 @@ impl Controller {
         &self,
         state: &mut State,
         action: &ActionRecord,
-        by: &PluginId,
+        by: &Undoer,
         done: &mut Vec<ActionRecord>,
     ) -> Result<(), UndoError> {
         let panel = self.judges.panel(&self.session).ok_or(UndoError::NoPolicy)?;
@@ -200,7 +234,12 @@ impl Controller {
         for reverser in &panel.reversers {
             match ask(reverser.reverse(&action.proposal.action, &action.before, &after)).await {
                 Ok(Judged { said: Reversal::Reversible { actions }, .. }) if !actions.is_empty() => {
-                    return Ok((actions, reverser.id().clone()));
+                    let undone =
+                        Undone { action: &action.proposal.action, before: &action.before, after: &after };
+                    match inverse::fault(&undone, &actions) {
+                        None => return Ok((actions, reverser.id().clone())),
+                        Some(why) => broken.push(failed(reverser.id(), PluginKind::Reverser, why.into())),
+                    }
                 }
                 Ok(Judged { said: Reversal::Reversible { .. }, .. }) => {
                     irreversible.get_or_insert_with(|| "the reverser names no action that would".to_owned());
@@ -240,7 +279,10 @@ impl Controller {
         };
         let proposal = Proposal {
             action: step,
-            reason: format!("undo of action {}, \"{}\"", undone.id, undone.proposal.action),
+            reason: format!(
+                "undo of action {}, \"{}\"{}",
+                undone.id, undone.proposal.action, undoing.by.whose
+            ),
             confidence: None,
             rests_on: Vec::new(),
         };
@@ -255,9 +297,9 @@ impl Controller {
                 support: &support,
                 node_types: &situation.node_types,
             },
-            decided_by: &undoing.by.name,
+            decided_by: &undoing.by.id.name,
             // Whoever asks for the undo is a person, who need not ask another.
-            approved: undoing.by.name.as_ref() == OPERATOR,
+            approved: undoing.by.origin == Origin::Operator,
         };
         let mut review = Review::of(proposal, Vec::new(), &reviewers).await;
         let Some(proposal) = review.passed.take() else {
@@ -267,6 +309,10 @@ impl Controller {
                 .unwrap_or_else(|| crate::checks::reason("rejected", "a guard said no".to_owned()));
             return Err(UndoError::Rejected { undo, reason: Box::new(reason) });
         };
+        if let Some(why) = amended_away(undone, &proposal.action, &self.plane.graph()) {
+            let reason = Box::new(crate::checks::reason("no-inverse", why));
+            return Err(UndoError::Rejected { undo, reason });
+        }
         let settle = settle_time(&support, &proposal.action);
         let judged_by = std::iter::once(reverser.clone())
             .chain(review.verdicts.into_iter().map(|verdict| verdict.by))
@@ -278,7 +324,7 @@ impl Controller {
             generation: panel.generation,
             at: self.clock.now(),
             proposal,
-            decided_by: undoing.by.clone(),
+            decided_by: undoing.by.id.clone(),
             judged_by: distinct(judged_by),
             findings: Vec::new(),
             before: Arc::unwrap_or_clone(situation.graph),
@@ -288,12 +334,39 @@ impl Controller {
             settled_at: None,
             undoes: Some(undone.id),
         };
-        let done = carry_out(&*self.plane, &*self.journal, &*self.clock, intent)
-            .await
-            .map_err(|error| UndoError::NotIntended { undo, error })?;
+        let done = self.do_step(state, &intent, review.asked.as_ref(), undoing, undo).await?;
         acted(&panel.validators, &self.session);
         self.pause(state, settle, &done);
         Ok(done)
+    }
+
+    /// Through the door, and done.
+    async fn do_step(
+        &self,
+        state: &State,
+        intent: &ActionRecord,
+        asks: Option<&Reason>,
+        undoing: &Undoing<'_>,
+        undo: String,
+    ) -> Result<ActionRecord, UndoError> {
+        let held = |reason: Reason| UndoError::Held { undo: undo.clone(), reason: Box::new(reason) };
+        let wanted = Wanted {
+            origin: undoing.by.origin,
+            intent,
+            rules: &undoing.panel.rules,
+            frozen: state.frozen.as_deref(),
+            asks,
+            approved: None,
+        };
+        let cleared = self.door(&wanted).map_err(|barred| held(barred.into_reason()))?;
+        match self.carry_out(cleared).await {
+            Ok(Carried::Tried(done)) => Ok(done),
+            Ok(Carried::Halted(record, halted)) => {
+                self.journal.conclude(&record).await.map_err(UndoError::NotRecorded)?;
+                Err(held(crate::checks::reason(&halted.gate, halted.message)))
+            }
+            Err(error) => Err(UndoError::NotIntended { undo, error }),
+        }
     }
 
     /// The loop must not answer the undo before it has shown.
@@ -332,7 +405,9 @@ impl Controller {
     }
 }
 
-/// The person who asked.
-fn operator() -> PluginId {
-    PluginId { name: OPERATOR.into(), version: "".into(), digest: "".into() }
+/// Why a step that validators amended is no part of the undo any more, if it is not.
+fn amended_away(undone: &ActionRecord, step: &Action, now: &GraphSpec) -> Option<String> {
+    let after = undone.after.as_ref().unwrap_or(now);
+    let held = Undone { action: &undone.proposal.action, before: &undone.before, after };
+    inverse::fault(&held, std::slice::from_ref(step))
 }

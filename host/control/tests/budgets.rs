@@ -179,7 +179,7 @@ async fn a_freeze_outlives_the_host() {
         at: SystemClock.now() + 1,
         session: Some("s".into()),
         tick: 0,
-        event: Event::Resumed { why: "mended".into() },
+        event: Event::Resumed { why: "mended".into(), by: None },
     };
     rig.journal.record(&resumed).await.unwrap();
     let restarted = rig.restarted();

@@ -31,11 +31,11 @@ async fn what_a_person_approves_is_done_on_the_next_tick_and_once() {
     assert_eq!(gate(&rig.tick_in(1).await), "approval");
     assert!(rig.applied().is_empty());
 
-    rig.controller.approve(&question.id).await.unwrap();
+    rig.controller.approve(&question.id, None).await.unwrap();
     assert_eq!(gate(&rig.tick_in(1).await), "cooldown", "a yes waits for what is a matter of time");
     assert_eq!(rig.tick_in(5).await.ending, Ending::Acted);
     assert_eq!(rig.applied(), [restart("b")]);
-    let again = rig.controller.approve(&question.id).await.unwrap_err();
+    let again = rig.controller.approve(&question.id, None).await.unwrap_err();
     assert!(matches!(again, ApprovalError::Unknown { .. }), "{again}");
     let next = rig.tick_in(10).await;
     assert_eq!(next.ending, Ending::AwaitingApproval, "the next one is asked for again");
@@ -57,8 +57,8 @@ async fn a_validator_may_ask_and_nobody_is_asked_for_what_another_denies() {
 async fn what_a_person_denies_is_not_done() {
     let rig = Rig::new(asks_for(ActionKind::RestartProcess));
     let question = asked(&rig).await;
-    rig.controller.deny(&question.id, "not at noon").await.unwrap();
-    assert!(rig.controller.approve(&question.id).await.is_err());
+    rig.controller.deny(&question.id, "not at noon", None).await.unwrap();
+    assert!(rig.controller.approve(&question.id, None).await.is_err());
     rig.ticks(4).await;
     assert!(rig.applied().is_empty());
     let again = rig.tick_in(10).await;
@@ -67,7 +67,7 @@ async fn what_a_person_denies_is_not_done() {
         (Ending::Rejected, vec!["asked-in-vain"]),
         "nobody is nagged"
     );
-    let denied = Event::ApprovalDenied { id: question.id, why: "not at noon".into() };
+    let denied = Event::ApprovalDenied { id: question.id, why: "not at noon".into(), by: None };
     assert!(rig.told.events.lock().contains(&denied));
 }
 
@@ -84,7 +84,7 @@ async fn a_question_that_nobody_answers_expires_and_that_is_journaled() {
     rig.tick_in(2).await;
     let expired = Event::ApprovalExpired { id: question.id.clone(), why: "nobody answered in time".into() };
     assert!(rig.journal.events.lock().iter().any(|record| record.event == expired));
-    assert!(rig.controller.approve(&question.id).await.is_err());
+    assert!(rig.controller.approve(&question.id, None).await.is_err());
     assert!(rig.applied().is_empty());
     rig.ticks(50).await;
     assert_eq!(rig.notices(), ["approval-asked"], "nobody is nagged");
@@ -96,7 +96,7 @@ async fn a_question_that_nobody_answers_expires_and_that_is_journaled() {
 async fn an_approval_is_void_when_the_graph_or_the_finding_is_another() {
     let rig = Rig::new(asks_for(ActionKind::RestartProcess));
     let question = asked(&rig).await;
-    rig.controller.approve(&question.id).await.unwrap();
+    rig.controller.approve(&question.id, None).await.unwrap();
     rig.plane.view.lock().graph.nodes[0].replicas = 7;
     rig.tick_in(1).await;
     assert!(rig.applied().is_empty());
@@ -109,7 +109,7 @@ async fn an_approval_is_void_when_the_graph_or_the_finding_is_another() {
     rig.ticks(2).await;
     assert_eq!(rig.controller.approvals().await.len(), 1, "a finding may come and go");
     rig.ticks(1).await;
-    assert!(rig.controller.approve(&question.id).await.is_err());
+    assert!(rig.controller.approve(&question.id, None).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,7 +152,7 @@ async fn people_are_asked_one_question_at_a_time() {
 async fn an_approved_action_is_checked_again_when_it_is_applied() {
     let rig = Rig::new(asks_for(ActionKind::RestartProcess));
     let question = asked(&rig).await;
-    rig.controller.approve(&question.id).await.unwrap();
+    rig.controller.approve(&question.id, None).await.unwrap();
     rig.publish(2, |panel| panel.rules.protected = vec!["b".into()]);
     let record = rig.tick_in(6).await;
     assert_eq!((record.ending, refusals(&record)), (Ending::Rejected, vec!["protected-node"]));
@@ -169,7 +169,7 @@ async fn nobody_is_asked_what_cannot_be_journaled_and_no_answer_counts_that_is_n
     assert_eq!(record.ending, Ending::AwaitingApproval);
     let question = rig.controller.approvals().await.remove(0);
     *rig.journal.fails_to_intend.lock() = true;
-    assert!(matches!(rig.controller.approve(&question.id).await, Err(ApprovalError::NotRecorded(_))));
+    assert!(matches!(rig.controller.approve(&question.id, None).await, Err(ApprovalError::NotRecorded(_))));
     rig.tick_in(1).await;
     assert!(rig.applied().is_empty());
 }

@@ -49,7 +49,7 @@ fn to_wasm() -> Action {
 #[tokio::test(start_paused = true)]
 async fn rollback_restores_in_reverse_order() {
     let rig = after(&[scale("b", 3), to_wasm()], |_| {}).await;
-    let undone = rig.controller.rollback(5).await.unwrap();
+    let undone = rig.controller.rollback(5, "").await.unwrap();
     assert_eq!(
         *rig.log.lock(),
         [
@@ -79,15 +79,15 @@ async fn rollback_restores_in_reverse_order() {
 #[tokio::test(start_paused = true)]
 async fn rollback_undoes_no_more_than_asked() {
     let rig = after(&[scale("b", 3), to_wasm()], |_| {}).await;
-    assert_eq!(rig.controller.rollback(1).await.unwrap().len(), 1);
+    assert_eq!(rig.controller.rollback(1, "").await.unwrap().len(), 1);
     assert_eq!(rig.plane.graph().node("b").unwrap().replicas, 3);
-    assert_eq!(rig.controller.rollback(0).await.unwrap().len(), 0);
+    assert_eq!(rig.controller.rollback(0, "").await.unwrap().len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn rollback_stops_at_the_first_that_fails() {
     let rig = after(&[scale("b", 3), restart("b"), to_wasm()], |_| {}).await;
-    let undone = rig.controller.rollback(3).await.unwrap();
+    let undone = rig.controller.rollback(3, "").await.unwrap();
     assert_eq!(undone.len(), 2);
     assert!(undone[0].result.is_ok());
     let error = undone[1].result.as_ref().unwrap_err();
@@ -98,12 +98,9 @@ async fn rollback_stops_at_the_first_that_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn an_undo_after_which_the_graph_is_another_has_failed() {
-    let wrong = |action: &Action, _: &GraphSpec| match action {
-        Action::ScaleNode { node, .. } => reversible(vec![scale(node, 2)]),
-        _ => Err("unreachable".into()),
-    };
-    let rig = after(&[scale("b", 3)], |panel| panel.reversers = vec![Arc::new(plain("wrong", wrong))]).await;
-    let undone = rig.controller.rollback(1).await.unwrap();
+    let rig = after(&[scale("b", 3)], |_| {}).await;
+    rig.plane.view.lock().deaf = true;
+    let undone = rig.controller.rollback(1, "").await.unwrap();
     assert!(matches!(undone[0].result, Err(UndoError::Differs { .. })), "{undone:?}");
     assert_eq!((rig.outcome(1), rig.outcome(2)), (Outcome::RollbackFailed, Outcome::RollbackFailed));
 }
@@ -122,7 +119,7 @@ async fn what_somebody_else_changed_since_stays_and_fails_no_undo() {
         graph.edges.push(("c".into(), "d".into()));
     };
     elsewhere(&mut rig.plane.view.lock().graph);
-    let undone = rig.controller.rollback(1).await.unwrap();
+    let undone = rig.controller.rollback(1, "").await.unwrap();
     assert!(undone[0].result.is_ok(), "{undone:?}");
     let mut expected = graph();
     elsewhere(&mut expected);
@@ -134,7 +131,7 @@ async fn what_somebody_else_changed_since_stays_and_fails_no_undo() {
 async fn an_undo_that_the_data_plane_refuses_has_failed() {
     let rig = after(&[scale("b", 3)], |_| {}).await;
     rig.plane.view.lock().refuses = Some("busy".into());
-    let undone = rig.controller.rollback(1).await.unwrap();
+    let undone = rig.controller.rollback(1, "").await.unwrap();
     assert!(matches!(&undone[0].result, Err(UndoError::NotApplied { error, .. }) if error == "busy"));
     assert_eq!((rig.outcome(1), rig.outcome(2)), (Outcome::RollbackFailed, Outcome::RollbackFailed));
 }
@@ -149,7 +146,7 @@ async fn an_undo_passes_the_same_guards() {
     ];
     for (set_up, code) in cases {
         let rig = after(&[scale("b", 3)], set_up).await;
-        let undone = rig.controller.rollback(1).await.unwrap();
+        let undone = rig.controller.rollback(1, "").await.unwrap();
         let Err(UndoError::Rejected { reason, .. }) = &undone[0].result else { panic!("{undone:?}") };
         assert_eq!(reason.code, code);
         assert!(rig.log.lock().is_empty(), "nothing was done");
@@ -161,7 +158,7 @@ async fn an_undo_passes_the_same_guards() {
 async fn an_undo_whose_intent_is_not_recorded_is_not_done() {
     let rig = after(&[scale("b", 3)], |_| {}).await;
     *rig.journal.fails_to_intend.lock() = true;
-    let undone = rig.controller.rollback(1).await.unwrap();
+    let undone = rig.controller.rollback(1, "").await.unwrap();
     assert!(matches!(undone[0].result, Err(UndoError::NotIntended { .. })));
     assert!(rig.log.lock().is_empty());
 }
@@ -178,33 +175,56 @@ async fn reversers_are_asked_until_one_knows() {
         ];
     })
     .await;
-    assert!(rig.controller.rollback(1).await.unwrap()[0].result.is_ok());
+    assert!(rig.controller.rollback(1, "").await.unwrap()[0].result.is_ok());
 
     let rig = after(&[scale("b", 3)], |panel| {
         panel.reversers = vec![Arc::new(plain("fails", |_: &Action, _: &GraphSpec| Err("no memory".into())))];
     })
     .await;
-    let undone = rig.controller.rollback(1).await.unwrap();
+    let undone = rig.controller.rollback(1, "").await.unwrap();
     assert_eq!(
         undone[0].result.as_ref().unwrap_err().to_string(),
         "no reverser says what undoes scale b to 3; fails failed: no memory; add one to the policy, or mend it"
     );
 }
 
+/// Undoes a removal in two steps: the node, and its workers.
+fn puts_b_back() -> Arc<dyn Reverser> {
+    Arc::new(plain("two", |_: &Action, before: &GraphSpec| {
+        let b = before.node("b").unwrap();
+        let insert = Action::InsertNode {
+            id: "b".into(),
+            node_type: b.node_type.clone(),
+            config: b.config.clone(),
+            executor: Some(b.executor),
+            after: vec!["a".into()],
+            before: vec!["c".into()],
+        };
+        reversible(vec![insert, scale("b", b.replicas)])
+    }))
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_step_that_is_held_half_way_leaves_the_undo_failed() {
-    let two = |_: &Action, _: &GraphSpec| reversible(vec![scale("b", 1), restart("z")]);
-    let rig = after(&[scale("b", 3)], |panel| panel.reversers = vec![Arc::new(plain("two", two))]).await;
-    let undone = rig.controller.rollback(1).await.unwrap();
-    assert!(matches!(undone[0].result, Err(UndoError::Rejected { .. })));
-    assert_eq!((rig.outcome(1), rig.outcome(2)), (Outcome::RollbackFailed, Outcome::RollbackFailed));
+    let remove = Action::RemoveNode { node: "b".into() };
+    let rig = after(&[scale("b", 3), remove], |panel| {
+        panel.reversers = vec![puts_b_back()];
+        panel.validators = vec![validator("no-scaling", |proposal| match proposal.action.kind() {
+            ActionKind::ScaleNode => Ok(Verdict::Deny(because("no"))),
+            _ => Ok(Verdict::Allow),
+        })];
+    })
+    .await;
+    let undone = rig.controller.rollback(1, "").await.unwrap();
+    assert!(matches!(undone[0].result, Err(UndoError::Rejected { .. })), "{undone:?}");
+    assert_eq!((rig.outcome(2), rig.outcome(3)), (Outcome::RollbackFailed, Outcome::RollbackFailed));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_loop_does_not_answer_an_undo_before_it_has_shown() {
     let rig = after(&[scale("b", 3)], |_| {}).await;
     tokio::time::sleep(Duration::from_secs(60)).await;
-    rig.controller.rollback(1).await.unwrap();
+    rig.controller.rollback(1, "").await.unwrap();
     assert_eq!(gate(&rig.tick_in(1).await), "settling");
     assert_eq!(gate(&rig.tick_in(2).await), "cooldown");
     assert_eq!(rig.tick_in(2).await.ending, Ending::Acted);
@@ -220,21 +240,17 @@ async fn an_undo_is_done_while_a_decider_thinks_and_holds_what_it_decides() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(rig.tick().await.ending, Ending::Deciding);
     tokio::time::sleep(Duration::from_secs(6)).await;
-    assert!(rig.controller.rollback(1).await.unwrap()[0].result.is_ok());
+    assert!(rig.controller.rollback(1, "").await.unwrap()[0].result.is_ok());
     let landed = rig.tick_in(1).await;
     assert_eq!((landed.ending, refusals(&landed)), (Ending::Rejected, vec!["settling"]));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_step_of_an_undo_that_is_so_already_is_left_out() {
-    let rig = after(&[scale("b", 3)], |panel| {
-        panel.reversers = vec![Arc::new(plain("thorough", |_: &Action, before: &GraphSpec| {
-            let capacity = before.node("b").unwrap().queue_capacity;
-            reversible(vec![scale("b", 1), Action::AdjustBuffering { node: "b".into(), capacity }])
-        }))];
-    })
-    .await;
-    let undone = rig.controller.rollback(1).await.unwrap();
-    assert_eq!(undone[0].result.as_ref().unwrap().len(), 1);
-    assert_eq!(rig.applied(), [scale("b", 3), scale("b", 1)]);
+    let remove = Action::RemoveNode { node: "b".into() };
+    let rig = after(&[remove.clone()], |panel| panel.reversers = vec![puts_b_back()]).await;
+    let undone = rig.controller.rollback(1, "").await.unwrap();
+    assert_eq!(undone[0].result.as_ref().unwrap().len(), 1, "an inserted node has one worker");
+    assert_eq!(rig.applied().len(), 2);
+    assert_eq!(rig.applied()[0], remove);
 }

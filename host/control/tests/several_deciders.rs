@@ -543,7 +543,7 @@ async fn an_approved_decision_is_not_told_as_asked_twice() {
     let asking = rig.tick().await;
     assert_eq!((asking.ending, asking.answers.len()), (Ending::AwaitingApproval, 1));
     let question = rig.controller.approvals().await.remove(0);
-    rig.controller.approve(&question.id).await.unwrap();
+    rig.controller.approve(&question.id, None).await.unwrap();
     let landed = rig.tick_in(10).await;
     assert_eq!((landed.ending, landed.answers.len()), (Ending::Acted, 0));
 }

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -21,19 +22,42 @@ pub struct EventRecord {
     pub event: Event,
 }
 
+/// Who asked a host for something, as the kernel tells it of the other end of the control socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Caller {
+    /// The user's number.
+    pub uid: u32,
+    /// The process.
+    pub pid: u32,
+    /// The program's name; it is the process's own word.
+    pub program: String,
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "user {}, process {} ({})", self.uid, self.pid, self.program)
+    }
+}
+
 /// What happened to the loop itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum Event {
-    /// A person stopped all acting.
+    /// Somebody stopped all acting.
     Halted {
         /// In the person's words.
         why: String,
+        /// Who; none: it is not known, as in journals of earlier versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Caller>,
     },
-    /// A person let it act again, after a halt or a freeze.
+    /// Somebody let it act again, after a halt or a freeze.
     Resumed {
         /// In the person's words.
         why: String,
+        /// Who; none: it is not known, as in journals of earlier versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Caller>,
     },
     /// The loop stopped acting by itself: what it does does not help.
     Frozen {
@@ -46,6 +70,9 @@ pub enum Event {
     ApprovalGiven {
         /// To which question.
         id: String,
+        /// Who; none: it is not known, as in journals of earlier versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Caller>,
     },
     /// A person said no.
     ApprovalDenied {
@@ -53,6 +80,9 @@ pub enum Event {
         id: String,
         /// In the person's words.
         why: String,
+        /// Who; none: it is not known, as in journals of earlier versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Caller>,
     },
     /// Nobody answered in time, or what was observed has changed so that the answer would be to another question.
     ApprovalExpired {
@@ -110,7 +140,8 @@ pub struct Approval {
 /// What people are told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Notice {
-    /// Stable, for machines: `frozen`, `approval-asked`, `rollback-failed`, `escalated`, `systemic-fault`, `unanswered`.
+    /// Stable, for machines: `frozen`, `approval-asked`, `rollback-failed`, `escalated`, `systemic-fault`, `unanswered`,
+    /// `state-directory`.
     pub code: String,
     /// One sentence for people.
     pub message: String,

@@ -41,7 +41,7 @@ pub use deciders::{
     Way, Who,
 };
 pub use decimal::{Decimal, NoDecimal};
-pub use event::{Approval, Event, EventRecord, Halt, Notice};
+pub use event::{Approval, Caller, Event, EventRecord, Halt, Notice};
 pub use finding_kind::FindingKind;
 pub use graph::{GraphSpec, NodeSpec};
 pub use history::History;

@@ -28,7 +28,13 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(crate) fn begin(node: &Arc<Node>, ledger: &Arc<Ledger>, source: Box<dyn Source>) -> Self {
+    /// Makes ready to take in from a source, once the pipeline has begun.
+    pub(crate) fn of(
+        node: &Arc<Node>,
+        ledger: &Arc<Ledger>,
+        source: Box<dyn Source>,
+        begun: watch::Receiver<bool>,
+    ) -> Self {
         let (stop, stopped) = watch::channel(false);
         let (end, ended) = watch::channel(false);
         let address = source.address();
@@ -39,6 +45,7 @@ impl Intake {
             source,
             progress: Arc::clone(&progress),
             stopped,
+            begun,
         };
         tokio::spawn(async move {
             pump.run().await;
@@ -71,11 +78,18 @@ struct Pump {
     source: Box<dyn Source>,
     progress: Arc<Mutex<Progress>>,
     stopped: watch::Receiver<bool>,
+    begun: watch::Receiver<bool>,
 }
 
 impl Pump {
     async fn run(mut self) {
         let mut stopping = false;
+        // Nothing is read before the pipeline may run; what is stopped before that has nothing to read.
+        tokio::select! {
+            biased;
+            _ = self.stopped.wait_for(|stop| *stop) => {}
+            _ = self.begun.wait_for(|begun| *begun) => {}
+        }
         loop {
             // What waits already must leave first; but what was promised to somebody is taken in at the end.
             if !stopping {

@@ -17,6 +17,8 @@ use flyball_model::{
 use flyball_nodes::{ItemLimits, WasmNodes};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
@@ -110,12 +112,23 @@ pub(crate) struct Running {
     pub(crate) ended: AtomicBool,
     numbers: AtomicU64,
     pulse: Mutex<Option<AbortHandle>>,
+    /// Whether sources may be read.
+    begun: watch::Sender<bool>,
+    /// Where the pipeline was started, and where all of it runs, whoever acts on it.
+    runtime: Handle,
 }
 
 impl Pipeline {
     /// Checks the manifest, makes every node, and lets the items in. To be called within a tokio runtime. When it does
     /// not start, nothing of it is left running.
     pub async fn start(manifest: Manifest, parts: Parts) -> Result<Arc<Self>, Vec<Problem>> {
+        let pipeline = Self::prepare(manifest, parts).await?;
+        pipeline.begin();
+        Ok(pipeline)
+    }
+
+    /// The same, and no source is read before [`Pipeline::begin`].
+    pub async fn prepare(manifest: Manifest, parts: Parts) -> Result<Arc<Self>, Vec<Problem>> {
         let problems = check(&manifest, parts.wasm.as_ref());
         if !problems.is_empty() {
             return Err(problems);
@@ -143,6 +156,8 @@ impl Pipeline {
             ended: AtomicBool::new(false),
             numbers: AtomicU64::new(0),
             pulse: Mutex::new(None),
+            begun: watch::Sender::new(false),
+            runtime: Handle::current(),
         };
         let (tools, sources) = running.made(&manifest)?;
         running.link(&manifest);
@@ -152,12 +167,18 @@ impl Pipeline {
         let topology = running.topology();
         for (node, source) in sources {
             if let Some(node) = topology.nodes.get(node) {
-                running.intakes.push(Intake::begin(node, &running.ledger, source));
+                let begun = running.begun.subscribe();
+                running.intakes.push(Intake::of(node, &running.ledger, source, begun));
             }
         }
         let running = Arc::new(running);
         *running.pulse.lock() = Some(pulse::begin(&running));
         Ok(Arc::new(Self { running }))
+    }
+
+    /// Lets the sources be read.
+    pub fn begin(&self) {
+        self.running.begun.send_replace(true);
     }
 
     /// What became of every item so far.
@@ -357,8 +378,11 @@ impl DataPlane for Pipeline {
 
     async fn apply(&self, action: &Action) -> Result<(), ApplyError> {
         let (running, action) = (Arc::clone(&self.running), action.clone());
-        // In a task of its own: a caller that gives up waiting must not leave an action half done.
-        tokio::spawn(async move { running.apply(action).await })
+        // In a task of its own: a caller that gives up waiting must not leave an action half done. And where the pipeline
+        // runs: the workers that it makes must not run among those who watch over them.
+        let runtime = running.runtime.clone();
+        runtime
+            .spawn(async move { running.apply(action).await })
             .await
             .unwrap_or_else(|error| Err(ApplyError::Failed(format!("the action broke off: {error}"))))
     }

@@ -45,7 +45,7 @@ pub(crate) fn halts(db: &Connection) -> rusqlite::Result<Vec<Halt>> {
     let mut statement = db.prepare_cached(HALTS)?;
     let halted = statement.query_map((), event)?.map(|record| {
         let EventRecord { at, session, event, .. } = record?;
-        Ok(if let Event::Halted { why } = event { Some(Halt { session, at, why }) } else { None })
+        Ok(if let Event::Halted { why, .. } = event { Some(Halt { session, at, why }) } else { None })
     });
     halted.filter_map(Result::transpose).collect()
 }

@@ -60,7 +60,7 @@ async fn a_full_disk_is_told_loses_nothing_and_once_there_is_room_the_journal_go
         let error = store.intend(&large(0)).await.unwrap_err().to_string();
         assert!(error.contains("no room is left"), "{error}");
         let mut event = halted(None, 1);
-        event.event = flyball_model::Event::Halted { why: "because ".repeat(8_000) };
+        event.event = flyball_model::Event::Halted { why: "because ".repeat(8_000), by: None };
         let error = store.record(&event).await.unwrap_err().to_string();
         assert!(error.contains("no room is left"), "{error}");
         let mut heavy = tick("shop", 1, Ending::Acted);

@@ -2,7 +2,7 @@ use flyball_model::Approval;
 use serde::Deserialize;
 
 use crate::args::{ApprovalsOptions, ApproveOptions, DenyOptions, Places};
-use crate::control_socket::{Request, ask, nobody};
+use crate::control_socket::{Request, ask_host};
 use crate::exit::Failure;
 use crate::narrator::{clock, tame};
 use crate::output::outln;
@@ -53,6 +53,5 @@ pub(crate) fn deny(places: &Places, options: &DenyOptions) -> Result<(), Failure
 }
 
 fn asked(places: &Places, request: &Request) -> Result<serde_json::Value, Failure> {
-    let socket = StateDir::of(places)?.socket();
-    ask(&socket, request)?.ok_or_else(|| nobody(&socket))
+    ask_host(&StateDir::of(places)?, request)
 }

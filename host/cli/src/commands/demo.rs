@@ -1,10 +1,10 @@
-use anyhow::Context;
-
 use crate::args::DemoOptions;
 use crate::demo;
 use crate::exit::Failure;
+use crate::threads::Threads;
 
 pub(crate) fn run(options: &DemoOptions) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the host's runtime")?;
-    runtime.block_on(demo::run(options))
+    let threads = Threads::start()?;
+    // Its load and its service are no part of the host's loops.
+    threads.data().block_on(demo::run(options, &threads))
 }

@@ -1,57 +1,112 @@
+//! `flyball halt` and `flyball resume`: to the host that runs; where none can be asked, into the journal that the next one reads,
+//! and then it is said that nobody was reached. Never is a host said to have stopped that did not say so itself.
+
 use anyhow::Context;
 use flyball_control::ports::{Clock, Journal, SystemClock};
-use flyball_model::{Event, EventRecord};
+use flyball_model::{Caller, Event, EventRecord};
 use flyball_store::Store;
+use nix::unistd::geteuid;
+use serde_json::Value;
 
 use crate::args::{HaltOptions, Places, ResumeOptions};
-use crate::control_socket::{Request, ask};
+use crate::control_socket::{Asked, Request, ask, no_host};
 use crate::exit::Failure;
+use crate::narrator::tame;
 use crate::output::outln;
 use crate::state_dir::StateDir;
 
 pub(crate) fn halt(places: &Places, options: &HaltOptions) -> Result<(), Failure> {
     let state = StateDir::of(places)?;
     let request = Request::Halt { session: options.session.clone(), why: options.why.clone() };
-    let event = Event::Halted { why: options.why.clone() };
-    say(&state, &request, options.session.as_deref(), event)?;
-    let whose = options.session.as_deref().unwrap_or("the host");
-    let resume = options.session.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+    let session = options.session.as_deref();
+    if let Asked::Answer(answer) = ask(&state, &request)? {
+        say_halted(session, &answer);
+        return Ok(());
+    }
+    let journaled = journal(&state, session, Event::Halted { why: options.why.clone(), by: Some(me()) });
+    // One that began meanwhile may have read the journal before this was in it.
+    let asked = ask(&state, &request)?;
+    let whose = session.map(|session| format!(" of {session}")).unwrap_or_default();
+    match (asked, journaled) {
+        (Asked::Answer(answer), _) => {
+            say_halted(session, &answer);
+            Ok(())
+        }
+        (Asked::NoHost, journaled) => {
+            journaled?;
+            Err(Failure::NoHost(format!(
+                "{}, so none was stopped; the halt{whose} is in its journal and holds for the next host there",
+                no_host(&state)
+            )))
+        }
+        (Asked::Unreachable(why), Ok(())) => Err(Failure::NoHost(format!(
+            "{why}. The halt{whose} is in its journal and holds for the next host there"
+        ))),
+        (Asked::Unreachable(why), Err(_)) => Err(Failure::NoHost(why)),
+    }
+}
+
+/// What the host says that it did.
+fn say_halted(session: Option<&str>, answer: &Value) {
+    let whose = session.unwrap_or("the host");
+    let resume = session.map(|name| format!(" {name}")).unwrap_or_default();
     outln!("{whose} acts no more; observing goes on. `flyball resume{resume}` ends it.");
-    Ok(())
+    for under_way in answer.get("under_way").and_then(Value::as_array).into_iter().flatten() {
+        let what = under_way.as_str().unwrap_or_default();
+        outln!("under way already, and not called back: {}", tame(what));
+    }
+    if let Some(why) = answer.get("why_not").and_then(Value::as_str) {
+        outln!("it holds, and is not in the journal yet: {}", tame(why));
+    }
 }
 
 pub(crate) fn resume(places: &Places, options: &ResumeOptions) -> Result<(), Failure> {
     let state = StateDir::of(places)?;
     let request = Request::Resume { session: options.session.clone(), why: options.why.clone() };
-    let event = Event::Resumed { why: options.why.clone() };
-    say(&state, &request, options.session.as_deref(), event)?;
-    outln!("{} may act again.", options.session.as_deref().unwrap_or("the host"));
-    Ok(())
+    let session = options.session.as_deref();
+    match ask(&state, &request)? {
+        Asked::Answer(_) => {
+            outln!("{} may act again.", session.unwrap_or("the host"));
+            Ok(())
+        }
+        Asked::Unreachable(why) => Err(Failure::NoHost(format!("{why}. Nothing was resumed"))),
+        Asked::NoHost => {
+            if !is_halted(&state, session)? {
+                let none = "no host runs, and nothing of that name is halted, so there is nothing to resume";
+                return Err(anyhow::anyhow!(none).into());
+            }
+            journal(&state, session, Event::Resumed { why: options.why.clone(), by: Some(me()) })?;
+            Err(Failure::NoHost(format!(
+                "{}; the halt ends in its journal, so the next host there may act",
+                no_host(&state)
+            )))
+        }
+    }
 }
 
-/// To the host that runs; where none does, into the journal that the next one reads.
-fn say(state: &StateDir, request: &Request, session: Option<&str>, event: Event) -> Result<(), Failure> {
-    if ask(&state.socket(), request)?.is_some() {
-        return Ok(());
-    }
+fn is_halted(state: &StateDir, session: Option<&str>) -> Result<bool, Failure> {
+    state.make()?;
+    let store = Store::open(state.path()).context("cannot open the journal")?;
+    let halts = in_a_runtime(store.halts())?.context("cannot read the journal")?;
+    Ok(halts.iter().any(|halt| halt.session.as_deref() == session))
+}
+
+/// Into the journal, which the next host reads.
+fn journal(state: &StateDir, session: Option<&str>, event: Event) -> Result<(), Failure> {
     state.make()?;
     let store = Store::open(state.path()).context("cannot open the journal")?;
     let record = EventRecord { at: SystemClock.now(), session: session.map(Into::into), tick: 0, event };
+    Ok(in_a_runtime(store.record(&record))?
+        .context("cannot write to the journal, so the word does not count")?)
+}
+
+fn in_a_runtime<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().context("cannot start")?;
-    runtime
-        .block_on(async {
-            if matches!(record.event, Event::Resumed { .. }) {
-                let halts = store.halts().await?;
-                if !halts.iter().any(|halt| halt.session == record.session) {
-                    return Ok(false);
-                }
-            }
-            store.record(&record).await.map(|()| true)
-        })
-        .context("cannot write to the journal")?
-        .then_some(())
-        .ok_or_else(|| {
-            anyhow::anyhow!("no host runs, and nothing of that name is halted, so there is nothing to resume")
-                .into()
-        })
+    Ok(runtime.block_on(work))
+}
+
+/// Whoever types this, without a host to look at them.
+fn me() -> Caller {
+    let program = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
+    Caller { uid: geteuid().as_raw(), pid: std::process::id(), program: program.trim_end().to_owned() }
 }

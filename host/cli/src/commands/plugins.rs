@@ -3,7 +3,7 @@ use flyball_engine::Versions;
 
 use crate::args::{Places, PluginsCommand, PluginsOptions};
 use crate::assembly::{open_library, plugin_reports};
-use crate::control_socket::{Request, ask};
+use crate::control_socket::{Asked, Request, ask};
 use crate::exit::Failure;
 use crate::narrator::tame;
 use crate::output::outln;
@@ -16,7 +16,15 @@ pub(crate) fn run(places: &Places, options: &PluginsOptions) -> Result<(), Failu
         return roll_back(&state, name, *undo);
     }
     let own_directories = options.judging.policy.is_some() || options.judging.plugins.is_some();
-    let running = if own_directories { None } else { ask(&state.socket(), &Request::Plugins)? };
+    let running = match own_directories {
+        true => None,
+        false => match ask(&state, &Request::Plugins)? {
+            Asked::Answer(answer) => Some(answer),
+            Asked::NoHost => None,
+            // What it would use is not what that host uses.
+            Asked::Unreachable(why) => return Err(Failure::NoHost(why)),
+        },
+    };
     let hosted = running.is_some();
     let plugins: Vec<PluginReport> = match running {
         Some(answer) => {
@@ -56,10 +64,16 @@ fn roll_back(state: &StateDir, name: &str, undo: bool) -> Result<(), Failure> {
             short(&back.over)
         );
     }
-    if ask(&state.socket(), &Request::Plugins)?.is_none() {
-        outln!("no host runs with this state directory; the next one takes it over");
+    match ask(state, &Request::Plugins)? {
+        Asked::Answer(_) => Ok(()),
+        Asked::NoHost => {
+            outln!("no host runs with this state directory; the next one takes it over");
+            Ok(())
+        }
+        Asked::Unreachable(why) => {
+            Err(Failure::NoHost(format!("{why}. It takes over what was written once it sees it")))
+        }
     }
-    Ok(())
 }
 
 fn table(plugins: &[PluginReport]) -> String {

@@ -6,7 +6,7 @@ use flyball_model::{Reversal, UnixMillis, Verdict};
 use flyball_store::{CallFilter, Listed, RecordingsReader};
 
 use crate::args::{Places, Recorded, RecordingsOptions};
-use crate::control_socket::{Request, ask};
+use crate::control_socket::{Asked, Request, ask};
 use crate::exit::Failure;
 use crate::narrator::{clock, tame};
 use crate::output::outln;
@@ -33,7 +33,7 @@ pub(crate) fn run(places: &Places, options: &RecordingsOptions) -> Result<(), Fa
         outln!("nothing of that is recorded");
     }
     // A host that does not answer has nothing to add.
-    if let Ok(Some(answer)) = ask(&state.socket(), &Request::Recordings) {
+    if let Ok(Asked::Answer(answer)) = ask(&state, &Request::Recordings) {
         match serde_json::from_value::<Option<RecordingsReport>>(answer) {
             Ok(Some(report)) => outln!("recorded by the host that runs: {}", recordings_line(&report)),
             Ok(None) => outln!("the host that runs records nothing (`--record off`)"),

@@ -1,16 +1,16 @@
 use serde_json::Value;
 
 use crate::args::{Places, RollbackOptions};
-use crate::control_socket::{Request, ask, nobody};
+use crate::control_socket::{Request, ask_host};
 use crate::exit::Failure;
 use crate::narrator::tame;
 use crate::output::outln;
 use crate::state_dir::StateDir;
 
 pub(crate) fn run(places: &Places, options: &RollbackOptions) -> Result<(), Failure> {
-    let socket = StateDir::of(places)?.socket();
+    let state = StateDir::of(places)?;
     let request = Request::Rollback { session: options.session.clone(), count: options.count };
-    let answer = ask(&socket, &request)?.ok_or_else(|| nobody(&socket))?;
+    let answer = ask_host(&state, &request)?;
     if options.json {
         outln!("{answer}");
     }

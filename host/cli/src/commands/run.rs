@@ -1,20 +1,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Places, RunOptions};
 use crate::assembly::{Host, Plan};
 use crate::exit::Failure;
 use crate::narrator::{Form, Narrator};
+use crate::report::Report;
 use crate::state_dir::StateDir;
 use crate::summary;
+use crate::threads::Threads;
 
 pub(crate) fn run(places: &Places, options: &RunOptions) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the host's runtime")?;
+    let threads = Threads::start()?;
     let state = StateDir::of(places)?;
+    if let Some(file) = &options.report {
+        Report::can_be_written(file)?;
+    }
     let progress = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
     let form = if options.json { Form::Json } else { Form::People };
     let narrator = Arc::new(Narrator::new(form, progress.clone()));
@@ -28,34 +31,47 @@ pub(crate) fn run(places: &Places, options: &RunOptions) -> Result<(), Failure> 
         dry_run: options.dry_run,
         notify: options.notify.clone(),
         narrator: narrator.clone(),
+        hear_signals: true,
     };
-    let report = runtime.block_on(async {
-        let host = Host::start(plan).await?;
-        for session in &host.sessions {
-            for (node, address) in session.pipeline.addresses() {
-                narrator.say(&format!("{}: {node} takes items at http://{address}/items", session.name));
-            }
-        }
-        let showing = show_progress(&host, &progress);
-        tokio::select! {
-            () = host.finished() => tracing::info!("every source has ended"),
-            () = over(options.duration) => tracing::info!("the duration is over"),
-            () = asked_to_stop() => narrator.say("stopping; once more stops at once"),
-        }
-        let stopped = tokio::select! {
-            report = host.stop() => Ok(report),
-            () = asked_to_stop() => Err(anyhow::anyhow!("stopped at once, with items on their way")),
-        };
-        showing.abort();
-        // A terminal that does not clear the line shows it once more.
-        let _ = progress.clear();
-        Ok::<_, Failure>(stopped?)
-    })?;
+    let report = threads.run(until_it_ends(plan, options.duration, &narrator, &progress, &threads))?;
     if let Some(file) = &options.report {
         report.write(file)?;
     }
     narrator.say(&summary::of_run(&report));
     summary::balanced(&report)
+}
+
+async fn until_it_ends(
+    plan: Plan,
+    duration: Option<Duration>,
+    narrator: &Arc<Narrator>,
+    progress: &MultiProgress,
+    threads: &Threads,
+) -> Result<Report, Failure> {
+    let host = Host::start(plan, threads).await?;
+    for session in &host.sessions {
+        for (node, address) in session.pipeline.addresses() {
+            narrator.say(&format!("{}: {node} takes items at http://{address}/items", session.name));
+        }
+    }
+    let showing = show_progress(&host, progress, threads);
+    tokio::select! {
+        () = host.finished() => tracing::info!("every source has ended"),
+        () = over(duration) => tracing::info!("the duration is over"),
+        () = threads.asked(1) => {
+            let narrator = narrator.clone();
+            // Whoever should read it may not: that is no reason to go on.
+            threads.data().spawn_blocking(move || narrator.say("stopping; once more stops at once"));
+        }
+    }
+    let stopped = tokio::select! {
+        report = host.stop() => Ok(report),
+        () = threads.asked(2) => Err(anyhow::anyhow!("stopped at once, with items on their way")),
+    };
+    showing.abort();
+    // A terminal that does not clear the line shows it once more.
+    let _ = progress.clear();
+    Ok(stopped?)
 }
 
 async fn over(duration: Option<Duration>) {
@@ -65,24 +81,8 @@ async fn over(duration: Option<Duration>) {
     }
 }
 
-/// Ctrl-C, or the signal that service managers send.
-async fn asked_to_stop() {
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                terminate.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
-    }
-}
-
 /// A line for each source that has an end, on a terminal only.
-fn show_progress(host: &Host, progress: &MultiProgress) -> tokio::task::JoinHandle<()> {
+fn show_progress(host: &Host, progress: &MultiProgress, threads: &Threads) -> tokio::task::JoinHandle<()> {
     const WHOLE: u64 = 1000;
     let style = ProgressStyle::with_template("{prefix} {bar:30} {percent:>3} % {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -96,7 +96,7 @@ fn show_progress(host: &Host, progress: &MultiProgress) -> tokio::task::JoinHand
             }
         }
     }
-    tokio::spawn(async move {
+    threads.data().spawn(async move {
         let mut steps = tokio::time::interval(Duration::from_millis(200));
         loop {
             steps.tick().await;

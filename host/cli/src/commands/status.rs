@@ -4,7 +4,7 @@ use anyhow::Context;
 use flyball_model::printable;
 
 use crate::args::{Places, StatusOptions};
-use crate::control_socket::{Request, ask, nobody};
+use crate::control_socket::{Request, ask_host};
 use crate::coverage::{PolicyReport, SessionStatus, Status, UsedPlugin};
 use crate::exit::Failure;
 use crate::narrator::{tame, tame_to};
@@ -16,7 +16,7 @@ const LONGEST: usize = 2_000;
 
 pub(crate) fn run(places: &Places, options: &StatusOptions) -> Result<(), Failure> {
     let state = StateDir::of(places)?;
-    let Some(answer) = ask(&state.socket(), &Request::Status)? else { return Err(nobody(&state.socket())) };
+    let answer = ask_host(&state, &Request::Status)?;
     if options.json {
         outln!("{}", serde_json::to_string_pretty(&answer).context("cannot write the status")?);
         return Ok(());

@@ -26,6 +26,7 @@ use crate::process_faults::{Throttle, kill};
 use crate::report::Report;
 use crate::state_dir::StateDir;
 use crate::summary;
+use crate::threads::Threads;
 
 /// What the pipeline carries without trouble, and what it does not.
 const USUAL_LOAD: u32 = 100;
@@ -41,14 +42,14 @@ struct Healed {
     took: Duration,
 }
 
-pub(crate) async fn run(options: &DemoOptions) -> Result<(), Failure> {
+pub(crate) async fn run(options: &DemoOptions, threads: &Threads) -> Result<(), Failure> {
     let place = Place::make(options.dir.as_deref())?;
     let form = if options.quiet { Form::Silent } else { Form::People };
     let narrator = Arc::new(Narrator::new(form, MultiProgress::new()));
     let service = Service::start().await?;
     let beside = Beside::of(options)?;
     place.furnish(&format!("http://{}/", service.address), &beside)?;
-    let host = Host::start(Plan {
+    let plan = Plan {
         manifests: vec![place.manifest()],
         judging: Judging { policy: Some(place.policies()), plugins: Some(place.plugins()) },
         state: StateDir::at(place.state()),
@@ -58,8 +59,9 @@ pub(crate) async fn run(options: &DemoOptions) -> Result<(), Failure> {
         dry_run: false,
         notify: Notify::default(),
         narrator: narrator.clone(),
-    })
-    .await?;
+        hear_signals: false,
+    };
+    let host = Host::start(plan, threads).await?;
     let played = play(&host, &place, &beside, &service, &narrator).await;
     let report = host.stop().await;
     report.write(&place.report())?;

@@ -66,6 +66,8 @@ pub struct View {
     pub refuses: Option<String>,
     /// Takes actions and does nothing.
     pub deaf: bool,
+    /// How long an action takes.
+    pub takes: Duration,
     pub support: Vec<Support>,
     pub types: Vec<NodeType>,
     pub applied: Vec<(Action, GraphSpec)>,
@@ -100,6 +102,7 @@ impl Plane {
                 unobservable: None,
                 refuses: None,
                 deaf: false,
+                takes: Duration::ZERO,
                 support,
                 types: vec![node_type("upper", &[Executor::Native, Executor::Wasm])],
                 applied: vec![],
@@ -175,6 +178,8 @@ impl DataPlane for Plane {
 
     async fn apply(&self, action: &Action) -> Result<(), ApplyError> {
         self.log.lock().push(format!("apply {action}"));
+        let takes = self.view.lock().takes;
+        tokio::time::sleep(takes).await;
         let mut view = self.view.lock();
         if let Some(why) = &view.refuses {
             return Err(ApplyError::Refused(why.clone()));
@@ -195,7 +200,7 @@ fn change(graph: &mut GraphSpec, action: &Action) {
     match action {
         Action::NoOp | Action::RestartProcess { .. } => {}
         Action::ReplaceNode { node, node_type, .. } => at(graph, node, &|n| n.node_type = node_type.clone()),
-        Action::UpdateNodeConfig { node, patch } => at(graph, node, &|n| n.config = patch.clone()),
+        Action::UpdateNodeConfig { node, patch } => at(graph, node, &|n| merge(&mut n.config, patch)),
         Action::BypassNode { node, active } => at(graph, node, &|n| n.bypassed = *active),
         Action::SwitchExecutor { node, to } => at(graph, node, &|n| n.executor = *to),
         Action::ScaleNode { node, replicas } => at(graph, node, &|n| n.replicas = *replicas),
@@ -358,6 +363,8 @@ pub struct Memory {
     pub actions: Mutex<Vec<ActionRecord>>,
     pub ticks: Mutex<Vec<TickRecord>>,
     pub events: Mutex<Vec<EventRecord>>,
+    /// Happens while an intent is written.
+    pub meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 #[async_trait]
@@ -365,6 +372,9 @@ impl Journal for Memory {
     async fn intend(&self, intent: &ActionRecord) -> Result<u64, JournalError> {
         if *self.fails_to_intend.lock() {
             return Err(JournalError("the disk is full".into()));
+        }
+        if let Some(meanwhile) = self.meanwhile.lock().take() {
+            meanwhile();
         }
         let mut actions = self.actions.lock();
         let id = actions.len() as u64 + 1;
@@ -415,7 +425,7 @@ impl Journal for Memory {
         let mut halts: Vec<Halt> = vec![];
         for EventRecord { at, session, event, .. } in self.events.lock().iter() {
             match event {
-                Event::Halted { why } => {
+                Event::Halted { why, .. } => {
                     halts.push(Halt { session: session.clone(), at: *at, why: why.clone() });
                 }
                 Event::Resumed { .. } => halts.retain(|halt| halt.session != *session),

@@ -17,7 +17,7 @@ async fn an_event_is_on_disk_when_its_record_returns_and_is_read_back_whole() {
         halted(None, 1),
         event(Some("shop"), 2, Event::Frozen { why: "3 of 4 did not help".to_owned() }),
         event(Some("shop"), 3, Event::ApprovalAsked(Box::new(approval(2)))),
-        event(Some("shop"), 3, Event::ApprovalGiven { id: "abc".to_owned() }),
+        event(Some("shop"), 3, Event::ApprovalGiven { id: "abc".to_owned(), by: None }),
         event(
             Some("till"),
             4,

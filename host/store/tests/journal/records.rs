@@ -87,11 +87,11 @@ pub(crate) fn event(session: Option<&str>, number: u64, event: Event) -> EventRe
 }
 
 pub(crate) fn halted(session: Option<&str>, number: u64) -> EventRecord {
-    event(session, number, Event::Halted { why: "I look at it".to_owned() })
+    event(session, number, Event::Halted { why: "I look at it".to_owned(), by: None })
 }
 
 pub(crate) fn resumed(session: Option<&str>, number: u64) -> EventRecord {
-    event(session, number, Event::Resumed { why: "it is well".to_owned() })
+    event(session, number, Event::Resumed { why: "it is well".to_owned(), by: None })
 }
 
 pub(crate) fn decision() -> Decision {

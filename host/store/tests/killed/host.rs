@@ -232,7 +232,7 @@ pub fn run(home: &Path, step: Option<String>) {
         for tick in 0..TICKS {
             controller.tick().await;
             if tick % 3 == 2 {
-                controller.rollback(1).await.unwrap();
+                controller.rollback(1, "").await.unwrap();
             }
         }
     });

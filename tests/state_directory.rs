@@ -111,7 +111,7 @@ fn nothing_is_read_or_written_by_a_run_that_cannot_start() {
         &["--state", "state", "--report", "nowhere/report.json"],
         "cannot write the report nowhere/report.json",
     );
-    refused(&["--state", "state", "--report", "."], "the report . is a directory");
+    refused(&["--state", "state", "--report", "."], "cannot write the report .; name another with --report");
     refused(&["--state", "state", "--policy", "nowhere"], "nowhere");
     fs::write(place.at("file"), "").unwrap();
     refused(&["--state", "file"], "no directory");

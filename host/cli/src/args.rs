@@ -106,6 +106,9 @@ pub(crate) enum Command {
     Node(NodeOptions),
 }
 
+/// What dead letters may take of the disk, in MiB, where nobody says.
+pub(crate) const DEAD_LETTERS_MB: u64 = 256;
+
 #[derive(Debug, Args)]
 pub(crate) struct RunOptions {
     /// Pipelines; each is a session
@@ -119,7 +122,8 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) duration: Option<Duration>,
 
-    /// Write one JSON document on the whole run (its schema: `flyball schema report`)
+    /// Write one JSON document on the whole run (its schema: `flyball schema report`). A file is replaced; a device, a pipe
+    /// or an open descriptor is written to
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
 
@@ -131,6 +135,10 @@ pub(crate) struct RunOptions {
     /// directory]
     #[arg(long, value_name = "FILE")]
     pub(crate) dead_letters: Option<PathBuf>,
+
+    /// How long that file may get; what fails for good then stays in flight and its node waits, until the file is moved away
+    #[arg(long, value_name = "MIB", default_value_t = DEAD_LETTERS_MB, value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
+    pub(crate) dead_letters_max_mb: u64,
 
     /// How long the items on their way may take to arrive when the run is stopped
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]

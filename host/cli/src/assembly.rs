@@ -40,6 +40,7 @@ pub(crate) struct Plan {
     pub(crate) judging: Judging,
     pub(crate) state: StateDir,
     pub(crate) dead_letters: PathBuf,
+    pub(crate) dead_letters_max_mb: u64,
     /// How long what is on its way may take to arrive at the end.
     pub(crate) drain: Duration,
     /// Which calls of judges are recorded.
@@ -176,6 +177,7 @@ impl Host {
             fleet: fleet.clone(),
             dry_run: plan.dry_run,
             dead_letters: plan.dead_letters.clone(),
+            dead_letters_max_mb: plan.dead_letters_max_mb,
             stopped,
         };
         let watched: Vec<Watched> = manifests.iter().map(|(_, manifest)| Watched::of(manifest)).collect();
@@ -318,6 +320,7 @@ struct Common {
     fleet: Arc<Fleet>,
     dry_run: bool,
     dead_letters: PathBuf,
+    dead_letters_max_mb: u64,
     stopped: watch::Receiver<bool>,
 }
 
@@ -343,7 +346,11 @@ async fn make_session(
         builtin_child: this_program_as_a_node()?,
         dead_letters: Some(common.dead_letters.clone()),
         // The host waits for what is on its way, while it is still controlled.
-        options: flyball_pipeline::Options { drain: Duration::ZERO, ..flyball_pipeline::Options::default() },
+        options: flyball_pipeline::Options {
+            drain: Duration::ZERO,
+            dead_letters_most_bytes: common.dead_letters_max_mb << 20,
+            ..flyball_pipeline::Options::default()
+        },
     };
     let making = threads.data().spawn(Pipeline::prepare(manifest, parts));
     let pipeline = making.await.map_err(anyhow::Error::from)?.map_err(|problems| {

@@ -1,7 +1,7 @@
 //! Tells a person what happens, where something happens.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use flyball_control::ports::Listener;
@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::coverage::Warning;
+use crate::printer::Printer;
 use crate::report::ReloadReport;
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -36,17 +37,20 @@ pub(crate) enum Form {
     Silent,
 }
 
+/// How long the last lines may take to be read.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
 /// Writes to standard output, above the progress line when there is one.
 pub(crate) struct Narrator {
     form: Form,
-    progress: MultiProgress,
+    printer: Printer,
     /// What was last told of each session, so that a state that lasts is told once.
     told: Mutex<HashMap<String, String>>,
 }
 
 impl Narrator {
     pub(crate) fn new(form: Form, progress: MultiProgress) -> Self {
-        Self { form, progress, told: Mutex::default() }
+        Self { form, printer: Printer::start(progress), told: Mutex::default() }
     }
 
     /// A sentence of the program's own.
@@ -77,10 +81,12 @@ impl Narrator {
     }
 
     fn print(&self, text: &str) {
-        self.progress.suspend(|| {
-            // Nobody to tell it to is no reason to stop a pipeline.
-            let _ = writeln!(anstream::stdout(), "{text}");
-        });
+        self.printer.print(text.to_owned());
+    }
+
+    /// Until all that was told is printed; a reader that is stuck is not waited for.
+    pub(crate) fn settle(&self) {
+        self.printer.settle(LAST_LINES);
     }
 
     /// Whether a lasting state is new.

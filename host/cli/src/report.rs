@@ -1,9 +1,8 @@
 //! What a run did, as one JSON document.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use flyball_control::ports::Listener;
 use flyball_model::{
     Account, ActionRecord, Ending, EventRecord, Outcome, PluginKind, TickRecord, UnixMillis,
@@ -13,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::report_file::ReportFile;
 use crate::tally::{Figures, Tally};
 
 /// A long run has more eventful ticks than a document can hold: the newest of each session are kept whole, the others
@@ -163,30 +163,10 @@ pub(crate) fn schema() -> Value {
 }
 
 impl Report {
-    /// Whether there is a place for it, before anything runs that it is to tell of.
-    pub(crate) fn can_be_written(file: &Path) -> Result<()> {
-        let cannot =
-            || format!("cannot write the report {}; name another file with --report FILE", file.display());
-        match std::fs::metadata(file) {
-            Ok(found) if found.is_dir() => {
-                bail!("the report {} is a directory; name a file with --report FILE", file.display())
-            }
-            // What is no regular file is written as it is.
-            Ok(found) if !found.is_file() => return Ok(()),
-            _ => {}
-        }
-        let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        tempfile::NamedTempFile::new_in(dir).map(drop).with_context(cannot)
-    }
-
-    /// Writes it whole or not at all: a reader never sees half a report.
-    pub(crate) fn write(&self, file: &Path) -> Result<()> {
-        let cannot = || format!("cannot write the report {}", file.display());
-        let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut scratch = tempfile::NamedTempFile::new_in(dir).with_context(cannot)?;
-        serde_json::to_writer_pretty(&mut scratch, self).with_context(cannot)?;
-        scratch.persist(file).with_context(cannot)?;
-        Ok(())
+    pub(crate) fn write(&self, file: ReportFile) -> Result<()> {
+        let mut text = serde_json::to_vec_pretty(self).context("the report has no JSON")?;
+        text.push(b'\n');
+        file.write(&text)
     }
 }
 

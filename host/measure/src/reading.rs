@@ -26,7 +26,7 @@ pub struct Reading {
     pub capacity: usize,
     /// A worker is dead.
     pub dead: bool,
-    /// A worker works on something and has not answered for longer than the window.
+    /// A worker works on something and has not answered for longer than the window, or waits for what is outside.
     pub silent: bool,
     /// A worker works on something.
     pub working: bool,

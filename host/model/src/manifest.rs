@@ -85,7 +85,8 @@ pub struct NodeDeclaration {
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 256))]
     pub replicas: u32,
-    /// How often an item that fails here is tried again before it is dead-lettered.
+    /// How often an item that fails here is tried again before it is dead-lettered. A sink that cannot deliver now waits instead,
+    /// and counts only what may be the item's fault.
     #[serde(default = "one")]
     #[schemars(range(max = 100))]
     pub retries: u32,

@@ -9,6 +9,7 @@ mod catalog;
 mod check;
 pub mod child;
 mod http;
+mod line_file;
 mod native;
 mod path;
 mod processor;
@@ -24,7 +25,8 @@ pub use flyball_json::{ItemLimits, Json, JsonError, Number, Object, OverLimit, S
 pub use catalog::{NodeError, Role, catalog, child_command, kind_of, native, sink, source};
 pub use check::check_config;
 pub use child::{ChildCommand, ChildError, ChildOptions, ChildProcessor, Exit, ServeError, Vitals, serve};
-pub use processor::{Gathering, Item, ProcessError, Processed, Processor, WasmNodes};
+pub use line_file::{Appended, LineFile, Lines};
+pub use processor::{Gathering, Item, ProcessError, Processed, Processor, Unavailable, WasmNodes};
 pub use sink::Sink;
 pub use source::{Progress, Source, SourceError, Taken, Unreadable};
 #[doc(hidden)]

@@ -23,6 +23,22 @@ pub enum ProcessError {
     /// The worker is gone: its process died or its component cannot be run. The item was not answered.
     #[error("{0}")]
     Worker(String),
+    /// What is outside cannot take the item now, and may later.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// The other side is down or busy, or a disk is full. A sink's items wait until that is over; elsewhere it counts as a
+/// try that failed, after a pause.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Unavailable {
+    /// What is the matter.
+    pub why: String,
+    /// When to come back, where the other side said so.
+    pub retry_after: Option<Duration>,
+    /// It may be this item that the other side cannot take: it answered, or did not come to an end with it.
+    pub by_item: bool,
 }
 
 /// What becomes of one item at a node: the bodies that go on (none: it was filtered), or why it failed.

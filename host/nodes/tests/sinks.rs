@@ -7,7 +7,7 @@
     reason = "a test says what is wrong by failing"
 )]
 
-use flyball_nodes::{Item, sink};
+use flyball_nodes::{Item, ProcessError, sink};
 use serde_json::{Value, json};
 
 fn items(bodies: impl IntoIterator<Item = Value>) -> Vec<Item> {
@@ -30,13 +30,13 @@ async fn a_file_holds_a_line_for_each_item_once_it_is_answered() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_full_disk_fails_the_items_and_says_so() {
+async fn a_full_disk_is_no_fault_of_the_items_and_is_told() {
     let mut file = sink("file", &json!({"path": "/dev/full"})).unwrap();
     let answers = file.deliver(&items([json!(1), json!(2)])).await;
     assert_eq!(answers.len(), 2);
     for answer in answers {
-        let error = answer.unwrap_err().to_string();
-        assert!(error.starts_with("/dev/full cannot be written: "), "{error}");
+        let Err(ProcessError::Unavailable(told)) = answer else { panic!("{answer:?}") };
+        assert!(told.why.starts_with("/dev/full cannot be written: ") && !told.by_item, "{told}");
     }
 }
 

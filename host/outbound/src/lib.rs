@@ -1,4 +1,4 @@
-//! Sends HTTP requests for plugins. A plugin says what it wants, its policy's [`HttpGrant`] says what it may, and nothing
+//! Sends HTTP requests for plugins and for nodes of pipelines ([`Endpoint`]). A plugin says what it wants, its policy's [`HttpGrant`] says what it may, and nothing
 //! else of the network exists for it.
 //!
 //! What holds, whatever plugin and server do: only granted origins and methods; no address that is not public unless the
@@ -8,11 +8,14 @@
 //! spelling (as base64, say) gives it away, so a secret is to be granted only towards servers that do not.
 
 mod address;
+mod pauses;
 mod permit;
+mod post;
 mod secret;
 mod send;
 
 pub use permit::{Permit, unreachable_origins};
+pub use post::{Endpoint, PostError};
 
 use std::sync::Arc;
 

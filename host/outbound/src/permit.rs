@@ -135,7 +135,7 @@ fn each<T>(
 }
 
 /// An origin in one spelling: `https://example.com:8443`, without the scheme's own port.
-fn origin_of(text: &str) -> Result<String, Problem> {
+pub(crate) fn origin_of(text: &str) -> Result<String, Problem> {
     let wrong = |why: &str| {
         Problem::new("", format!("\"{text}\" is no origin: {why}"))
             .help("write it like https://example.com:8443")

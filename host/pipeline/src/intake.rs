@@ -10,10 +10,11 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::backoff::pause;
 use crate::ledger::Ledger;
 use crate::node::Node;
-use crate::piece::Tickets;
-use crate::settle::bury;
+use crate::piece::{Letter, Tickets};
+use crate::settle::is_buried;
 
 /// Items asked for at once.
 const BATCH: usize = 64;
@@ -147,7 +148,7 @@ impl Pump {
                     self.node.mishap(&unreadable.error);
                     let error = unreadable.error.clone();
                     let item = Item { id: self.node.next_id(), body: unreadable.into_item() };
-                    bury(&self.node, &item, &tickets, &error);
+                    bury(&self.node, Letter { item, tickets, error }).await;
                 }
             }
         }
@@ -155,5 +156,23 @@ impl Pump {
         let finished = pieces.len() as u64;
         self.node.record(Instant::now(), Sample { finished, failed, ..Sample::default() });
         self.node.emit(pieces).await;
+    }
+}
+
+/// What cannot be kept yet is waited for, and nothing more is taken in meanwhile. At the end of the pipeline it stays in
+/// flight.
+async fn bury(node: &Node, letter: Letter) {
+    let mut tries = 0;
+    while !is_buried(node, &letter) {
+        tries += 1;
+        node.tell_waiting();
+        tokio::select! {
+            () = tokio::time::sleep(pause(tries, None)) => {}
+            () = node.flooded() => {
+                let piece = node.piece(letter.item.body, Size { encoded: 0, decoded: 0 }, letter.item.id, letter.tickets, 0);
+                node.queue.lock().push(piece);
+                return;
+            }
+        }
     }
 }

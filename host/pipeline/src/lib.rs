@@ -11,6 +11,9 @@
 //!   while it delivers may have reached the world outside before it was asked again (a sink delivers at least once); and
 //!   what a node has not done when it is removed, because it is dead or too slow, passes unchanged.
 //! - A node whose worker died waits, with its items, until an action gives it a new one.
+//! - A sink whose other side is down, or whose disk is full, waits with its items and asks again, with pauses that grow; what
+//!   can neither be delivered nor kept as a dead letter stays in flight. `retries` is what an item may fail by itself: at a
+//!   sink, while the other side takes others.
 //!
 //! # Numbers
 //!
@@ -19,7 +22,9 @@
 //! specification or a restart, so that what is measured after an action is its effect.
 
 mod apply;
+mod backoff;
 mod check;
+mod dead_letters;
 mod intake;
 mod ledger;
 mod mishaps;

@@ -1,16 +1,15 @@
 //! What went wrong: the newest errors, for observations, and the dead letters, for whoever wants the items back.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write as _};
-use std::path::Path;
+use std::io;
 use std::sync::Arc;
 
 use flyball_control::ports::{Clock as _, SystemClock};
 use flyball_model::UnixMillis;
 use flyball_nodes::Json;
 use parking_lot::Mutex;
-use serde::Serialize;
+
+use crate::dead_letters::{DeadLetters, Letter};
 
 /// How many errors are remembered.
 const REMEMBERED: usize = 50;
@@ -27,27 +26,12 @@ pub(crate) struct Mishap {
 
 pub(crate) struct Mishaps {
     newest: Mutex<VecDeque<Mishap>>,
-    letters: Option<Mutex<BufWriter<File>>>,
-}
-
-/// One line of the dead-letter file.
-#[derive(Serialize)]
-struct DeadLetter<'a> {
-    item: &'a Json,
-    node: &'a str,
-    error: &'a str,
-    at: UnixMillis,
+    letters: Option<DeadLetters>,
 }
 
 impl Mishaps {
-    pub(crate) fn new(letters: Option<&Path>) -> io::Result<Self> {
-        let letters = match letters {
-            Some(path) => {
-                Some(Mutex::new(BufWriter::new(OpenOptions::new().create(true).append(true).open(path)?)))
-            }
-            None => None,
-        };
-        Ok(Self { newest: Mutex::new(VecDeque::with_capacity(REMEMBERED)), letters })
+    pub(crate) fn new(letters: Option<DeadLetters>) -> Self {
+        Self { newest: Mutex::new(VecDeque::with_capacity(REMEMBERED)), letters }
     }
 
     pub(crate) fn note(&self, node: &str, message: &str) -> Arc<str> {
@@ -59,18 +43,10 @@ impl Mishaps {
         message
     }
 
-    /// Keeps an item that failed for good.
-    pub(crate) fn bury(&self, node: &str, item: &Json, message: &str) {
-        let Some(letters) = &self.letters else { return };
-        let letter = DeadLetter { item, node, error: bounded(message), at: SystemClock.now() };
-        let mut letters = letters.lock();
-        let written = serde_json::to_writer(&mut *letters, &letter)
-            .map_err(io::Error::from)
-            .and_then(|()| letters.write_all(b"\n"))
-            .and_then(|()| letters.flush());
-        if let Err(error) = written {
-            tracing::error!(%error, node, "a dead letter could not be written");
-        }
+    /// Keeps an item that failed for good. What cannot be kept is still its caller's to keep.
+    pub(crate) fn bury(&self, node: &str, item: &Json, message: &str) -> io::Result<()> {
+        let Some(letters) = &self.letters else { return Ok(()) };
+        letters.keep(&Letter { item, node, error: bounded(message), at: SystemClock.now() })
     }
 
     /// Newest first.
@@ -90,7 +66,7 @@ mod tests {
 
     #[tokio::test]
     async fn errors_are_bounded_and_newest_first() {
-        let mishaps = Mishaps::new(None).unwrap();
+        let mishaps = Mishaps::new(None);
         for number in 0..200 {
             mishaps.note("n", &format!("{number} {}", "ü".repeat(4_000)));
         }

@@ -43,6 +43,8 @@ pub(crate) struct Node {
     item_ns: AtomicU64,
     /// The newest error, and when it was met.
     pub(crate) last_error: Mutex<Option<(Instant, Arc<str>)>>,
+    /// When it was last told that a worker waits.
+    told_waiting: Mutex<Option<Instant>>,
     /// A source that broke off.
     pub(crate) broken: AtomicBool,
     /// How often its process was started again.
@@ -103,6 +105,7 @@ impl Node {
             window: Mutex::new(window),
             item_ns: AtomicU64::new(FIRST_GUESS_NS),
             last_error: Mutex::new(None),
+            told_waiting: Mutex::new(None),
             broken: AtomicBool::new(false),
             restarts: AtomicU64::new(0),
             usage: Mutex::new(None),
@@ -112,6 +115,28 @@ impl Node {
 
     pub(crate) fn id(&self) -> String {
         self.spec.lock().id.clone()
+    }
+
+    /// Says in the log that a worker begins to wait, now and then, as a server that comes and goes begins it often.
+    pub(crate) fn tell_waiting(&self) {
+        const SELDOM: Duration = Duration::from_secs(10);
+        let now = Instant::now();
+        let mut told = self.told_waiting.lock();
+        if told.is_some_and(|told| now.saturating_duration_since(told) < SELDOM) {
+            return;
+        }
+        *told = Some(now);
+        let why = self.last_error.lock().as_ref().map(|(_, why)| Arc::clone(why));
+        tracing::warn!(
+            node = self.id(),
+            why = why.as_deref(),
+            "the node waits, with its items, and tries again"
+        );
+    }
+
+    /// A worker waits for what is outside.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.crew.any_waiting()
     }
 
     pub(crate) fn taking(&self, gathering: Option<Gathering>) -> Taking {
@@ -153,7 +178,8 @@ impl Node {
 
     pub(crate) fn piece(&self, body: Json, size: Size, id: u64, tickets: Tickets, slot: usize) -> Piece {
         let item = flyball_nodes::Item { id, body };
-        Piece { item, tag: Tag { tickets, tries: 0, since: Instant::now(), size, slot } }
+        let since = Instant::now();
+        Piece { item, tag: Tag { tickets, tries: 0, passed_over: false, since, size, slot } }
     }
 
     /// Hands a finished batch on: at once, or in its turn where order is kept.
@@ -220,6 +246,7 @@ impl Node {
             given = true;
             piece.tag.since = now;
             piece.tag.tries = 0;
+            piece.tag.passed_over = false;
             let Some(((_, last), others)) = queues.split_last_mut() else { continue };
             for (_, other) in others {
                 other.push(piece.clone());
@@ -250,6 +277,19 @@ impl Node {
         to.sort_by_key(|node| node.number);
         *self.edges.lock() = Edges { to, held: false };
         self.edges_changed.notify_waiters();
+    }
+
+    /// Until full queues stop nobody any more.
+    pub(crate) async fn flooded(&self) {
+        loop {
+            let changed = self.edges_changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.flooding.load(Ordering::Relaxed) {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// From now on full queues stop nobody: what is under way must come to rest in a queue.

@@ -43,7 +43,7 @@ fn see(node: &Node, now: Instant, window: Duration) -> (Reading, Executor) {
         let silent_for = state.silent_for(now);
         seen.dead |= state.is_dead();
         seen.working |= state.is_busy();
-        seen.silent |= state.is_busy() && silent_for > window;
+        seen.silent |= state.is_waiting() || state.is_busy() && silent_for > window;
         if state.pid.is_some() {
             has_process |= !state.is_dead();
             silent_longest = silent_longest.max(Some(silent_for));
@@ -116,7 +116,7 @@ fn columns(
             .map(|node| {
                 let last = node.last_error.lock();
                 last.as_ref()
-                    .filter(|(met, _)| now.saturating_duration_since(*met) <= window)
+                    .filter(|(met, _)| now.saturating_duration_since(*met) <= window || node.is_waiting())
                     .map(|(_, message)| Arc::clone(message))
             })
             .collect(),

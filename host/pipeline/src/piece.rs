@@ -29,6 +29,8 @@ pub(crate) struct Tag {
     pub(crate) tickets: Tickets,
     /// How often it was tried at its present node and failed.
     pub(crate) tries: u32,
+    /// The other side took another item after it had failed with this one.
+    pub(crate) passed_over: bool,
     /// Since when it waits before its present node.
     pub(crate) since: Instant,
     /// How large the item is.
@@ -56,6 +58,18 @@ pub(crate) struct Batch {
     pub(crate) mixed: bool,
     /// A worker died over it: its items are given one by one from now on, so that the one to blame shows.
     pub(crate) careful: bool,
+    /// Items that failed for good and are not among the dead letters yet.
+    pub(crate) letters: Vec<Letter>,
+    /// How often in a row what is outside could not take it.
+    pub(crate) refusals: u32,
+}
+
+/// An item that failed for good, and why.
+#[derive(Debug)]
+pub(crate) struct Letter {
+    pub(crate) item: Item,
+    pub(crate) tickets: Tickets,
+    pub(crate) error: String,
 }
 
 impl Batch {
@@ -67,12 +81,33 @@ impl Batch {
             out: Vec::with_capacity(pieces.len()),
             mixed: false,
             careful: false,
+            letters: Vec::new(),
+            refusals: 0,
         };
         for (slot, mut piece) in pieces.enumerate() {
             piece.tag.slot = slot;
             batch.keep(piece.item, piece.tag);
         }
         batch
+    }
+
+    /// Every item was handed on, or is in the account as what became of it.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.items.is_empty() && self.letters.is_empty()
+    }
+
+    /// Takes one more item in, behind the others.
+    pub(crate) fn join(&mut self, mut piece: Piece) {
+        piece.tag.slot = self.tags.iter().map(|tag| tag.slot + 1).max().unwrap_or_default();
+        self.keep(piece.item, piece.tag);
+    }
+
+    pub(crate) fn move_item(&mut self, from: usize, to: usize) {
+        if from.max(to) < self.items.len() {
+            let (item, tag) = (self.items.remove(from), self.tags.remove(from));
+            self.items.insert(to, item);
+            self.tags.insert(to, tag);
+        }
     }
 
     pub(crate) fn keep(&mut self, item: Item, tag: Tag) {

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
+use crate::dead_letters::DeadLetters;
 use crate::intake::Intake;
 use crate::ledger::Ledger;
 use crate::mishaps::Mishaps;
@@ -39,7 +40,7 @@ pub struct Parts {
     pub wasm: Arc<dyn WasmNodes>,
     /// Runs built-in types as child processes.
     pub builtin_child: BuiltinChild,
-    /// Where items go that failed for good: a line of JSON each, appended (`item`, `node`, `error`, `at`).
+    /// Where items go that failed for good: a line of JSON each, appended (`item`, `node`, `error`, `at`), for this user alone.
     pub dead_letters: Option<PathBuf>,
     /// Times and sizes.
     pub options: Options,
@@ -56,6 +57,8 @@ pub struct Options {
     pub patience: Duration,
     /// How long [`Pipeline::shutdown`] waits for what is on its way.
     pub drain: Duration,
+    /// How long the file of dead letters may get; what fails for good then stays in flight at its node until there is room.
+    pub dead_letters_most_bytes: u64,
 }
 
 impl Default for Options {
@@ -65,6 +68,7 @@ impl Default for Options {
             slots: 10,
             patience: Duration::from_secs(5),
             drain: Duration::from_secs(10),
+            dead_letters_most_bytes: 256 << 20,
         }
     }
 }
@@ -134,10 +138,13 @@ impl Pipeline {
             return Err(problems);
         }
         let Parts { wasm, builtin_child, dead_letters, options } = parts;
-        let mishaps = Mishaps::new(dead_letters.as_deref()).map_err(|error| {
-            let path = dead_letters.unwrap_or_default();
-            vec![Problem::new("", format!("dead letters cannot be written to {}: {error}", path.display()))]
-        })?;
+        let letters = dead_letters.map(|path| {
+            DeadLetters::open(&path, options.dead_letters_most_bytes).map_err(|error| {
+                let path = path.display();
+                vec![Problem::new("", format!("dead letters cannot be written to {path}: {error}"))]
+            })
+        });
+        let mishaps = Mishaps::new(letters.transpose()?);
         let limits = item_limits(&manifest.items);
         let stock = Stock::new(wasm, builtin_child, limits);
         let ledger = Ledger::new(options.window / options.slots.max(2), options.slots as usize);

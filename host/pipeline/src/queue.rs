@@ -243,6 +243,15 @@ impl Queue {
         }
     }
 
+    /// The next item, for a worker that has a batch already.
+    pub(crate) fn take_one(&self) -> Option<Piece> {
+        let piece = self.held.lock().take_out(1).pop();
+        if piece.is_some() {
+            self.room.notify_waiters();
+        }
+        piece
+    }
+
     /// A batch whose worker could not finish it: it is taken next, in its own turn.
     pub(crate) fn give_back(&self, batch: Batch) {
         self.held.lock().returned.insert(batch.turn, batch);
@@ -286,7 +295,8 @@ impl Queue {
     /// Items that wait, those given back included.
     pub(crate) fn depth(&self) -> (usize, usize) {
         let held = self.held.lock();
-        let returned: usize = held.returned.values().map(|batch| batch.items.len()).sum();
+        let returned: usize =
+            held.returned.values().map(|batch| batch.items.len() + batch.letters.len()).sum();
         (held.waiting.len() + returned, held.capacity)
     }
 

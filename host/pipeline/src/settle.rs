@@ -1,10 +1,12 @@
 //! What becomes of the items of a batch when their answers are there.
 
-use flyball_nodes::{Item, Json, ProcessError, Processed, Size};
+use std::time::Duration;
+
+use flyball_nodes::{Item, Json, ProcessError, Processed, Size, Unavailable};
 
 use crate::ledger::Fate;
 use crate::node::Node;
-use crate::piece::{Batch, Piece, Tag, Tickets};
+use crate::piece::{Batch, Letter, Piece, Tag, Tickets};
 use crate::stock::Role;
 
 /// How many items ended here, and whether the worker did.
@@ -12,6 +14,14 @@ pub(crate) struct Settled {
     pub(crate) finished: u64,
     pub(crate) failed: u64,
     pub(crate) died: Option<String>,
+    /// What is outside cannot take something now.
+    pub(crate) refused: Option<Refusal>,
+}
+
+/// What is outside says no for now, and perhaps when to come back.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Refusal {
+    pub(crate) retry_after: Option<Duration>,
 }
 
 /// Books the answers: what goes on into `out`, what is to be tried again back into the batch.
@@ -28,7 +38,7 @@ pub(crate) fn settle(
     let mut tags = std::mem::take(&mut batch.tags);
     let rest = items.split_off(asked).into_iter().zip(tags.split_off(asked));
     let mut answers = answers.into_iter();
-    let mut settled = Settled { finished: 0, failed: 0, died: None };
+    let mut settled = Settled { finished: 0, failed: 0, died: None, refused: None };
     let mut whole = Gathered::default();
     batch.mixed |= !batch.out.is_empty();
     for (item, tag) in items.into_iter().zip(tags) {
@@ -45,6 +55,9 @@ pub(crate) fn settle(
                 node.mishap(&error);
                 settled.failed += u64::from(!again(node, batch, item, tag, &error));
             }
+            Some(Err(ProcessError::Unavailable(unavailable))) => {
+                refused(node, batch, &mut settled, item, tag, unavailable);
+            }
             Some(Err(ProcessError::Worker(error))) => {
                 settled.failed += unanswered(node, batch, &mut settled.died, item, tag, error, blame);
             }
@@ -56,6 +69,9 @@ pub(crate) fn settle(
     }
     whole.pass(node, batch);
     rest.for_each(|(item, tag)| batch.keep(item, tag));
+    if !batch.letters.is_empty() {
+        settled.refused.get_or_insert_default();
+    }
     settled
 }
 
@@ -73,6 +89,39 @@ fn within_limits(node: &Node, answer: Processed) -> Result<Vec<Made>, ProcessErr
     Ok(bodies.into_iter().zip(sizes).collect())
 }
 
+/// A sink's item waits for as long as what is outside cannot take it, and its tries count only where it may be the one
+/// to blame. Elsewhere it is a try that failed.
+fn refused(
+    node: &Node,
+    batch: &mut Batch,
+    settled: &mut Settled,
+    item: Item,
+    mut tag: Tag,
+    unavailable: Unavailable,
+) {
+    // Those that were not asked any more say the same.
+    if settled.refused.is_none() {
+        node.mishap(&unavailable.why);
+    }
+    let refusal = settled.refused.get_or_insert_default();
+    refusal.retry_after = refusal.retry_after.max(unavailable.retry_after);
+    if node.role != Role::Sink {
+        settled.failed += u64::from(!again(node, batch, item, tag, &unavailable.why));
+        return;
+    }
+    if unavailable.by_item && is_suspect(node, &tag) && tag.passed_over {
+        settled.failed += 1;
+        return bury(node, batch, item, tag.tickets, unavailable.why);
+    }
+    tag.tries = tag.tries.saturating_add(u32::from(unavailable.by_item));
+    batch.keep(item, tag);
+}
+
+/// The item was tried as often as it may be, and it is not known yet whether it is to blame.
+pub(crate) fn is_suspect(node: &Node, tag: &Tag) -> bool {
+    node.role == Role::Sink && tag.tries > node.retries
+}
+
 /// Whether the item is tried again; when not, it is dead-lettered.
 fn again(node: &Node, batch: &mut Batch, item: Item, mut tag: Tag, error: &str) -> bool {
     if tag.tries < node.retries {
@@ -80,13 +129,36 @@ fn again(node: &Node, batch: &mut Batch, item: Item, mut tag: Tag, error: &str) 
         batch.keep(item, tag);
         return true;
     }
-    bury(node, &item, &tag.tickets, error);
+    bury(node, batch, item, tag.tickets, error.to_owned());
     false
 }
 
-pub(crate) fn bury(node: &Node, item: &Item, tickets: &Tickets, error: &str) {
-    node.shared.mishaps.bury(&node.id(), &item.body, error);
-    tickets.mark(Fate::DeadLettered);
+fn bury(node: &Node, batch: &mut Batch, item: Item, tickets: Tickets, error: String) {
+    let letter = Letter { item, tickets, error };
+    if !is_buried(node, &letter) {
+        batch.letters.push(letter);
+    }
+}
+
+/// Tries again to write what could not be written before.
+pub(crate) fn bury_rest(node: &Node, batch: &mut Batch) -> Option<Refusal> {
+    let letters = std::mem::take(&mut batch.letters);
+    batch.letters.extend(letters.into_iter().filter(|letter| !is_buried(node, letter)));
+    (!batch.letters.is_empty()).then(Refusal::default)
+}
+
+/// Whether the item is among the dead letters; before, it is not in the account as one.
+pub(crate) fn is_buried(node: &Node, letter: &Letter) -> bool {
+    match node.shared.mishaps.bury(&node.id(), &letter.item.body, &letter.error) {
+        Ok(()) => {
+            letter.tickets.mark(Fate::DeadLettered);
+            true
+        }
+        Err(error) => {
+            node.mishap(&format!("a dead letter cannot be written, so its item waits here: {error}"));
+            false
+        }
+    }
 }
 
 /// An item that a dead worker did not answer. Its tries count only where it is to blame: where it was given alone, or

@@ -7,16 +7,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flyball_measure::Sample;
-use flyball_nodes::{ProcessError, Vitals};
+use flyball_nodes::{ProcessError, Processed, Vitals};
 use futures::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 
+use crate::backoff::pause;
 use crate::node::Node;
-use crate::piece::{Batch, Piece};
-use crate::settle::{Settled, settle};
+use crate::piece::{Batch, Piece, Tag};
+use crate::settle::{Refusal, Settled, bury_rest, is_suspect, settle};
+use crate::stock::Role;
 use crate::tool::Tool;
+
+/// How long a sink that is to go now may take to say what became of what it has under way.
+const LAST_WORD: Duration = Duration::from_secs(1);
+/// So many items that may all be to blame are held at once.
+const MOST_SUSPECTS: usize = 64;
+/// And so much longer is waited for a worker that leaves.
+const MARGIN: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
@@ -35,6 +44,8 @@ pub(crate) struct State {
     vitals: Option<Vitals>,
     dead: AtomicBool,
     busy: AtomicBool,
+    /// What is outside cannot take what it has in hand.
+    waiting: AtomicBool,
     heard: Mutex<Instant>,
 }
 
@@ -45,6 +56,10 @@ impl State {
 
     pub(crate) fn is_busy(&self) -> bool {
         self.busy.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Acquire)
     }
 
     fn hear(&self) {
@@ -104,6 +119,10 @@ impl Crew {
         self.workers.lock().iter().any(|worker| worker.state.is_dead())
     }
 
+    pub(crate) fn any_waiting(&self) -> bool {
+        self.workers.lock().iter().any(|worker| worker.state.is_waiting())
+    }
+
     pub(crate) fn add(&self, worker: Worker) {
         self.workers.lock().push(worker);
     }
@@ -132,8 +151,9 @@ impl Crew {
             for worker in &leaving {
                 worker.orders.send_replace(Order::Leave);
             }
-            // Leaving is immediate unless a processor holds its thread; then it gives its batch back when it lets go.
-            let _ = timeout(Duration::from_secs(1), all_released(&mut leaving)).await;
+            // Leaving is immediate unless a processor holds its thread, or a sink has something under way; then its batch
+            // is given back when it lets go.
+            let _ = timeout(LAST_WORD + MARGIN, all_released(&mut leaving)).await;
         }
     }
 
@@ -160,6 +180,7 @@ pub(crate) fn employ(node: &Arc<Node>, tool: Tool) -> Worker {
         vitals: tool.vitals(),
         dead: AtomicBool::new(false),
         busy: AtomicBool::new(false),
+        waiting: AtomicBool::new(false),
         heard: Mutex::new(Instant::now()),
     });
     let shift = Shift {
@@ -206,6 +227,7 @@ impl Shift {
             self.state.busy.store(true, Ordering::Release);
             let end = self.work(&mut batch, gathering.is_some()).await;
             self.state.busy.store(false, Ordering::Release);
+            self.state.waiting.store(false, Ordering::Release);
             match end {
                 End::Answered => self.hand_on(batch.turn, batch.take_out()).await,
                 End::Left => return self.give_back(batch).await,
@@ -253,7 +275,7 @@ impl Shift {
 
     async fn give_back(&mut self, mut batch: Batch) {
         drop(self.tools.take());
-        if batch.items.is_empty() {
+        if batch.is_answered() {
             return self.node.hand_on(batch.turn, batch.take_out()).await;
         }
         // Where order does not matter, what was answered need not wait for the rest.
@@ -264,37 +286,112 @@ impl Shift {
 
     /// Until every item of the batch is answered for good.
     async fn work(&mut self, batch: &mut Batch, gathers: bool) -> End {
-        let Some((tool, _)) = &mut self.tools else { return End::Left };
         let began = Instant::now();
         let mut waited: Duration =
             batch.tags.iter().map(|tag| began.saturating_duration_since(tag.since)).sum();
-        while !batch.items.is_empty() {
-            let began = Instant::now();
-            let asked = if batch.careful { 1 } else { batch.items.len() };
-            let (asking, _) = batch.items.split_at(asked);
-            let answers = tokio::select! {
-                biased;
-                answers = AssertUnwindSafe(tool.process(asking)).catch_unwind() => answers,
-                () = ordered(&mut self.orders, |order| order == Order::Leave) => return End::Left,
-            };
-            self.state.hear();
-            let now = Instant::now();
-            let each = (now - began) / u32::try_from(asked).unwrap_or(u32::MAX);
-            let answers =
-                answers.unwrap_or_else(|_| vec![Err(ProcessError::Worker("it panicked".to_owned()))]);
-            let settled = settle(&self.node, batch, asked, answers, gathers);
-            self.node.note_pace(each);
-            let Settled { finished, failed, died } = settled;
-            if finished + failed > 0 {
-                self.node.record(now, Sample { each, finished, failed, waited });
-                waited = Duration::ZERO;
+        while !batch.is_answered() {
+            let mut refused = bury_rest(&self.node, batch);
+            let passing = self.pass_over_first(batch);
+            // Of what waits at a sink one is enough to see whether it is over.
+            let tries_one = batch.careful || self.node.role == Role::Sink && batch.refusals > 0;
+            let asked = if tries_one { 1 } else { batch.items.len() };
+            if !batch.items.is_empty() {
+                let began = Instant::now();
+                let Some(answers) = self.ask(batch, asked).await else { return End::Left };
+                let now = Instant::now();
+                let each = (now - began) / u32::try_from(asked).unwrap_or(u32::MAX);
+                let settled = settle(&self.node, batch, asked, answers, gathers);
+                if let Some(from) = passing {
+                    note_passing(batch, from, &settled);
+                }
+                let Settled { finished, failed, died, refused: for_now } = settled;
+                refused = for_now.or(refused);
+                if finished + failed > 0 {
+                    self.node.note_pace(each);
+                    self.node.record(now, Sample { each, finished, failed, waited });
+                    waited = Duration::ZERO;
+                }
+                if let Some(error) = died {
+                    // A gathering node makes something else of fewer items.
+                    batch.careful = !gathers;
+                    return End::Died(error);
+                }
             }
-            if let Some(error) = died {
-                // A gathering node makes something else of fewer items.
-                batch.careful = !gathers;
-                return End::Died(error);
+            if let Some(refusal) = refused
+                && !batch.is_answered()
+                && !self.wait(batch, refusal).await
+            {
+                return End::Left;
+            }
+            if refused.is_none() {
+                batch.refusals = 0;
+                self.state.waiting.store(false, Ordering::Release);
             }
         }
         End::Answered
+    }
+
+    /// None: it is to leave. What a sink has under way is out of the host's hands, so that it is given a while to say what
+    /// became of it: given back, it would be delivered twice.
+    async fn ask(&mut self, batch: &Batch, asked: usize) -> Option<Vec<Processed>> {
+        let (tool, _) = self.tools.as_mut()?;
+        let gives_in = !matches!(tool, Tool::Sink(_));
+        let (asking, _) = batch.items.split_at(asked.min(batch.items.len()));
+        let answers = {
+            let answering = AssertUnwindSafe(tool.process(asking)).catch_unwind();
+            tokio::pin!(answering);
+            tokio::select! {
+                biased;
+                answers = &mut answering => answers,
+                () = ordered(&mut self.orders, |order| order == Order::Leave) => {
+                    if gives_in {
+                        return None;
+                    }
+                    timeout(LAST_WORD, answering).await.ok()?
+                }
+            }
+        };
+        self.state.hear();
+        Some(answers.unwrap_or_else(|_| vec![Err(ProcessError::Worker("it panicked".to_owned()))]))
+    }
+
+    /// Waits until what is outside may be asked again: whether it may. A worker that is to go does not wait.
+    async fn wait(&mut self, batch: &mut Batch, refusal: Refusal) -> bool {
+        batch.refusals = batch.refusals.saturating_add(1);
+        self.state.waiting.store(true, Ordering::Release);
+        self.node.tell_waiting();
+        tokio::select! {
+            biased;
+            () = ordered(&mut self.orders, |order| order != Order::Work) => false,
+            () = tokio::time::sleep(pause(batch.refusals, refusal.retry_after)) => {
+                self.state.hear();
+                true
+            }
+        }
+    }
+
+    /// Where the first item may be the reason why nothing is taken: puts one before it that was not tried as often, and
+    /// says from where that came.
+    fn pass_over_first(&self, batch: &mut Batch) -> Option<usize> {
+        let suspect = |tag: &Tag| is_suspect(&self.node, tag);
+        if batch.refusals == 0 || !batch.tags.first().is_some_and(|tag| suspect(tag) && !tag.passed_over) {
+            return None;
+        }
+        let another = batch.tags.iter().position(|tag| !suspect(tag)).or_else(|| {
+            let room = batch.tags.len() < MOST_SUSPECTS;
+            batch.join(room.then(|| self.node.queue.take_one()).flatten()?);
+            batch.tags.len().checked_sub(1)
+        })?;
+        batch.move_item(another, 0);
+        Some(another)
+    }
+}
+
+/// An item from there was asked before those that may be to blame: if it was answered for good, they are held against that.
+fn note_passing(batch: &mut Batch, from: usize, settled: &Settled) {
+    if settled.finished + settled.failed == 0 {
+        batch.move_item(0, from);
+    } else {
+        batch.tags.iter_mut().take(from).for_each(|tag| tag.passed_over = true);
     }
 }

@@ -8,6 +8,7 @@ use crate::assembly::{Host, Plan};
 use crate::exit::Failure;
 use crate::narrator::{Form, Narrator};
 use crate::report::Report;
+use crate::report_file::ReportFile;
 use crate::state_dir::StateDir;
 use crate::summary;
 use crate::threads::Threads;
@@ -15,16 +16,28 @@ use crate::threads::Threads;
 pub(crate) fn run(places: &Places, options: &RunOptions) -> Result<(), Failure> {
     let threads = Threads::start()?;
     let state = StateDir::of(places)?;
-    if let Some(file) = &options.report {
-        Report::can_be_written(file)?;
-    }
+    let report_file = options.report.as_deref().map(ReportFile::open).transpose()?;
     let progress = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
     let form = if options.json { Form::Json } else { Form::People };
     let narrator = Arc::new(Narrator::new(form, progress.clone()));
+    let done = run_and_tell(&threads, state, options, &narrator, &progress, report_file);
+    narrator.settle();
+    done
+}
+
+fn run_and_tell(
+    threads: &Threads,
+    state: StateDir,
+    options: &RunOptions,
+    narrator: &Arc<Narrator>,
+    progress: &MultiProgress,
+    report_file: Option<ReportFile>,
+) -> Result<(), Failure> {
     let plan = Plan {
         manifests: options.manifests.clone(),
         judging: options.judging.clone(),
         dead_letters: options.dead_letters.clone().unwrap_or_else(|| state.dead_letters()),
+        dead_letters_max_mb: options.dead_letters_max_mb,
         state,
         drain: options.drain,
         recording: options.recording.clone(),
@@ -33,8 +46,10 @@ pub(crate) fn run(places: &Places, options: &RunOptions) -> Result<(), Failure> 
         narrator: narrator.clone(),
         hear_signals: true,
     };
-    let report = threads.run(until_it_ends(plan, options.duration, &narrator, &progress, &threads))?;
-    if let Some(file) = &options.report {
+    let report = threads.run(until_it_ends(plan, options.duration, narrator, progress, threads))?;
+    if let Some(file) = report_file {
+        // It may be written to the same place as what was told.
+        narrator.settle();
         report.write(file)?;
     }
     narrator.say(&summary::of_run(&report));

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, anyhow};
 use flyball_model::{ActionKind, ActionRecord, Outcome};
 use indicatif::MultiProgress;
 
-use crate::args::{DemoOptions, Judging, Notify, Recording};
+use crate::args::{DEAD_LETTERS_MB, DemoOptions, Judging, Notify, Recording};
 use crate::assembly::{Host, Plan, Session, plugin_reports};
 use crate::demo::load::Load;
 use crate::demo::model::Beside;
@@ -24,6 +24,7 @@ use crate::narrator::{Form, Narrator};
 use crate::output::outln;
 use crate::process_faults::{Throttle, kill};
 use crate::report::Report;
+use crate::report_file::ReportFile;
 use crate::state_dir::StateDir;
 use crate::summary;
 use crate::threads::Threads;
@@ -54,6 +55,7 @@ pub(crate) async fn run(options: &DemoOptions, threads: &Threads) -> Result<(), 
         judging: Judging { policy: Some(place.policies()), plugins: Some(place.plugins()) },
         state: StateDir::at(place.state()),
         dead_letters: place.dead_letters(),
+        dead_letters_max_mb: DEAD_LETTERS_MB,
         drain: Duration::from_secs(15),
         recording: Recording::default(),
         dry_run: false,
@@ -64,7 +66,8 @@ pub(crate) async fn run(options: &DemoOptions, threads: &Threads) -> Result<(), 
     let host = Host::start(plan, threads).await?;
     let played = play(&host, &place, &beside, &service, &narrator).await;
     let report = host.stop().await;
-    report.write(&place.report())?;
+    report.write(ReportFile::open(&place.report())?)?;
+    narrator.settle();
     let (healed, replaced) = played?;
     outln!("{}", screen(&healed, &replaced, &report, &place));
     if let Beside::NotAsked(why) = &beside {

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{NodeConfig, failed, field};
-use crate::http::Endpoint;
+use crate::http::JsonEndpoint;
 use crate::path::{FieldPath, kind};
 use crate::{Item, Processed, Processor};
 
@@ -17,8 +17,11 @@ use crate::{Item, Processed, Processor};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HttpEnrich {
-    /// Where: `http://host:8080/path`.
+    /// Where: `https://host:8080/path`.
     url: String,
+    /// Origins that a redirect may lead to, like `https://host:8080`. By default a redirect is a failed item.
+    #[serde(default)]
+    redirects_to: Vec<String>,
     /// What of the item is sent. By default all of it.
     field: Option<String>,
     /// Where the answer is put.
@@ -57,7 +60,11 @@ fn default_concurrent() -> usize {
 impl NodeConfig for HttpEnrich {
     fn build(self, limits: &ItemLimits) -> Result<Box<dyn Processor>, Problem> {
         Ok(Box::new(Enricher {
-            endpoint: Endpoint::new(&self.url, Duration::from_millis(self.timeout_ms))?,
+            endpoint: JsonEndpoint::new(
+                &self.url,
+                Duration::from_millis(self.timeout_ms),
+                &self.redirects_to,
+            )?,
             sent: self.field.map_or_else(|| Ok(FieldPath::whole()), |path| field("field", &path))?,
             into: field("into", &self.into)?,
             limit: self.max_answer_kb.saturating_mul(1024),
@@ -68,7 +75,7 @@ impl NodeConfig for HttpEnrich {
 }
 
 struct Enricher {
-    endpoint: Endpoint,
+    endpoint: JsonEndpoint,
     sent: FieldPath,
     into: FieldPath,
     limit: usize,

@@ -1,3 +1,4 @@
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,15 +9,20 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::SinkConfig;
-use crate::http::Endpoint;
+use crate::http::JsonEndpoint;
+use crate::processor::Unavailable;
 use crate::{Item, ProcessError, Sink};
 
-/// POSTs each item as JSON. An answer that is not a success (2xx) is a failed item.
+/// POSTs each item as JSON. Only a success (2xx) delivers it. While the other side is down or busy (it cannot be reached or
+/// does not answer, 408, 425, 429, 5xx) items wait; any other answer is a failed item.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HttpOut {
-    /// Where: `http://host:8080/path`.
+    /// Where: `https://host:8080/path`.
     url: String,
+    /// Origins that a redirect may lead to, like `https://host:8080`. By default a redirect is a failed item.
+    #[serde(default)]
+    redirects_to: Vec<String>,
     /// How long one answer may take, in milliseconds.
     #[serde(default = "default_timeout")]
     #[schemars(range(min = 1, max = 600_000))]
@@ -36,8 +42,8 @@ fn one() -> usize {
 }
 
 impl HttpOut {
-    fn endpoint(&self) -> Result<Endpoint, Problem> {
-        Endpoint::new(&self.url, Duration::from_millis(self.timeout_ms))
+    fn endpoint(&self) -> Result<JsonEndpoint, Problem> {
+        JsonEndpoint::new(&self.url, Duration::from_millis(self.timeout_ms), &self.redirects_to)
     }
 }
 
@@ -52,16 +58,31 @@ impl SinkConfig for HttpOut {
 }
 
 struct Poster {
-    endpoint: Endpoint,
+    endpoint: JsonEndpoint,
     concurrent: usize,
+}
+
+impl Poster {
+    /// Once the other side cannot take an item, those behind it are not sent: they would be in vain, and overtake it.
+    async fn post(&self, item: &Item, down: &OnceLock<Unavailable>) -> Result<(), ProcessError> {
+        if let Some(down) = down.get() {
+            return Err(ProcessError::Unavailable(Unavailable { by_item: false, ..down.clone() }));
+        }
+        let posted = self.endpoint.deliver(&item.body).await;
+        if let Err(ProcessError::Unavailable(unavailable)) = &posted {
+            // Whichever of those under way together was first.
+            let _ = down.set(unavailable.clone());
+        }
+        posted
+    }
 }
 
 #[async_trait]
 impl Sink for Poster {
     async fn deliver(&mut self, items: &[Item]) -> Vec<Result<(), ProcessError>> {
-        let endpoint = &self.endpoint;
+        let (this, down) = (&*self, OnceLock::new());
         let posted: Vec<BoxFuture<'_, Result<(), ProcessError>>> =
-            items.iter().map(|item| async { endpoint.post(&item.body).await.map(drop) }.boxed()).collect();
-        stream::iter(posted).buffered(self.concurrent).collect().await
+            items.iter().map(|item| this.post(item, &down).boxed()).collect();
+        stream::iter(posted).buffered(this.concurrent).collect().await
     }
 }

@@ -4,7 +4,7 @@
 //! truncated under its writer has a hole of NUL bytes where its old lines were; they are no part of the next line.
 
 use std::io;
-use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
 
 use async_trait::async_trait;
 use flyball_json::{ItemLimits, Json};
@@ -12,8 +12,8 @@ use flyball_model::Problem;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::unix::pipe;
 
+use super::input::Input;
 use super::{BATCH_BYTES, SourceConfig};
 use crate::source::share;
 use crate::{Progress, Source, SourceError, Taken, Unreadable};
@@ -47,24 +47,14 @@ impl SourceConfig for Lines {
 
     fn open(self, limits: &ItemLimits) -> Result<Box<dyn Source>, Problem> {
         let bounds = Bounds { line: self.max_line_kb.saturating_mul(1024), item: *limits };
-        if self.path == "-" {
-            return Ok(Box::new(LineReader::new("standard input", tokio::io::stdin(), None, bounds)));
-        }
         let unopened =
             |error: io::Error| Problem::new("/path", format!("{} cannot be opened: {error}", self.path));
-        let kind = std::fs::metadata(&self.path).map_err(unopened)?.file_type();
-        if kind.is_dir() {
-            return Err(Problem::new("/path", format!("{} is a directory, not a file", self.path)));
+        if self.path == "-" {
+            let input = Input::standard().map_err(unopened)?;
+            return Ok(Box::new(LineReader::new("standard input", input, None, bounds)));
         }
-        if kind.is_fifo() {
-            // Opened the usual way, it would hold up the start until somebody writes to it.
-            let pipe = pipe::OpenOptions::new().open_receiver(&self.path).map_err(unopened)?;
-            return Ok(Box::new(LineReader::new(&self.path, pipe, None, bounds)));
-        }
-        let file = std::fs::File::open(&self.path).map_err(unopened)?;
-        let size = kind.is_file().then(|| file.metadata().map(|metadata| metadata.len()));
-        let size = size.transpose().map_err(unopened)?;
-        Ok(Box::new(LineReader::new(&self.path, tokio::fs::File::from_std(file), size, bounds)))
+        let (input, size) = Input::open(Path::new(&self.path)).map_err(unopened)?;
+        Ok(Box::new(LineReader::new(&self.path, input, size, bounds)))
     }
 }
 

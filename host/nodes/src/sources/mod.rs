@@ -4,6 +4,7 @@ mod csv_records;
 mod csv_replay;
 mod generate;
 mod http_in;
+mod input;
 mod lines;
 mod timestamp;
 

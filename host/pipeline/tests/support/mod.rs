@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "no test file uses all of it")]
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,7 +159,13 @@ impl Run {
     }
 
     pub async fn start_with(manifest: Value, options: Options) -> Self {
+        Self::prepared(manifest, options, |_| {}).await
+    }
+
+    /// With what is put into its folder before it starts.
+    pub async fn prepared(manifest: Value, options: Options, prepare: impl FnOnce(&Path)) -> Self {
         let folder = TempDir::new().unwrap();
+        prepare(folder.path());
         let text = manifest.to_string().replace("OUT", folder.path().to_str().unwrap());
         let manifest: Manifest = serde_json::from_str(&text).unwrap();
         let parts = Parts {

@@ -230,6 +230,17 @@ fn every_decision_of_a_run_replays_bit_for_bit_whenever_and_wherever() {
     assert_eq!(other.status.code(), Some(5));
     assert!(said(&other).contains("DIFFERENT"), "{}", said(&other));
 
+    // One that wants more than what was granted then is told so, and is tried with a grant.
+    let plain = call_of(&calls, "threshold-heuristic");
+    let refused = replay(&state, "UTC", &[&plain, "--with", &file]);
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(said(&refused).contains("grant it with --grant state"), "{}", said(&refused));
+    let tried = replay(&state, "UTC", &[&plain, "--with", &file, "--grant", "state,http,llm"]);
+    assert_eq!(tried.status.code(), Some(5), "{}", said(&tried));
+    assert!(said(&tried).contains("DIFFERENT"), "{}", said(&tried));
+    let alone = replay(&state, "UTC", &[&plain, "--grant", "state"]);
+    assert_eq!(alone.status.code(), Some(2), "a grant is for a component on trial");
+
     // A recording that was changed is told, whatever of it was.
     let db = rusqlite::Connection::open(state.join("recordings.db")).unwrap();
     let id = call_of(&calls, "with-wasi");

@@ -8,6 +8,8 @@
 #![allow(dead_code, reason = "each test uses a part of the support")]
 //! Every scenario of `tests/scenarios`, as a user runs it.
 
+#[path = "../host/engine/tests/engine/guests.rs"]
+mod guests;
 mod support;
 
 use support::{flyball, root, said};
@@ -108,4 +110,41 @@ fn a_scenario_that_comes_otherwise_is_told_with_the_difference() {
         .unwrap();
     let text = said(&run(&[]));
     assert!(text.contains("scenario.yaml") && text.contains("there is no node \"nowhere\""), "{text}");
+}
+
+#[test]
+fn a_scenario_tries_plugins_and_policies_of_ones_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    for folder in ["trial/calm", "plugins", "policies"] {
+        std::fs::create_dir_all(at(folder)).unwrap();
+    }
+    for file in ["pipeline.yaml", "world.yaml"] {
+        std::fs::copy(root().join("tests/scenarios").join(file), at("trial").join(file)).unwrap();
+    }
+    let scenario = "about: Nothing is wrong.\nduration_s: 20\nexpect: { actions: [], says: [probe] }\n";
+    std::fs::write(at("trial/calm/scenario.yaml"), scenario).unwrap();
+    // Finds something at once, with the sentence that it has.
+    let finds = "
+    (i32.store8 (i32.const 3128) (i32.const 1))
+    (i32.store (i32.const 3332) (i32.const 3104)) (i32.store (i32.const 3336) (i32.const 1))
+    (i32.store (i32.const 1200) (i32.const 3300)) (i32.store (i32.const 1204) (i32.const 1))";
+    std::fs::write(at("plugins/probe.wasm"), guests::guest("probe", "1.0.0", finds)).unwrap();
+    let policy = |sessions: &str| {
+        format!("name: mine\nsessions: [{sessions}]\njudges:\n  heuristics: [{{ plugin: probe }}]\n")
+    };
+    std::fs::write(at("policies/mine.yaml"), policy("orders")).unwrap();
+    let play = |more: &[&str]| {
+        let mut command = flyball();
+        command.current_dir(dir.path()).args(["scenario", "trial", "--state", "state"]).args(more).output().unwrap()
+    };
+    let own = play(&["--policy", "policies", "--plugins", "plugins", "--story"]);
+    assert!(own.status.success() && said(&own).contains("found by probe"), "{}", said(&own));
+    let without = play(&["--policy", "policies"]);
+    assert!(!without.status.success() && said(&without).contains("unknown plugin \"probe\""), "{}", said(&without));
+    std::fs::write(at("policies/mine.yaml"), policy("payments")).unwrap();
+    let nobody = play(&["--policy", "policies", "--plugins", "plugins"]);
+    let text = said(&nobody);
+    assert!(!nobody.status.success() && text.contains("no policy judges the session \"orders\""), "{text}");
+    assert!(text.contains("mine judges payments"), "{text}");
 }

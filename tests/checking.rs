@@ -251,7 +251,7 @@ fn a_node_type_that_there_is_not_is_told_with_those_that_there_are() {
     let far = check(dir.path(), &["far.yaml"]);
     let text = said(&far);
     assert!(
-        text.contains("far.yaml:4:21: unknown node type \"redact-everything\"; the types are batch,"),
+        text.contains("far.yaml:4:23: unknown node type \"redact-everything\"; the types are batch,"),
         "{text}"
     );
     assert!(text.contains("tokenise") && text.contains("plugins of world node"), "{text}");

@@ -159,7 +159,7 @@ judges:
     for expected in [
         "policy.yaml:6:25: unknown plugin \"rule-decidr\"; did you mean \"rule-decider\"?",
         "policy.yaml:9:29: \"mutation-policy\" is a validator, not a decider",
-        "policy.yaml:11:58: restart_limit must be 1 to 1, not 0",
+        "policy.yaml:11:58: restart_limit must be 1 to 1000, not 0",
     ] {
         assert!(told.contains(expected), "{expected:?} is missing in:\n{told}");
     }

@@ -136,12 +136,21 @@ fn a_scenario_tries_plugins_and_policies_of_ones_own() {
     std::fs::write(at("policies/mine.yaml"), policy("orders")).unwrap();
     let play = |more: &[&str]| {
         let mut command = flyball();
-        command.current_dir(dir.path()).args(["scenario", "trial", "--state", "state"]).args(more).output().unwrap()
+        command
+            .current_dir(dir.path())
+            .args(["scenario", "trial", "--state", "state"])
+            .args(more)
+            .output()
+            .unwrap()
     };
     let own = play(&["--policy", "policies", "--plugins", "plugins", "--story"]);
     assert!(own.status.success() && said(&own).contains("found by probe"), "{}", said(&own));
     let without = play(&["--policy", "policies"]);
-    assert!(!without.status.success() && said(&without).contains("unknown plugin \"probe\""), "{}", said(&without));
+    assert!(
+        !without.status.success() && said(&without).contains("unknown plugin \"probe\""),
+        "{}",
+        said(&without)
+    );
     std::fs::write(at("policies/mine.yaml"), policy("payments")).unwrap();
     let nobody = play(&["--policy", "policies", "--plugins", "plugins"]);
     let text = said(&nobody);

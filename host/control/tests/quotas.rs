@@ -102,7 +102,7 @@ async fn a_quota_of_two_with_approvals_lets_two_through_and_denies_the_third() {
                 break question;
             }
         };
-        rig.controller.approve(&question.id).await.unwrap();
+        rig.controller.approve(&question.id, None).await.unwrap();
         while rig.applied().len() < round {
             rig.tick_in(1).await;
         }

@@ -63,8 +63,18 @@ pub fn bytes(recipe: &str, name: &str, good: impl Fn() -> Vec<u8>) -> Vec<u8> {
         "500 instances" => with_instances(good(), "(module)", 500),
         "50 memories" => with_instances(good(), "(module (memory 1))", 50),
         "100 tables" => with_instances(good(), "(module (table 10000 funcref))", 100),
+        "components that double" => doubling(40),
         other => panic!("there is no recipe {other:?}"),
     }
+}
+
+/// A component that instantiates another twice, which does the same, and so on.
+fn doubling(levels: usize) -> Vec<u8> {
+    let mut text = "(component $c (core module $m) (core instance (instantiate $m)))".to_owned();
+    for _ in 0..levels {
+        text = format!("(component $c {text} (instance (instantiate $c)) (instance (instantiate $c)))");
+    }
+    wat::parse_str(text).unwrap()
 }
 
 fn with_custom_section(mut bytes: Vec<u8>, name: &str, content: &[u8]) -> Vec<u8> {

@@ -97,7 +97,7 @@ fn manifest(variant: Variant) -> Manifest {
 
 async fn piped(library: Arc<Library>, variant: Variant) -> (f64, Duration) {
     let parts = Parts {
-        wasm: Arc::new(LibraryNodes(library)),
+        wasm: Arc::new(LibraryNodes { library, session: "items".to_owned() }),
         builtin_child: BuiltinChild { program: "none".into(), args: Vec::new() },
         dead_letters: None,
         options: Options::default(),

@@ -10,7 +10,7 @@ use flyball_control::{Controller, Fleet, Options};
 use flyball_documents::{Source, locate, read_manifest};
 use flyball_engine::{
     Bill, Engine, EngineOptions, Library, LibraryOptions, OpenError, PluginStatus, PolicySource, Reload,
-    Versions,
+    Trouble, Versions,
 };
 use flyball_model::{EventRecord, Halt, Manifest, UnixMillis};
 use flyball_pipeline::{BuiltinChild, Parts, Pipeline};
@@ -151,7 +151,10 @@ pub(crate) fn open_manifest(file: &Path, library: &Arc<Library>) -> Result<Manif
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let source = Source::new(file.display().to_string(), text);
     let manifest = read_manifest(&source)?;
-    let problems = flyball_pipeline::check(&manifest, &LibraryNodes(library.clone()));
+    let problems = flyball_pipeline::check(
+        &manifest,
+        &LibraryNodes { library: library.clone(), session: manifest.name.clone() },
+    );
     if problems.is_empty() { Ok(manifest) } else { Err(locate(&source, problems).into()) }
 }
 
@@ -161,6 +164,7 @@ impl Host {
     pub(crate) async fn start(plan: Plan, threads: &Threads) -> Result<Self, Failure> {
         let dir = Arc::new(plan.state.hold()?);
         let kept = Kept::open(&plan, &dir)?;
+        tell_troubles(&kept.library, &plan.narrator);
         let manifests = open_manifests(&plan.manifests, &kept.library)?;
         let recorder = Arc::new(Recorder::default());
         let fleet = kept.fleet(&plan.narrator).await?;
@@ -342,7 +346,7 @@ async fn make_session(
     let interval = Duration::from_millis(manifest.controller.observation_interval_ms);
     common.library.register(&name, manifest.controller.clone());
     let parts = Parts {
-        wasm: Arc::new(LibraryNodes(common.library.clone())),
+        wasm: Arc::new(LibraryNodes { library: common.library.clone(), session: name.clone() }),
         builtin_child: this_program_as_a_node()?,
         dead_letters: Some(common.dead_letters.clone()),
         // The host waits for what is on its way, while it is still controlled.
@@ -461,6 +465,16 @@ pub(crate) fn this_program_as_a_node() -> Result<BuiltinChild> {
     Ok(BuiltinChild { program, args: vec!["node".to_owned()] })
 }
 
+/// What is not as it should be when the host starts: what does not load, or went away, and what serves nobody.
+fn tell_troubles(library: &Library, narrator: &Narrator) {
+    for trouble in library.troubles() {
+        narrator.trouble(&trouble_text(&trouble));
+    }
+    for name in library.unused() {
+        narrator.trouble(&format!("plugin {name}: no policy uses it"));
+    }
+}
+
 async fn tell_reloads(library: Arc<Library>, narrator: Arc<Narrator>) {
     let mut reloads = library.subscribe();
     while let Ok(reload) = reloads.recv().await {
@@ -469,28 +483,25 @@ async fn tell_reloads(library: Arc<Library>, narrator: Arc<Narrator>) {
 }
 
 fn reload_report(reload: &Reload) -> ReloadReport {
-    let changed = reload.changes.iter().map(|change| match (&change.from, &change.to) {
-        (_, None) => format!("{} (taken away)", change.subject),
-        (None, Some(_)) => format!("{} (new)", change.subject),
-        (Some(_), Some(_)) => change.subject.to_string(),
-    });
+    let changed = reload.changes.iter().map(ToString::to_string);
     let troubled = reload.troubles.iter().map(|trouble| trouble.subject.to_string());
     ReloadReport {
         at: reload.at,
         what: changed.chain(troubled).collect(),
         generation: reload.generation,
+        sessions: reload.sessions.clone(),
         took_ms: millis(reload.took),
         stages_ms: reload
             .stages
             .iter()
             .map(|(stage, took)| (stage.name().to_owned(), millis(*took)))
             .collect(),
-        errors: reload
-            .troubles
-            .iter()
-            .map(|trouble| format!("{} at stage {}: {}", trouble.subject, trouble.stage, trouble.error))
-            .collect(),
+        errors: reload.troubles.iter().map(trouble_text).collect(),
     }
+}
+
+fn trouble_text(trouble: &Trouble) -> String {
+    format!("{} at stage {}: {}", trouble.subject, trouble.stage, trouble.error)
 }
 
 fn millis(time: Duration) -> f64 {

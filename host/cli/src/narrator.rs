@@ -80,6 +80,15 @@ impl Narrator {
         }
     }
 
+    /// Something that should serve and does not, or that serves nobody, as it is when the host starts.
+    pub(crate) fn trouble(&self, text: &str) {
+        match self.form {
+            Form::Silent => {}
+            Form::Json => self.print(&json!({ "trouble": text }).to_string()),
+            Form::People => self.print(&format!("{BAD}✗{BAD:#} {}", tame(text))),
+        }
+    }
+
     fn print(&self, text: &str) {
         self.printer.print(text.to_owned());
     }
@@ -353,9 +362,15 @@ fn outcome_text(outcome: Outcome) -> String {
 fn reload_text(reload: &ReloadReport) -> String {
     let what = reload.what.join(", ");
     let mut lines = vec![match reload.generation {
-        Some(generation) => format!(
-            "{} {GOOD}generation {generation}{GOOD:#} serves: {what} changed {DIM}({:.1} ms){DIM:#}",
+        Some(_) if reload.sessions.is_empty() => format!(
+            "{} {what}; every session is judged as before {DIM}({:.1} ms){DIM:#}",
             head(reload.at, "reload"),
+            reload.took_ms
+        ),
+        Some(generation) => format!(
+            "{} {GOOD}generation {generation}{GOOD:#} judges {}: {what} {DIM}({:.1} ms){DIM:#}",
+            head(reload.at, "reload"),
+            reload.sessions.join(", "),
             reload.took_ms
         ),
         None => {

@@ -148,6 +148,8 @@ pub(crate) struct ReloadReport {
     /// The generation that serves since; none: the one before goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) generation: Option<u64>,
+    /// The sessions whose next tick is judged by it.
+    pub(crate) sessions: Vec<String>,
     /// From the change being seen to the new generation serving.
     pub(crate) took_ms: f64,
     /// How long each stage of it took.

@@ -178,6 +178,7 @@ fn policies() -> impl Strategy<Value = Policy> {
             protected_nodes,
             history: numbers.3,
             signers: Vec::new(),
+            plugins: Default::default(),
             judges: Judges {
                 heuristics: judges.0,
                 catalogs: judges.1,

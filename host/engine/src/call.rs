@@ -10,10 +10,11 @@ use flyball_model::{Cost, HttpExchange, Limits, LlmExchange, LlmUse};
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, HasData, InstancePre, Lift, Lower};
 use wasmtime::{ResourceLimiter, Store, Trap};
 
+use crate::boundary::{self, Broke};
 use crate::error::CallError;
 use crate::grants::Keeping;
 use crate::language_model::{LanguageModel, Waiting};
-use crate::logging::{Log, shortened};
+use crate::logging::{LONGEST_REASON, Log, plain};
 use crate::pulled::Pulled;
 use crate::settings::Settings;
 use crate::traffic::Traffic;
@@ -22,8 +23,6 @@ use crate::web::Web;
 
 /// A table grows in steps of pointers that the host pays for.
 const MOST_TABLE_ELEMENTS: usize = 20_000;
-
-const LONGEST_REASON: usize = 1024;
 
 /// What a call is a function of, beside its arguments.
 #[derive(Debug, Clone, Default)]
@@ -133,10 +132,16 @@ impl Ready {
     {
         let (begun, limits) = (Instant::now(), given.limits);
         let mut store = self.store(begun, given);
-        let answer = if self.wasi {
-            at_once(self.in_turn(&mut store, function, params))
-        } else {
-            self.directly(&mut store, function, params)
+        let answer = boundary::guarded(|| {
+            if self.wasi {
+                at_once(self.in_turn(&mut store, function, params))
+            } else {
+                self.directly(&mut store, function, params)
+            }
+        });
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(broke) => return broken_off(broke, begun, store),
         };
         let said = answer.map_err(|error| explain(&error, store.data_mut(), limits));
         let fuel = granted_fuel(limits).saturating_sub(store.get_fuel().unwrap_or_default());
@@ -161,13 +166,14 @@ impl Ready {
         R: ComponentNamedList + Lift,
     {
         let mut store = self.store(Instant::now(), Given { limits, ..Given::default() });
-        let checked = if self.wasi {
-            at_once(self.instance.instantiate_async(&mut store))
-        } else {
-            self.instance.instantiate(&mut store)
-        };
-        let checked =
-            checked.and_then(|instance| instance.get_typed_func::<P, R>(&mut store, function)).map(|_| ());
+        let checked = boundary::guarded(|| {
+            let instance = if self.wasi {
+                at_once(self.instance.instantiate_async(&mut store))
+            } else {
+                self.instance.instantiate(&mut store)
+            }?;
+            instance.get_typed_func::<P, R>(&mut store, function).map(|_| ())
+        })?;
         checked.map_err(|error| explain(&error, store.data_mut(), limits))
     }
 
@@ -232,6 +238,15 @@ impl Ready {
     }
 }
 
+/// The end of a call in which the engine panicked: what it left of the store is given back as far as that goes.
+fn broken_off<R>(broke: Broke, begun: Instant, store: Store<Call>) -> Ended<R> {
+    // A store that cannot be given back either takes one place of the pool with it, and nothing else.
+    let _ = boundary::guarded(|| drop(store));
+    let wall_ns = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    let cost = Cost { wall_ns, ..Cost::default() };
+    Ended { said: Err(broke.into()), cost, kept: None, http: Vec::new(), llm: Vec::new() }
+}
+
 fn granted_fuel(limits: Limits) -> u64 {
     limits.fuel.unwrap_or(u64::MAX)
 }
@@ -286,24 +301,17 @@ fn explain(error: &wasmtime::Error, call: &mut Call, limits: Limits) -> CallErro
             // A backtrace is a link of the chain, too; its addresses tell nobody anything.
             let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
             let causes = causes.iter().filter(|cause| !cause.starts_with("error while executing"));
-            let why = causes.map(String::as_str).collect::<Vec<_>>().join(": ").replace('\n', " ");
+            let why = causes.map(String::as_str).collect::<Vec<_>>().join(": ");
             // The type is wasmtime's own.
             if why.contains("fuel allocated for hostcalls") {
                 return CallError::OutputTooLarge { limit_kb: limits.output_kb };
             }
-            CallError::Failed { why: shortened(why, LONGEST_REASON) }
+            CallError::Failed { why: plain(&why, LONGEST_REASON) }
         }
     }
 }
 
 /// What the plugin said before it stopped: by the SDK's last log line, or on standard error.
 fn last_words(call: &mut Call) -> Option<String> {
-    let words = call.log.last_error().or_else(|| call.wasi.as_ref().and_then(|wasi| wasi.last_words()))?;
-    // Whoever prints them need not fear what a terminal would obey.
-    Some(
-        words
-            .chars()
-            .map(|letter| if letter.is_control() && letter != '\n' { ' ' } else { letter })
-            .collect(),
-    )
+    call.log.last_error().or_else(|| call.wasi.as_ref().and_then(|wasi| wasi.last_words()))
 }

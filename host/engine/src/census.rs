@@ -11,7 +11,8 @@ use wasmparser::{
 };
 
 use crate::LoadError;
-use crate::logging::shortened;
+use crate::composition::{self, Composition, Refused};
+use crate::logging::plain;
 
 /// Of one function.
 const MOST_OF_ONE: u64 = 2_000_000;
@@ -24,16 +25,16 @@ const FOR_EACH: u64 = 1_280;
 
 /// Validates the component, and refuses one that would keep the compiler busy for too long.
 pub(crate) fn check(bytes: &[u8]) -> Result<(), LoadError> {
-    let invalid = |error: wasmparser::BinaryReaderError| LoadError::Invalid {
-        why: shortened(error.to_string().escape_debug().to_string(), 500),
-    };
+    let invalid =
+        |error: wasmparser::BinaryReaderError| LoadError::Invalid { why: plain(&error.to_string(), 500) };
     let mut validator = Validator::new_with_features(WasmFeatures::all());
     let (mut allocations, mut all, mut number) = (FuncValidatorAllocations::default(), 0_u64, 0_u64);
+    let mut composition = Composition::default();
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(invalid)?;
-        let ValidPayload::Func(function, body) = validator.payload(&payload).map_err(invalid)? else {
-            continue;
-        };
+        let valid = validator.payload(&payload).map_err(invalid)?;
+        composition.add(&payload).map_err(overgrown)?;
+        let ValidPayload::Func(function, body) = valid else { continue };
         let mut function = function.into_validator(std::mem::take(&mut allocations));
         let steps = steps_of(&mut function, &body).map_err(invalid)?;
         allocations = function.into_allocations();
@@ -47,6 +48,18 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), LoadError> {
         }
     }
     Ok(())
+}
+
+fn overgrown(refused: Refused) -> LoadError {
+    match refused {
+        Refused::Large => LoadError::TooComplex {
+            what: "what becomes of the components within it".to_owned(),
+            limit: composition::MOST,
+        },
+        Refused::Unknown => LoadError::Invalid {
+            why: "it instantiates a component that is given to it; put that component into it".to_owned(),
+        },
+    }
 }
 
 /// Stops counting a little above what one function may have.

@@ -3,7 +3,6 @@
 use flyball_model::{Grants, PluginKind};
 use wasmtime::component::Component;
 
-use crate::logging::shortened;
 use crate::{CallError, LoadError};
 
 /// The version that this host serves.
@@ -104,7 +103,7 @@ fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
 
 /// A name from the file, as people can read it: some kinds of name may hold anything.
 fn plain(name: &str) -> String {
-    shortened(name.escape_debug().to_string(), 200)
+    crate::logging::plain(name, 200)
 }
 
 /// Says how a component that does not fit differs from the contract, where that can be said.
@@ -146,6 +145,7 @@ pub(crate) fn kind_of(component: &Component) -> Result<PluginKind, LoadError> {
         [kind] => Err(LoadError::NoLifecycle { kind: *kind }),
         [] => Err(match exports.iter().find_map(|name| other_version(name)) {
             Some(found) => LoadError::OtherContract { found, differences: Vec::new() },
+            None if exports.iter().any(|name| name == LIFECYCLE) => LoadError::NoKind,
             None => LoadError::NoPlugin { exports },
         }),
         _ => Err(LoadError::SeveralKinds { kinds }),

@@ -14,7 +14,7 @@ use crate::bindings::{http, llm, log, observed, pipeline, settings, state};
 use crate::cache::Cache;
 use crate::call::{Call, Whole};
 use crate::grants::{Imports, States};
-use crate::logging::shortened;
+use crate::logging::plain;
 use crate::stage::{Stage, Stopwatch};
 use crate::ticker::Ticker;
 use crate::{LoadError, Plugin, census, standard, wasi};
@@ -182,7 +182,7 @@ impl Engine {
 
 /// One line of bounded length: it may quote names from the file.
 fn told(error: &wasmtime::Error) -> String {
-    shortened(format!("{error:#}").replace('\n', " ").escape_debug().to_string(), 500)
+    plain(&format!("{error:#}"), 500)
 }
 
 /// SHA-256 in hexadecimal.

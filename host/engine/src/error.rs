@@ -1,5 +1,6 @@
 use flyball_model::{PluginKind, Problem};
 
+use crate::boundary::Broke;
 use crate::contract::VERSION;
 
 /// A file that is no plugin for this host, and why.
@@ -46,6 +47,15 @@ pub enum LoadError {
         /// What the compiler says.
         why: String,
     },
+    /// The engine itself broke off over it.
+    #[error(
+        "the WebAssembly engine broke off over the component: {why}; it serves no component whose parts call each other \
+         across memories, so build the plugin as one part, and tell the engine's makers of any other that it breaks off over"
+    )]
+    Broke {
+        /// In the engine's words.
+        why: String,
+    },
     /// Valid, and too much for the compiler.
     #[error(
         "the component would keep the compiler busy for too long: {what} takes more than {limit} steps; build it \
@@ -68,6 +78,13 @@ pub enum LoadError {
         /// What it exports.
         exports: Vec<String>,
     },
+    /// It says what it is and does nothing.
+    #[error(
+        "the component says what it is (flyball:plugin/lifecycle@{VERSION}) and is of no kind: it exports none of {}; a plugin \
+         exports one of them, so build it for a world of the contract such as `heuristic`",
+        interfaces()
+    )]
+    NoKind,
     /// A plugin for another version of the contract.
     #[error(
         "the plugin was built for flyball:plugin@{found}; this host serves flyball:plugin@{VERSION}{}",
@@ -183,6 +200,17 @@ pub enum LoadError {
         described: String,
         /// The file's name.
         file: String,
+    },
+    /// An older version of a signed plugin.
+    #[error(
+        "its version {found} is older than {running}, which served; an old version of a signed plugin does not come back by \
+         itself: go back with `flyball plugins rollback`, or let its policies have `plugins: {{ on_downgrade: allow }}`"
+    )]
+    Older {
+        /// The file's version.
+        found: String,
+        /// The one that served.
+        running: String,
     },
     /// It is of another kind than what it would replace.
     #[error(
@@ -309,6 +337,12 @@ pub enum CallError {
         /// Which room.
         why: String,
     },
+    /// The engine itself broke off in the call.
+    #[error("the WebAssembly engine broke off in the call: {why}")]
+    Broke {
+        /// In the engine's words.
+        why: String,
+    },
     /// It broke the rules of the boundary.
     #[error("failed: {why}")]
     Failed {
@@ -321,6 +355,18 @@ impl CallError {
     /// The plugin said so itself: its call ended well.
     pub(crate) const fn is_answer(&self) -> bool {
         matches!(self, Self::Declined { .. })
+    }
+}
+
+impl From<Broke> for LoadError {
+    fn from(Broke { why }: Broke) -> Self {
+        Self::Broke { why }
+    }
+}
+
+impl From<Broke> for CallError {
+    fn from(Broke { why }: Broke) -> Self {
+        Self::Broke { why }
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::bindings::{actions, assessing, deciding, judgement, offers, reviewing};
 use crate::error::CallError;
+use crate::logging::{LONGEST_REASON, plain};
 
 /// Nothing nested deeper than this is a configuration. (serde_json itself stops at 128.)
 const DEEPEST: usize = 64;
@@ -89,7 +90,9 @@ pub(crate) fn decided(said: Result<deciding::Decision, deciding::Failure>) -> Re
             proposal: proposal(decision.proposal)?,
         })),
         Err(deciding::Failure::Abstain(why)) => Ok(Decided::Abstains(why)),
-        Err(deciding::Failure::Failed(why)) => Err(CallError::Declined { message: why }),
+        Err(deciding::Failure::Failed(why)) => {
+            Err(CallError::Declined { message: plain(&why, LONGEST_REASON) })
+        }
     }
 }
 

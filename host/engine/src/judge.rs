@@ -23,6 +23,7 @@ use crate::error::{CallError, LoadError};
 use crate::grants::Keeping;
 use crate::health::{Bill, Health};
 use crate::language_model::{LanguageModel, Waiting};
+use crate::logging::{LONGEST_REASON, plain};
 use crate::pulled::Pulled;
 use crate::settings::Settings;
 use crate::sight::{Past, Seen};
@@ -153,6 +154,11 @@ impl Judge {
         self
     }
 
+    /// The same, its calls on the bill of all that share this one.
+    pub(crate) fn sharing(self, health: Arc<Health>) -> Self {
+        Self { health, ..self }
+    }
+
     /// Whose it is what it keeps between calls.
     fn keeps_as(&self) -> &Arc<str> {
         self.name.as_ref().map_or(&self.plugin.id().name, |(_, owner)| owner)
@@ -189,6 +195,26 @@ impl Judge {
     ///
     /// The call failed as a whole.
     pub fn process(&self, items: &[(u64, Vec<u8>)]) -> Result<Vec<Processed>, CallError> {
+        let answer = self.processed(items);
+        self.record(&answer);
+        answer.said
+    }
+
+    /// The same for a session's node, unless it failed too often there of late.
+    pub(crate) fn process_for(
+        &self,
+        session: &Arc<str>,
+        items: &[(u64, Vec<u8>)],
+    ) -> Result<Vec<Processed>, CallError> {
+        self.health.admit(session, Instant::now())?;
+        let answer = self.processed(items);
+        self.record(&answer);
+        let name = &self.plugin.id().name;
+        self.health.called((name, session), &answer.cost, self.used.limits, answer.said.as_ref().err());
+        answer.said
+    }
+
+    fn processed(&self, items: &[(u64, Vec<u8>)]) -> Answer<Vec<Processed>> {
         let given = items.iter().map(|(id, body)| processing::Item { id: *id, body: body.clone() }).collect();
         let (answer, _) = self.called::<Process, _>(PluginKind::Node, (given,), self.given(), |(said,)| {
             if said.len() == items.len() {
@@ -199,8 +225,7 @@ impl Judge {
                 why: format!("{} answers for {} items", said.len(), items.len()),
             })
         });
-        self.record(&answer);
-        answer.said
+        answer
     }
 
     fn record<T>(&self, answer: &Answer<T>) {
@@ -307,7 +332,7 @@ impl Judge {
             }
             Asked::List => self.called::<List, _>(PluginKind::Catalog, (), given, |(said,)| match said {
                 Ok(types) => Ok(heard::node_types(types)?.into()),
-                Err(failure) => Err(CallError::Declined { message: failure.message }),
+                Err(failure) => Err(CallError::Declined { message: plain(&failure.message, LONGEST_REASON) }),
             }),
             Asked::Decide(_, situation) => {
                 let situation = told::situation(situation);

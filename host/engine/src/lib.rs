@@ -6,10 +6,12 @@
 //! world imports.
 
 mod bindings;
+mod boundary;
 mod cache;
 mod call;
 mod cases;
 mod census;
+mod composition;
 mod contract;
 mod engine;
 mod error;
@@ -22,6 +24,7 @@ mod language_model;
 mod library;
 mod logging;
 mod plugin;
+mod pool;
 mod pulled;
 mod schema;
 mod settings;

@@ -3,11 +3,16 @@
 
 use std::sync::Arc;
 
+use flyball_model::printable;
+
 use crate::bindings::log;
 use crate::call::Call;
 
 /// A message that explains a panic need not be longer.
 const LONGEST_LAST_WORDS: usize = 4096;
+
+/// Why a call gave no answer.
+pub(crate) const LONGEST_REASON: usize = 1024;
 
 /// The log of one call.
 #[derive(Debug)]
@@ -42,7 +47,7 @@ impl Log {
             self.left -= message.len();
             self.bytes += message.len();
             // Control characters would let a plugin write lines of its own making into the host's log.
-            let message = message.escape_debug();
+            let message = printable(&message);
             match level {
                 log::Level::Debug => tracing::debug!(target: "flyball::plugin", %plugin, "{message}"),
                 log::Level::Info => tracing::info!(target: "flyball::plugin", %plugin, "{message}"),
@@ -53,7 +58,7 @@ impl Log {
             self.dropped += 1;
         }
         if matches!(level, log::Level::Error) {
-            self.last_error = Some(shortened(message, LONGEST_LAST_WORDS));
+            self.last_error = Some(plain(&message, LONGEST_LAST_WORDS));
         }
     }
 }
@@ -86,7 +91,8 @@ pub(crate) fn shortened(mut text: String, limit: usize) -> String {
     text
 }
 
-/// The same without control characters: it quotes what a plugin's author wrote, and a terminal may show it.
+/// The same on one line, with hidden characters written out: it quotes what a plugin or its author wrote, a log takes one line
+/// for each event, and a terminal may show it.
 pub(crate) fn plain(text: &str, limit: usize) -> String {
-    shortened(text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect(), limit)
+    shortened(printable(&shortened(text.to_owned(), limit)).into_owned(), limit)
 }

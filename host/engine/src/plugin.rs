@@ -6,13 +6,14 @@ use wasmtime::component::{Component, ComponentExportIndex};
 
 use crate::Engine;
 use crate::bindings::lifecycle;
+use crate::boundary;
 use crate::call::{Given, Ready};
 use crate::cases::{self, Placed};
 use crate::contract::{self, LIFECYCLE, function_of, interface_of};
 use crate::engine::digest_of;
 use crate::error::{CallError, LoadError};
 use crate::grants::Imports;
-use crate::logging::shortened;
+use crate::logging::{plain, shortened};
 use crate::settings::Settings;
 use crate::stage::{Stage, Stopwatch};
 use crate::stats::CallStats;
@@ -60,7 +61,10 @@ impl std::fmt::Debug for Plugin {
 
 impl Plugin {
     pub(crate) fn load(engine: &Engine, bytes: &[u8], watch: &mut Stopwatch) -> Result<Self, LoadError> {
-        Self::loaded(engine, bytes, watch).map_err(|error| contract::explained(error, bytes))
+        boundary::contained(|| {
+            Self::loaded(engine, bytes, watch).map_err(|error| contract::explained(error, bytes))
+        })
+        .unwrap_or_else(|broke| Err(broke.into()))
     }
 
     fn loaded(engine: &Engine, bytes: &[u8], watch: &mut Stopwatch) -> Result<Self, LoadError> {
@@ -77,7 +81,7 @@ impl Plugin {
         let judge = exported(&component, interface_of(kind), function_of(kind))?;
         let link = |error: wasmtime::Error| LoadError::WrongShape {
             interface: "an import".to_owned(),
-            why: format!("{error:#}").replace('\n', " "),
+            why: plain(&format!("{error:#}"), 500),
         };
         let linker = engine.linker(Imports::all(wasi)).map_err(link)?;
         let instance = linker.instantiate_pre(&component).map_err(link)?;
@@ -140,22 +144,25 @@ impl Plugin {
     ///
     /// The first that it does not answer as it should.
     pub fn check_cases(self: &Arc<Self>) -> Result<(), LoadError> {
-        cases::first_failing(self, &self.cases)
+        boundary::contained(|| cases::first_failing(self, &self.cases)).unwrap_or_else(|broke| Err(broke.into()))
     }
 
     /// Every golden case of its own that it does not answer as it should, each with its place; at most `most`.
     pub fn failing_cases(self: &Arc<Self>, most: usize) -> Vec<LoadError> {
-        cases::failing(self, &self.cases, most)
+        boundary::contained(|| cases::failing(self, &self.cases, most))
+            .unwrap_or_else(|broke| vec![broke.into()])
     }
 
     /// Linked with exactly what is granted.
     pub(crate) fn granted(&self, grants: &Grants) -> Result<Ready, LoadError> {
         contract::check_granted(&self.component, grants)?;
         let imports = Imports::granted(self.unbound.wasi, grants);
-        let linked = self.engine.linker(imports).and_then(|linker| linker.instantiate_pre(&self.component));
-        let instance = linked.map_err(|error| LoadError::WrongShape {
+        let linked = boundary::guarded(|| {
+            self.engine.linker(imports).and_then(|linker| linker.instantiate_pre(&self.component))
+        });
+        let instance = linked?.map_err(|error| LoadError::WrongShape {
             interface: "an import".to_owned(),
-            why: format!("{error:#}").replace('\n', " "),
+            why: plain(&format!("{error:#}"), 500),
         })?;
         Ok(Ready { instance, ..self.unbound.clone() })
     }
@@ -199,13 +206,16 @@ impl Plugin {
         settings: &Arc<Settings>,
         limits: Limits,
     ) -> Result<Vec<Problem>, CallError> {
-        let by_schema = flyball_documents::schema_problems(
-            &self.description.settings_schema,
-            &self.schema,
-            settings.value(),
-        );
-        // The schema is the plugin's: so is what is quoted of it.
-        let fit = |text: String| crate::logging::plain(&text, 500);
+        // The schema is the plugin's, so whatever holds settings against it works on what nobody vouches for.
+        let by_schema = boundary::guarded(|| {
+            flyball_documents::schema_problems(
+                &self.description.settings_schema,
+                &self.schema,
+                settings.value(),
+            )
+        })?;
+        // So is what is quoted of it.
+        let fit = |text: String| plain(&text, 500);
         let by_schema: Vec<Problem> = by_schema
             .into_iter()
             .take(MOST_FAULTS)
@@ -235,7 +245,7 @@ impl Plugin {
         let faults = said?.0.err().unwrap_or_default();
         let told = faults.into_iter().take(MOST_FAULTS);
         Ok(told
-            .map(|fault| Problem::new(pointer(&fault.path), shortened(fault.message, 500)).code("settings"))
+            .map(|fault| Problem::new(plain(&pointer(&fault.path), 500), plain(&fault.message, 500)).code("settings"))
             .collect())
     }
 }
@@ -292,5 +302,5 @@ fn description(said: lifecycle::Description) -> Result<Description, LoadError> {
 
 /// One line for people, whatever it holds.
 fn line(text: &str) -> String {
-    shortened(text.escape_debug().to_string(), 200)
+    plain(text, 200)
 }

@@ -64,8 +64,10 @@ impl LoadError {
     pub fn stage(&self) -> Stage {
         match self {
             Self::Empty | Self::TooLarge { .. } | Self::Truncated { .. } => Stage::Read,
-            Self::NotWasm { .. } | Self::CoreModule | Self::OtherFormat { .. } => Stage::Verify,
-            Self::Invalid { .. } => Stage::Compile,
+            Self::Older { .. } | Self::NotWasm { .. } | Self::CoreModule | Self::OtherFormat { .. } => {
+                Stage::Verify
+            }
+            Self::Invalid { .. } | Self::TooComplex { .. } | Self::Broke { .. } => Stage::Compile,
             Self::NotGranted { .. } | Self::Grant { .. } | Self::MoreGrants { .. } => Stage::Link,
             Self::Cases { .. } | Self::Case { .. } => Stage::Cases,
             _ => Stage::World,

@@ -16,7 +16,7 @@ use wasmtime_wasi::p2::{DynPollable, OutputStream, Pollable, StreamResult, subsc
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::call::Call;
-use crate::logging::shortened;
+use crate::logging::plain;
 
 /// The end of what a plugin wrote to standard error: enough for a panic's message.
 const TAIL: usize = 4096;
@@ -63,7 +63,7 @@ impl Wasi {
     pub(crate) fn last_words(&self) -> Option<String> {
         let tail = self.stderr.0.lock();
         let text = String::from_utf8_lossy(&tail).trim().to_owned();
-        (!text.is_empty()).then(|| shortened(text, TAIL))
+        (!text.is_empty()).then(|| plain(&text, TAIL))
     }
 }
 

@@ -64,8 +64,8 @@ pub use plugin::{
     Cost, HttpAnswer, HttpExchange, LlmAnswer, LlmExchange, LlmUse, NodeOffer, NodeType, PluginId, PluginKind,
 };
 pub use policy::{
-    BreakerPolicy, Constraints, Grants, HttpGrant, Judges, Limits, OnFailure, PluginUse, Policy, Rules,
-    SecretGrant, SecretSource, StateGrant,
+    BreakerPolicy, Constraints, Grants, HttpGrant, Judges, Limits, OnDowngrade, OnFailure, OnMissing,
+    PluginRules, PluginUse, Policy, Rules, SecretGrant, SecretSource, StateGrant,
 };
 pub use printable::{hidden_in, is_hidden, printable, printable_lines};
 pub use problem::Problem;

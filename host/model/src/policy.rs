@@ -40,12 +40,54 @@ pub struct Policy {
     #[serde(default = "default_history")]
     #[schemars(range(min = 1, max = 3600))]
     pub history: u32,
-    /// Public keys, each as the line that `flyball keygen` prints. If there are any, each judge from the plugin directory
-    /// must be signed with one of them; those that came with the host are trusted as the host is.
+    /// Public keys, each as the line that `flyball keygen` prints. If there are any, each judge from the plugin directory,
+    /// and each component that is a node of a session which this policy judges, must be signed with one of them; those that came with the host are trusted as the host is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signers: Vec<String>,
+    /// What serves when the file of a plugin that this policy uses is not what it was. Of several policies that use a plugin
+    /// the strictest counts.
+    #[serde(default, skip_serializing_if = "PluginRules::is_default")]
+    pub plugins: PluginRules,
     /// Which plugins judge, in which order.
     pub judges: Judges,
+}
+
+/// What serves when a plugin's file is not what it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PluginRules {
+    /// When its file went away and a plugin of the same name came with the host.
+    pub on_missing: OnMissing,
+    /// When its file holds an older version than the one that served and the policy asks for `signers`.
+    pub on_downgrade: OnDowngrade,
+}
+
+impl PluginRules {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What serves when a plugin's file went away and a plugin of the same name came with the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnMissing {
+    /// The version that served serves on, over a restart too, and it is told.
+    #[default]
+    Keep,
+    /// The one that came with the host.
+    FallBack,
+}
+
+/// What serves when a signed plugin's file holds an older version than the one that served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDowngrade {
+    /// The version that served serves on, over a restart too, and it is told.
+    #[default]
+    Keep,
+    /// The older one.
+    Allow,
 }
 
 fn any_session() -> Vec<String> {

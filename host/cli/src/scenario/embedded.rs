@@ -105,7 +105,7 @@ async fn run(folder: &Folder, terms: &Embedded, engine: &Engine, state: &Path) -
         ..flyball_pipeline::Options::default()
     };
     let parts = Parts {
-        wasm: Arc::new(LibraryNodes(library.clone())),
+        wasm: Arc::new(LibraryNodes { library: library.clone(), session: session.clone() }),
         builtin_child: this_program_as_a_node()?,
         dead_letters: None,
         options,

@@ -11,7 +11,7 @@ use flyball_model::{
 };
 
 use super::generation::{Bound, Seal, Serving};
-use crate::signature::{Signer, verify_signature};
+use crate::signature::{SignatureError, Signer, verify_signature};
 use crate::stage::{Stage, Stopwatch};
 use crate::{Judge, LoadError};
 
@@ -63,7 +63,7 @@ pub(super) struct Unbound {
 }
 
 /// The keys that a policy names, and which of them are none.
-fn signers(texts: &[String]) -> (Option<Vec<Signer>>, Vec<Problem>) {
+pub(super) fn signers(texts: &[String]) -> (Option<Vec<Signer>>, Vec<Problem>) {
     let (mut signers, mut problems) = (Vec::new(), Vec::new());
     for (index, text) in texts.iter().enumerate() {
         match Signer::read(text) {
@@ -72,6 +72,16 @@ fn signers(texts: &[String]) -> (Option<Vec<Signer>>, Vec<Problem>) {
         }
     }
     ((!texts.is_empty()).then_some(signers), problems)
+}
+
+/// Whether a component came with the host, or one of the signers signed it.
+pub(super) fn vouched(serving: &Serving, signers: &[Signer]) -> Result<(), SignatureError> {
+    let signature = match &serving.seal {
+        Seal::Host => return Ok(()),
+        Seal::Signature(text) => Some(&**text),
+        Seal::None => None,
+    };
+    verify_signature(&serving.bytes, signature, signers).map(drop)
 }
 
 struct Binder<'a> {
@@ -229,12 +239,7 @@ impl Binder<'_> {
     /// What came with the host is trusted as the host is; all else must be signed, if the policy asks for it.
     fn check_signature(&self, at: &str, serving: &Serving) -> Result<(), Problem> {
         let Some(signers) = &self.signers else { return Ok(()) };
-        let signature = match &serving.seal {
-            Seal::Host => return Ok(()),
-            Seal::Signature(text) => Some(&**text),
-            Seal::None => None,
-        };
-        let Err(error) = verify_signature(&serving.bytes, signature, signers) else { return Ok(()) };
+        let Err(error) = vouched(serving, signers) else { return Ok(()) };
         let name = &serving.plugin.id().name;
         let file =
             serving.path.as_deref().map_or_else(|| name.to_string(), |path| path.display().to_string());
@@ -261,6 +266,15 @@ impl Binder<'_> {
             )
             .help(format!("rename it to {name}.wasm"))
             .code("file-name");
+        }
+        let lies_in = self.unloadable.values().find_map(|error| match error {
+            LoadError::OtherName { described, file } if described == name => Some(file),
+            _ => None,
+        });
+        if let Some(file) = lies_in {
+            let problem =
+                Problem::new(at, format!("the plugin \"{name}\" lies in a file of another name, {file}"));
+            return problem.help(format!("rename {file} to {name}.wasm"));
         }
         let known = || self.plugins.iter().filter(|(_, one)| one.plugin.kind() == kind).map(|(name, _)| name);
         let near = known().min_by_key(|known| strsim::osa_distance(known, name));

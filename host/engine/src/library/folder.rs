@@ -1,19 +1,35 @@
 //! What lies in a directory, by content: a file is read whole again only when it may have changed. Rename-over, symlink swap
 //! and a directory that was made anew all look the same from here.
+//!
+//! What cannot be read is not what was taken away. A file of which there is a name but no content (rights, a link to nothing
+//! or to itself, a directory in its place, text that is not UTF-8) keeps what was last read of it and is told; so does one that
+//! somebody still writes. Only a name that is not in a directory that can be read was taken away. A directory that is gone,
+//! or in whose place there is an empty one, took nothing away.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::Metadata;
-use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use flyball_files::Limit;
+use flyball_model::printable;
+
+use super::writers::{Writing, is_open_to_write};
 use crate::contract::LARGEST;
 use crate::engine::digest_of;
 use crate::signature::signature_beside;
 
 /// A file that was changed a shorter time ago than this is read anyway: times are too coarse to tell two changes apart.
 const SETTLED: Duration = Duration::from_secs(2);
+
+/// Who still writes after so long is told.
+const LONG: Duration = Duration::from_secs(10);
+
+const LARGEST_PLUGIN: Limit =
+    Limit::new(LARGEST as u64, "build it optimised, and without what it does not use");
+const LARGEST_POLICY: Limit = Limit::new(4 << 20, "make several policies of it");
 
 /// One file as it was found.
 #[derive(Debug, Clone)]
@@ -25,95 +41,301 @@ pub(super) struct Found {
     pub(super) signature: Option<Arc<str>>,
 }
 
+/// What a directory is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// `NAME.wasm`.
+    Plugins,
+    /// `FILE.yaml` and `FILE.yml`.
+    Policies,
+}
+
+impl Holds {
+    const fn extensions(self) -> &'static [&'static str] {
+        match self {
+            Self::Plugins => &["wasm"],
+            Self::Policies => &["yaml", "yml"],
+        }
+    }
+}
+
+/// What one look at a directory found.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    /// By name, what each file holds; of what cannot be read now, what was last read.
+    pub(super) found: BTreeMap<String, Found>,
+    /// By name, why a file is not read now.
+    pub(super) unread: BTreeMap<String, String>,
+}
+
 /// A directory that is looked at again and again.
 #[derive(Debug)]
 pub(super) struct Folder {
     pub(super) path: PathBuf,
-    extensions: &'static [&'static str],
+    holds: Holds,
+    /// What the watch knows of those who write.
+    pub(super) writing: Writing,
+    /// How long a file must rest before it is taken.
+    pub(super) rest: Duration,
     known: HashMap<PathBuf, (Print, Found)>,
+    /// Files that changed and may not be whole yet, and since when each is as it is.
+    restless: HashMap<PathBuf, Restless>,
+    /// Device and number of the directory when something was last found in it.
+    identity: Option<(u64, u64)>,
+    /// What lies in it and is not read, with the reason.
+    ignored: BTreeMap<PathBuf, String>,
+}
+
+#[derive(Debug)]
+struct Restless {
+    print: Print,
+    /// Since when it is like that.
+    since: Instant,
+    /// When it was first seen to change.
+    begun: Instant,
 }
 
 /// What shows that a file was not touched. The change time cannot be set by a program.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Print {
     length: u64,
     modified: Option<SystemTime>,
     identity: (u64, u64, i64, i64),
 }
 
+/// What became of one file.
+enum Look {
+    Found(Found),
+    /// There is nothing of that name any more.
+    Gone,
+    /// Somebody writes it, since then.
+    Restless(Instant),
+    Unread(String),
+}
+
 impl Folder {
-    pub(super) fn new(path: &Path, extensions: &'static [&'static str]) -> Self {
-        Self { path: path.to_owned(), extensions, known: HashMap::new() }
+    pub(super) fn new(path: &Path, holds: Holds) -> Self {
+        Self {
+            path: path.to_owned(),
+            holds,
+            writing: Writing::default(),
+            rest: Duration::ZERO,
+            known: HashMap::new(),
+            restless: HashMap::new(),
+            identity: None,
+            ignored: BTreeMap::new(),
+        }
     }
 
-    /// Every file with one of the extensions, by its name. Hidden files are left out: editors and ConfigMaps put
-    /// unfinished things there.
-    pub(super) fn scan(&mut self) -> std::io::Result<BTreeMap<String, Found>> {
-        let mut found = BTreeMap::new();
-        for entry in std::fs::read_dir(&self.path)? {
-            let path = entry?.path();
-            let (Some(name), Some(extension)) = (
-                path.file_name().and_then(|name| name.to_str()),
-                path.extension().and_then(|end| end.to_str()),
-            ) else {
-                continue;
-            };
-            if name.starts_with('.') || !self.extensions.contains(&extension) {
-                continue;
+    /// Whether some file waits to be whole.
+    pub(super) fn is_restless(&self) -> bool {
+        !self.restless.is_empty()
+    }
+
+    /// The names of the files that wait.
+    pub(super) fn restless(&self) -> impl Iterator<Item = String> {
+        let names = self.restless.keys().filter_map(|path| path.file_name());
+        names.map(|name| name.to_string_lossy().into_owned())
+    }
+
+    /// What lies in it and is not read, with the reason.
+    pub(super) fn ignored(&self) -> impl Iterator<Item = String> {
+        self.ignored.iter().map(|(path, why)| format!("{}: {why}", shown(path)))
+    }
+
+    /// Every file of its kind, by name.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be read, in a sentence.
+    pub(super) fn scan(&mut self) -> Result<Scan, String> {
+        let unreadable =
+            |error: std::io::Error| format!("its directory {} cannot be read: {error}", shown(&self.path));
+        let here = std::fs::metadata(&self.path).map_err(unreadable)?;
+        let mut paths = Vec::new();
+        for entry in std::fs::read_dir(&self.path).map_err(unreadable)? {
+            paths.push(entry.map_err(unreadable)?.path());
+        }
+        paths.sort_unstable();
+        let mut scan = Scan::default();
+        for path in paths {
+            if let Some(name) = self.name_of(&path) {
+                self.look_into(name, &path, &mut scan);
             }
-            let name = name.to_owned();
-            match self.look(&path) {
-                Ok(Some(mut file)) => {
-                    if extension == "wasm" {
-                        file.signature = signature(&path);
+        }
+        let (identity, empty) = ((here.dev(), here.ino()), scan.found.is_empty() && scan.unread.is_empty());
+        if empty && !self.known.is_empty() && self.identity.is_some_and(|before| before != identity) {
+            return Err(format!("an empty directory is in the place of its directory {}", shown(&self.path)));
+        }
+        if !empty {
+            self.identity = Some(identity);
+        }
+        let named = |path: &Path, names: &BTreeMap<String, Found>| {
+            path.file_name().and_then(|name| name.to_str()).is_some_and(|name| names.contains_key(name))
+        };
+        self.known.retain(|path, _| named(path, &scan.found));
+        self.restless.retain(|path, _| std::fs::symlink_metadata(path).is_ok());
+        self.ignored.retain(|path, _| std::fs::symlink_metadata(path).is_ok());
+        Ok(scan)
+    }
+
+    fn look_into(&mut self, name: String, path: &Path, scan: &mut Scan) {
+        let unread = match self.look(path) {
+            Look::Found(mut file) => {
+                if self.holds == Holds::Plugins {
+                    match signature_beside(path) {
+                        Ok(signature) => file.signature = signature.map(Arc::from),
+                        Err(error) => drop(
+                            scan.unread
+                                .insert(name.clone(), format!("its signature cannot be read: {error}")),
+                        ),
                     }
-                    found.insert(name, file);
                 }
-                Ok(None) => {}
-                // It went away between the listing and the reading.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => tracing::warn!(path = %path.display(), %error, "cannot read the file"),
+                scan.found.insert(name, file);
+                return;
             }
+            Look::Gone => return,
+            Look::Restless(since) if since.elapsed() < LONG => None,
+            Look::Restless(since) => Some(format!(
+                "{} is still being written after {} s, so it is not taken; write it beside its place and rename it",
+                shown(path),
+                since.elapsed().as_secs()
+            )),
+            Look::Unread(why) => Some(why),
+        };
+        if let Some((_, before)) = self.known.get(path) {
+            scan.found.insert(name.clone(), before.clone());
         }
-        self.known.retain(|path, _| {
-            path.file_name().and_then(|name| name.to_str()).is_some_and(|name| found.contains_key(name))
-        });
-        Ok(found)
+        scan.unread.extend(unread.map(|why| (name, why)));
     }
 
-    fn look(&mut self, path: &Path) -> std::io::Result<Option<Found>> {
-        // Opened first and asked then, so that both are of one file whatever is renamed meanwhile.
-        if !std::fs::metadata(path)?.is_file() {
-            return Ok(None);
+    /// None: it is no file of its kind. What looks as if somebody thought it were is noted. Hidden files are left out: editors
+    /// and ConfigMaps put unfinished things there.
+    fn name_of(&mut self, path: &Path) -> Option<String> {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            self.ignore(path, "its name is not UTF-8, so it is not read; give it another name");
+            return None;
+        };
+        let extension = path.extension().and_then(|end| end.to_str()).unwrap_or_default();
+        let ours = self.holds.extensions();
+        if ours.contains(&extension) && !name.starts_with('.') {
+            return Some(name.to_owned());
         }
-        let file = std::fs::File::open(path)?;
-        let metadata = file.metadata()?;
-        let print = print(&metadata);
+        let meant = extension.to_ascii_lowercase();
+        let meant = ours.contains(&meant.as_str()) || (self.holds == Holds::Policies && meant == "json");
+        let first = ours.first().copied().unwrap_or_default();
+        if meant && name.starts_with('.') {
+            // An editor's lock is a link with such a name, and what is put beside its place is about to be renamed.
+            if !name.starts_with(".#") && std::fs::metadata(path).is_ok_and(|file| file.is_file()) {
+                self.ignore(path, "it is hidden, so it is not read; take the dot from its name");
+            }
+        } else if meant {
+            self.ignore(
+                path,
+                &format!("only names that end in .{} are read; give it such a name", ours.join(" or .")),
+            );
+        } else if self.holds == Holds::Policies && holds_policies(path) {
+            self.ignore(path, &format!("directories within are not read; put its .{first} files beside it"));
+        }
+        None
+    }
+
+    fn ignore(&mut self, path: &Path, why: &str) {
+        if self.ignored.insert(path.to_owned(), why.to_owned()).is_none() {
+            tracing::warn!("{}: {why}", shown(path));
+        }
+    }
+
+    fn look(&mut self, path: &Path) -> Look {
+        let metadata = match std::fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) => match std::fs::symlink_metadata(path) {
+                // It went away between the listing and the looking.
+                Err(gone) if gone.kind() == std::io::ErrorKind::NotFound => return Look::Gone,
+                Ok(link) if link.is_symlink() => {
+                    return Look::Unread(format!("{} is a link that leads to no file: {error}", shown(path)));
+                }
+                _ => return Look::Unread(format!("{} cannot be read: {error}", shown(path))),
+            },
+        };
+        if !metadata.is_file() {
+            return self.read(path, &metadata);
+        }
+        let now = print(&metadata);
         if let Some((known, found)) = self.known.get(path)
-            && *known == print
+            && *known == now
             && settled(&metadata)
         {
-            return Ok(Some(found.clone()));
+            self.restless.remove(path);
+            return Look::Found(found.clone());
         }
-        let mut bytes = Vec::new();
-        file.take(u64::try_from(LARGEST).unwrap_or(u64::MAX).saturating_add(1)).read_to_end(&mut bytes)?;
+        let unchanged = self.known.get(path).is_some_and(|(known, _)| *known == now);
+        if !unchanged && let Some(since) = self.restless_since(path, &metadata, &now) {
+            return Look::Restless(since);
+        }
+        self.read(path, &metadata)
+    }
+
+    /// Since when a changed file may not be whole. None: it is, as far as one can know.
+    fn restless_since(&mut self, path: &Path, metadata: &Metadata, now: &Print) -> Option<Instant> {
+        let written = self.writing.holds(path) || is_open_to_write(metadata);
+        let at = Instant::now();
+        let restless = self.restless.entry(path.to_owned());
+        let restless = restless.or_insert_with(|| Restless { print: now.clone(), since: at, begun: at });
+        if restless.print != *now || written {
+            restless.print = now.clone();
+            restless.since = at;
+        }
+        let begun = restless.begun;
+        if written || restless.since.elapsed() < self.rest {
+            return Some(begun);
+        }
+        self.restless.remove(path);
+        None
+    }
+
+    fn read(&mut self, path: &Path, metadata: &Metadata) -> Look {
+        let limit = match self.holds {
+            Holds::Plugins => LARGEST_PLUGIN,
+            Holds::Policies => LARGEST_POLICY,
+        };
+        let bytes = match flyball_files::read(path, limit) {
+            Ok(bytes) => bytes,
+            Err(error) => return Look::Unread(error.to_string()),
+        };
+        // What it was read of must be what was looked at, and as it was then.
+        let print = print(metadata);
+        if !std::fs::metadata(path).is_ok_and(|after| self::print(&after) == print) {
+            return Look::Restless(Instant::now());
+        }
+        let bytes: Arc<[u8]> = match self.holds {
+            Holds::Plugins => bytes.into(),
+            Holds::Policies => match flyball_files::text(path, bytes) {
+                Ok(text) => text.into_bytes().into(),
+                Err(error) => return Look::Unread(error.to_string()),
+            },
+        };
         let digest = digest_of(&bytes);
-        let found = Found { path: path.to_owned(), digest, bytes: bytes.into(), signature: None };
+        let found = Found { path: path.to_owned(), digest, bytes, signature: None };
         self.known.insert(path.to_owned(), (print, found.clone()));
-        Ok(Some(found))
+        Look::Found(found)
     }
 }
 
-fn signature(path: &Path) -> Option<Arc<str>> {
-    let found = signature_beside(path);
-    let found = found
-        .inspect_err(|error| tracing::warn!(path = %path.display(), %error, "cannot read its signature"));
-    found.ok()?.map(Arc::from)
+fn holds_policies(path: &Path) -> bool {
+    let hidden = path.file_name().and_then(|name| name.to_str()).is_none_or(|name| name.starts_with('.'));
+    let Ok(entries) = (if hidden { return false } else { std::fs::read_dir(path) }) else { return false };
+    entries.flatten().take(1_000).any(|entry| {
+        let path = entry.path();
+        path.extension().and_then(|end| end.to_str()).is_some_and(|end| matches!(end, "yaml" | "yml"))
+    })
 }
 
-#[cfg(unix)]
+fn shown(path: &Path) -> String {
+    printable(&path.display().to_string()).into_owned()
+}
+
 fn print(metadata: &Metadata) -> Print {
-    use std::os::unix::fs::MetadataExt;
     Print {
         length: metadata.len(),
         modified: metadata.modified().ok(),
@@ -121,21 +343,8 @@ fn print(metadata: &Metadata) -> Print {
     }
 }
 
-#[cfg(not(unix))]
-fn print(metadata: &Metadata) -> Print {
-    Print { length: metadata.len(), modified: metadata.modified().ok(), identity: (0, 0, 0, 0) }
-}
-
-#[cfg(unix)]
 fn settled(metadata: &Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
     let changed = u64::try_from(metadata.ctime()).map(Duration::from_secs).unwrap_or_default();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     now.saturating_sub(changed) > SETTLED + Duration::from_secs(1)
-}
-
-#[cfg(not(unix))]
-fn settled(metadata: &Metadata) -> bool {
-    let changed = metadata.modified().ok();
-    changed.and_then(|changed| changed.elapsed().ok()).is_some_and(|since| since > SETTLED)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_documents::{Source, policy_for};
-use flyball_model::{Policy, Rule, Turn};
+use flyball_model::{PluginKind, Policy, Rule, Turn};
 
 use crate::{Bill, Judge, Plugin};
 
@@ -44,6 +44,11 @@ impl Serving {
     pub(super) fn digest(&self) -> &Arc<str> {
         &self.plugin.id().digest
     }
+
+    /// A judge's is looked at when its policy is bound; a node's when a worker of it is made, so it must be the newest.
+    pub(super) fn seal_of_node(&self) -> Option<Seal> {
+        (self.plugin.kind() == PluginKind::Node).then(|| self.seal.clone())
+    }
 }
 
 /// A policy and its judges.
@@ -77,6 +82,19 @@ impl Bound {
     }
 }
 
+/// Of the bills of several uses, for each limit the one that is nearest to it.
+pub(super) fn nearest(all: impl Iterator<Item = Bill>) -> Vec<Bill> {
+    let mut bills: Vec<Bill> = Vec::new();
+    for bill in all {
+        match bills.iter_mut().find(|known| known.limit == bill.limit) {
+            Some(known) if known.share() < bill.share() => *known = bill,
+            Some(_) => {}
+            None => bills.push(bill),
+        }
+    }
+    bills
+}
+
 impl Generation {
     /// The policy that judges a session, with its judges.
     pub(super) fn judges(&self, session: &str) -> Option<Arc<Bound>> {
@@ -98,26 +116,26 @@ impl Generation {
 
     /// The most that its calls used of each limit, in the policy where that was nearest.
     pub(super) fn bills(&self, plugin: &str) -> Vec<Bill> {
-        let mut bills: Vec<Bill> = Vec::new();
-        for bill in self.uses_of(plugin).flat_map(|judge| judge.bills()) {
-            match bills.iter_mut().find(|known| known.limit == bill.limit) {
-                Some(known) if known.share() < bill.share() => *known = bill,
-                Some(_) => {}
-                None => bills.push(bill),
-            }
+        nearest(self.uses_of(plugin).flat_map(|judge| judge.bills()))
+    }
+
+    /// Whether the same judges judge a session in both.
+    pub(super) fn judges_alike(&self, other: &Self, session: &str) -> bool {
+        match (self.judges(session), other.judges(session)) {
+            (Some(one), Some(other)) => Arc::ptr_eq(&one, &other),
+            (one, other) => one.is_none() && other.is_none(),
         }
-        bills
     }
 
     /// Whether it differs from another in anything but its number.
     pub(super) fn differs(&self, other: &Self) -> bool {
-        let digests = |generation: &Self| -> Vec<(String, Arc<str>)> {
-            let plugins =
-                generation.plugins.iter().map(|(name, one)| (name.clone(), Arc::clone(one.digest())));
-            let policies =
-                generation.policies.iter().map(|(file, one)| (file.clone(), Arc::clone(&one.digest)));
-            plugins.chain(policies).collect()
+        let plugins = |generation: &Self| -> Vec<(String, Arc<str>, Option<Seal>)> {
+            let plugins = generation.plugins.iter();
+            plugins.map(|(name, one)| (name.clone(), Arc::clone(one.digest()), one.seal_of_node())).collect()
         };
-        digests(self) != digests(other)
+        let policies = |generation: &Self| -> Vec<(String, Arc<str>)> {
+            generation.policies.iter().map(|(file, one)| (file.clone(), Arc::clone(&one.digest))).collect()
+        };
+        plugins(self) != plugins(other) || policies(self) != policies(other)
     }
 }

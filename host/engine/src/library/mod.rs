@@ -3,6 +3,7 @@
 mod bind;
 mod folder;
 mod generation;
+mod missing;
 mod nodes;
 mod policies;
 mod reload;
@@ -11,6 +12,7 @@ mod resolve;
 mod shelf;
 mod versions;
 mod watch;
+mod writers;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -18,12 +20,13 @@ use std::sync::Arc;
 
 use flyball_control::ports::{Judges, Panel, Shadow};
 use flyball_documents::{Faults, Source};
-use flyball_model::{Controller, Policy};
+use flyball_model::{Controller, PluginKind, Policy};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::broadcast;
 
 use crate::Engine;
 use generation::{Bound, Generation};
+use nodes::Nodes;
 use reload::Reloader;
 use report::Past;
 
@@ -74,6 +77,14 @@ pub enum OpenError {
         /// Why.
         error: std::io::Error,
     },
+    /// A policy cannot be read, so nobody knows whom it judges.
+    #[error("the policy {file} cannot be read: {why}")]
+    Unread {
+        /// Its file's name.
+        file: String,
+        /// Why.
+        why: String,
+    },
 }
 
 /// All plugins and policies, as they serve now.
@@ -83,6 +94,7 @@ pub struct Library {
     sessions: Mutex<HashMap<String, Session>>,
     reloader: Mutex<Reloader>,
     past: Mutex<Past>,
+    nodes: Nodes,
     tell: broadcast::Sender<Reload>,
     watched: Mutex<bool>,
 }
@@ -125,6 +137,7 @@ impl Library {
             sessions: Mutex::default(),
             reloader: Mutex::new(reloader),
             past: Mutex::new(past),
+            nodes: Nodes::new(),
             tell: broadcast::channel(UNHEARD).0,
             watched: Mutex::new(false),
         }))
@@ -147,12 +160,32 @@ impl Library {
 
     /// Every plugin: what should run, what runs, and why these differ if they do.
     pub fn status(&self) -> Vec<PluginStatus> {
-        self.reloader.lock().status(&self.serving())
+        let mut status = self.reloader.lock().status(&self.serving());
+        for one in status.iter_mut().filter(|one| one.kind == Some(PluginKind::Node)) {
+            let (quarantined, bills) = self.nodes.fares(&one.name);
+            one.quarantined = quarantined;
+            one.bills = bills;
+        }
+        status
     }
 
     /// What does not load at present, policies too.
     pub fn troubles(&self) -> Vec<Trouble> {
         self.reloader.lock().troubles()
+    }
+
+    /// The plugins of the plugin directory that no policy uses; nodes are used by pipelines.
+    pub fn unused(&self) -> Vec<String> {
+        let serving = self.serving();
+        let from_files = serving.plugins.iter().filter(|(_, one)| one.path.is_some());
+        let judges = from_files.filter(|(_, one)| one.plugin.kind() != PluginKind::Node);
+        let unused = judges.filter(|(name, _)| !serving.policies.values().any(|bound| bound.uses(name)));
+        unused.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// What lies in the directories and looks as if it should be read, and is not: each with its path and why.
+    pub fn ignored(&self) -> Vec<String> {
+        self.reloader.lock().ignored()
     }
 
     /// What the calls of each component cost so far, also of those that were replaced meanwhile.
@@ -175,12 +208,17 @@ impl Library {
     pub fn refresh(&self) -> Option<Reload> {
         let mut reloader = self.reloader.lock();
         let running = self.serving();
-        let (next, reload) = reloader.next(&self.engine, &running, &self.registered());
+        let sessions = self.registered();
+        let (next, reload) = reloader.next(&self.engine, &running, &sessions);
+        let mut judged_anew = Vec::new();
         if let Some(next) = next {
             self.past.lock().used(&next);
+            judged_anew =
+                sessions.into_iter().filter(|session| !running.judges_alike(&next, session)).collect();
+            judged_anew.sort_unstable();
             *self.serving.write() = Arc::new(next);
         }
-        let reload = reload?;
+        let reload = Reload { sessions: judged_anew, ..reload? };
         self.past.lock().reloaded(reload.clone());
         // Nobody need listen.
         let _ = self.tell.send(reload.clone());

@@ -10,12 +10,14 @@ use flyball_documents::{Faults, Source, locate};
 use flyball_model::{Problem, UnixMillis};
 
 use super::bind::Candidate;
-use super::folder::{Folder, Found};
+use super::folder::{Folder, Found, Holds, Scan};
 use super::generation::{Generation, Seal, Serving};
+use super::missing::{Kept, kept, older};
 use super::report::{Change, PluginState, PluginStatus, Reload, Subject, Trouble};
 use super::resolve::{Wanted, note, resolve};
 use super::shelf::{self, Shelf};
 use super::versions::Versions;
+use super::writers::Writing;
 use super::{LibraryOptions, OpenError, PolicySource};
 use crate::engine::digest_of;
 use crate::stage::{Stage, Stopwatch};
@@ -50,9 +52,13 @@ struct Offered {
 struct Read {
     plugins: BTreeMap<String, Offered>,
     policies: BTreeMap<String, (Arc<str>, Source)>,
-    /// A directory that is not there now; it is as if nothing in it had changed.
-    missing_plugins: bool,
-    missing_policies: bool,
+    /// By plugin, why its file is not read now; what was last read of it stands among the plugins.
+    unread_plugins: BTreeMap<String, String>,
+    /// By file, the same.
+    unread_policies: BTreeMap<String, String>,
+    /// Why a directory cannot be read; it is as if nothing in it had changed.
+    missing_plugins: Option<String>,
+    missing_policies: Option<String>,
 }
 
 impl Reloader {
@@ -63,9 +69,9 @@ impl Reloader {
                 .iter()
                 .map(|(name, bytes)| (name.clone(), (digest_of(bytes), Arc::clone(bytes))))
                 .collect(),
-            plugins: options.plugins_dir.as_deref().map(|path| Folder::new(path, &["wasm"])),
+            plugins: options.plugins_dir.as_deref().map(|path| Folder::new(path, Holds::Plugins)),
             policies: match &options.policies {
-                PolicySource::Dir(path) => Policies::Folder(Folder::new(path, &["yaml", "yml"])),
+                PolicySource::Dir(path) => Policies::Folder(Folder::new(path, Holds::Policies)),
                 PolicySource::Text(texts) => Policies::Texts(
                     texts
                         .iter()
@@ -91,17 +97,46 @@ impl Reloader {
         folders.chain(self.versions.as_ref().map(|versions| versions.dir().to_owned())).collect()
     }
 
+    fn each_folder(&mut self) -> impl Iterator<Item = &mut Folder> {
+        let policies = match &mut self.policies {
+            Policies::Folder(folder) => Some(folder),
+            Policies::Texts(_) => None,
+        };
+        policies.into_iter().chain(&mut self.plugins)
+    }
+
+    /// Lets the folders know what the watch sees, and has files rest before they are taken.
+    pub(super) fn let_rest(&mut self, rest: Duration, writing: &Writing) {
+        for folder in self.each_folder() {
+            folder.rest = rest;
+            folder.writing = writing.clone();
+        }
+    }
+
+    /// Whether some file changed and is not taken yet.
+    pub(super) fn is_restless(&mut self) -> bool {
+        self.each_folder().any(|folder| folder.is_restless())
+    }
+
+    /// What lies in the directories and looks as if it should be read, and is not.
+    pub(super) fn ignored(&mut self) -> Vec<String> {
+        self.each_folder().flat_map(|folder| folder.ignored().collect::<Vec<_>>()).collect()
+    }
+
     /// The first generation. What is wrong with a policy is an error here, as there is nothing to go on with.
     pub(super) fn first(&mut self, engine: &Engine) -> Result<Generation, OpenError> {
         if let Policies::Folder(folder) = &self.policies {
             std::fs::read_dir(&folder.path)
                 .map_err(|error| OpenError::Unreadable { path: folder.path.clone(), error })?;
         }
-        let none = Generation::default();
-        let read = self.read();
+        let read = self.read_whole();
+        if let Some((file, why)) = read.unread_policies.first_key_value() {
+            return Err(OpenError::Unread { file: file.clone(), why: why.clone() });
+        }
         for (digest, source) in read.policies.values() {
             self.shelf.policy(source, digest).map_err(OpenError::Documents)?;
         }
+        let none = Generation { plugins: self.remembered(engine, &read), ..Generation::default() };
         let sources: BTreeMap<String, Source> =
             read.policies.iter().map(|(file, (_, source))| (file.clone(), source.clone())).collect();
         let mut troubles = BTreeMap::new();
@@ -119,6 +154,7 @@ impl Reloader {
                 return Err(OpenError::Documents(restated(source, trouble)));
             }
         }
+        self.note_gone(&first, &mut troubles);
         self.troubles = troubles;
         self.serves(&first);
         Ok(first)
@@ -154,6 +190,67 @@ impl Reloader {
         (next, Some(reload))
     }
 
+    /// Policies that judged when a host last ran here and are not there any more. It is told once.
+    fn note_gone(&self, first: &Generation, troubles: &mut BTreeMap<Subject, Trouble>) {
+        let (Some(versions), Policies::Folder(folder)) = (&self.versions, &self.policies) else { return };
+        for file in versions.policies().into_keys().filter(|file| !first.policies.contains_key(file)) {
+            let path = folder.path.join(&file);
+            let error = format!("it judged when a host last ran here, and {} is gone", path.display());
+            note(troubles, Subject::Policy(file), None, Stage::Read, error);
+        }
+    }
+
+    /// What is there once nobody writes it any more, or what there is when that takes too long.
+    fn read_whole(&mut self) -> Read {
+        const PATIENCE: u32 = 50;
+        const PAUSE: Duration = Duration::from_millis(100);
+        let mut read = self.read();
+        for _ in 0..PATIENCE {
+            if !self.is_restless() {
+                return read;
+            }
+            std::thread::sleep(PAUSE);
+            read = self.read();
+        }
+        if let Policies::Folder(folder) = &self.policies {
+            for path in folder.restless() {
+                let why = "it is still being written; write it beside its place and rename it".to_owned();
+                read.unread_policies.insert(path, why);
+            }
+        }
+        read
+    }
+
+    /// What served when a host last ran here, of the plugins whose file holds something else now, or nothing.
+    fn remembered(&mut self, engine: &Engine, read: &Read) -> BTreeMap<String, Serving> {
+        let Some(versions) = self.versions.clone() else { return BTreeMap::new() };
+        let Some(folder) = self.plugins.as_ref().map(|folder| folder.path.clone()) else {
+            return BTreeMap::new();
+        };
+        let watch = &mut Stopwatch::start(Stage::Read);
+        let mut remembered = BTreeMap::new();
+        for name in versions.names() {
+            let Some(served) = versions.of(&name).filter(|served| served.from_file) else { continue };
+            let same = |offered: &Offered| offered.path.is_some() && offered.digest == served.running;
+            if read.plugins.get(&name).is_some_and(same) {
+                continue;
+            }
+            let Some(bytes) = versions.component(&served.running) else { continue };
+            let bytes: Arc<[u8]> = bytes.into();
+            match self.shelf.plugin(engine, &served.running, &bytes, watch) {
+                Ok(plugin) => {
+                    let seal = versions.signature(&served.running).map_or(Seal::None, Seal::Signature);
+                    let path = Some(folder.join(format!("{name}.wasm")));
+                    remembered.insert(name, Serving { plugin, path, bytes, seal });
+                }
+                Err(error) => {
+                    tracing::warn!(plugin = name, %error, "the version that served last does not load any more");
+                }
+            }
+        }
+        remembered
+    }
+
     fn read(&mut self) -> Read {
         let mut plugins: BTreeMap<String, Offered> = self
             .first_party
@@ -163,12 +260,11 @@ impl Reloader {
                 (name.clone(), Offered { digest, bytes, path: None, seal: Seal::Host })
             })
             .collect();
-        let found = self.plugins.as_mut().map(Folder::scan);
-        let missing_plugins = matches!(found, Some(Err(_)));
-        for (file, Found { path, digest, bytes, signature }) in
-            found.and_then(Result::ok).into_iter().flatten()
-        {
-            let name = file.strip_suffix(".wasm").unwrap_or(&file).to_owned();
+        let (scan, missing_plugins) = scanned(self.plugins.as_mut());
+        let named = |file: &str| file.strip_suffix(".wasm").unwrap_or(file).to_owned();
+        let unread_plugins = scan.unread.into_iter().map(|(file, why)| (named(&file), why)).collect();
+        for (file, Found { path, digest, bytes, signature }) in scan.found {
+            let name = named(&file);
             let seal = signature.map_or(Seal::None, Seal::Signature);
             plugins.insert(name, Offered { digest, bytes, path: Some(path), seal });
         }
@@ -176,20 +272,18 @@ impl Reloader {
         for (name, offered) in &mut plugins {
             self.go_back(name, offered);
         }
-        let (policies, missing_policies) = match &mut self.policies {
-            Policies::Texts(texts) => (texts.clone(), false),
-            Policies::Folder(folder) => match folder.scan() {
-                Ok(found) => {
-                    let policy = |(file, found): (String, Found)| {
-                        let source = shelf::source(&found);
-                        (file, (found.digest, source))
-                    };
-                    (found.into_iter().map(policy).collect(), false)
-                }
-                Err(_) => (BTreeMap::new(), true),
-            },
+        let (policies, unread_policies, missing_policies) = match &mut self.policies {
+            Policies::Texts(texts) => (texts.clone(), BTreeMap::new(), None),
+            Policies::Folder(folder) => {
+                let (scan, missing) = scanned(Some(folder));
+                let policy = |(file, found): (String, Found)| {
+                    let source = shelf::source(&found);
+                    (file, (found.digest, source))
+                };
+                (scan.found.into_iter().map(policy).collect(), scan.unread, missing)
+            }
         };
-        Read { plugins, policies, missing_plugins, missing_policies }
+        Read { plugins, policies, unread_plugins, unread_policies, missing_plugins, missing_policies }
     }
 
     /// Takes the version that a person went back to, as long as the file holds what he went back from.
@@ -227,6 +321,13 @@ impl Reloader {
                 tracing::warn!(plugin = name, %error, "the version that serves is not kept");
             }
         }
+        if let Policies::Folder(_) = &self.policies {
+            let policies = generation.policies.iter();
+            let policies = policies.map(|(file, bound)| (file.clone(), Arc::clone(&bound.digest))).collect();
+            if let Err(error) = versions.judge(&policies) {
+                tracing::warn!(%error, "which policies judge is not kept");
+            }
+        }
     }
 
     fn load(
@@ -245,11 +346,30 @@ impl Reloader {
             .map(|(name, one)| (name.clone(), (Arc::clone(&one.digest), one.path.clone())))
             .collect();
         let (mut plugins, mut unloadable) = (BTreeMap::new(), BTreeMap::new());
+        for (name, why) in &read.unread_plugins {
+            note(troubles, Subject::Plugin(name.clone()), None, Stage::Read, why.clone());
+        }
+        for (name, before) in &running.plugins {
+            let file = read.plugins.get(name).map(|offered| offered.path.as_deref());
+            let unread = read.missing_plugins.as_ref().or(read.unread_plugins.get(name));
+            match kept(name, before, file, unread, &policies) {
+                Kept::No => {}
+                Kept::Told(why) => {
+                    note(troubles, Subject::Plugin(name.clone()), None, Stage::Read, why);
+                    plugins.insert(name.clone(), before.clone());
+                }
+            }
+        }
         for (name, offered) in &read.plugins {
+            if plugins.contains_key(name) {
+                continue;
+            }
             let before = running.plugins.get(name);
             let loaded = self.shelf.plugin(engine, &offered.digest, &offered.bytes, watch);
             let loaded = loaded.and_then(|plugin| fitting(name, plugin, before));
-            match loaded.and_then(|plugin| modest(name, plugin, before, &policies)) {
+            let loaded = loaded.and_then(|plugin| modest(name, plugin, before, &policies));
+            let went_back = self.passed_over.contains_key(name);
+            match loaded.and_then(|plugin| older(name, plugin, before, went_back, &policies)) {
                 Ok(plugin) => {
                     let (path, bytes) = (offered.path.clone(), Arc::clone(&offered.bytes));
                     let seal = offered.seal.clone();
@@ -265,17 +385,6 @@ impl Reloader {
                         None => drop(unloadable.insert(name.clone(), error)),
                     }
                 }
-            }
-        }
-        for (name, before) in running.plugins.iter().filter(|(name, _)| !read.plugins.contains_key(*name)) {
-            let used = running.policies.values().any(|bound| bound.uses(name));
-            if used || read.missing_plugins {
-                let error = match &before.path {
-                    Some(path) => format!("{} is gone", path.display()),
-                    None => "it is gone".to_owned(),
-                };
-                note(troubles, Subject::Plugin(name.clone()), None, Stage::Read, error);
-                plugins.insert(name.clone(), before.clone());
             }
         }
         Wanted { plugins, policies, unloadable }
@@ -306,10 +415,16 @@ impl Reloader {
             };
             candidates.extend(candidate.map(|candidate| (file.clone(), candidate)));
         }
-        if read.missing_policies {
+        for (file, why) in &read.unread_policies {
+            note(troubles, Subject::Policy(file.clone()), None, Stage::Read, why.clone());
+            // It is among what was read if it was ever read, and that may not have been good.
+            if !candidates.contains_key(file) {
+                candidates.extend(serving(file).map(|candidate| (file.clone(), candidate)));
+            }
+        }
+        if let Some(why) = &read.missing_policies {
             for file in running.policies.keys() {
-                let error = "its directory is gone".to_owned();
-                note(troubles, Subject::Policy(file.clone()), None, Stage::Read, error);
+                note(troubles, Subject::Policy(file.clone()), None, Stage::Read, why.clone());
                 candidates.extend(serving(file).map(|candidate| (file.clone(), candidate)));
             }
         }
@@ -330,7 +445,12 @@ impl Reloader {
     }
 
     pub(super) fn status(&self, serving: &Generation) -> Vec<PluginStatus> {
-        let mut names: Vec<&String> = self.desired.keys().chain(serving.plugins.keys()).collect();
+        let troubled = self.troubles.keys().filter_map(|subject| match subject {
+            Subject::Plugin(name) => Some(name),
+            Subject::Policy(_) => None,
+        });
+        let mut names: Vec<&String> =
+            self.desired.keys().chain(serving.plugins.keys()).chain(troubled).collect();
         names.sort_unstable();
         names.dedup();
         names.into_iter().map(|name| self.status_of(name, serving)).collect()
@@ -425,12 +545,15 @@ fn told(
         subjects.dedup();
         for subject in subjects {
             let (from, to) = (before.get(subject).cloned(), after.get(subject).cloned());
-            if from != to {
-                changes.push(Change { subject: subject.clone(), from, to });
+            if from != to || resealed(subject, running, next) {
+                let from_version = version(subject, running);
+                let to_version = version(subject, next);
+                changes.push(Change { subject: subject.clone(), from, to, from_version, to_version });
             }
         }
     }
     Reload {
+        sessions: Vec::new(),
         at,
         changes,
         troubles,
@@ -438,6 +561,27 @@ fn told(
         generation: next.map(|next| next.number),
         stages,
         took,
+    }
+}
+
+/// What vouches for a plugin changed.
+fn resealed(subject: &Subject, running: &Generation, next: &Generation) -> bool {
+    let Subject::Plugin(name) = subject else { return false };
+    let seal = |generation: &Generation| generation.plugins.get(name).and_then(Serving::seal_of_node);
+    seal(running) != seal(next)
+}
+
+fn version(subject: &Subject, generation: &Generation) -> Option<Arc<str>> {
+    let Subject::Plugin(name) = subject else { return None };
+    generation.plugins.get(name).map(|serving| Arc::clone(&serving.plugin.id().version))
+}
+
+/// What a look at a directory found, or why it cannot be looked at.
+fn scanned(folder: Option<&mut Folder>) -> (Scan, Option<String>) {
+    match folder.map(Folder::scan) {
+        None => (Scan::default(), None),
+        Some(Ok(scan)) => (scan, None),
+        Some(Err(why)) => (Scan::default(), Some(why)),
     }
 }
 

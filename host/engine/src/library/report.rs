@@ -54,8 +54,47 @@ pub struct Change {
     pub subject: Subject,
     /// SHA-256 of what served before; none: nothing.
     pub from: Option<Arc<str>>,
-    /// SHA-256 of what serves now; none: nothing.
+    /// SHA-256 of what serves now; none: nothing. The same as before: only what vouches for it changed.
     pub to: Option<Arc<str>>,
+    /// Of a plugin, the version that served before.
+    pub from_version: Option<Arc<str>>,
+    /// Of a plugin, the version that serves now.
+    pub to_version: Option<Arc<str>>,
+}
+
+impl Change {
+    /// What it is and how it changed, in versions and digests.
+    fn words(&self) -> String {
+        let one = |version: &Option<Arc<str>>, digest: &Arc<str>| {
+            let digest = digest.get(..12).unwrap_or(digest);
+            match version {
+                Some(version) => format!("{version} ({digest})"),
+                None => digest.to_owned(),
+            }
+        };
+        let subject = &self.subject;
+        match (&self.from, &self.to) {
+            (Some(from), Some(to)) if from == to => {
+                format!("{subject} {}: its signature changed", one(&self.to_version, to))
+            }
+            (Some(from), Some(to)) => {
+                format!(
+                    "{subject} {} in place of {}",
+                    one(&self.to_version, to),
+                    one(&self.from_version, from)
+                )
+            }
+            (None, Some(to)) => format!("{subject} {} is new", one(&self.to_version, to)),
+            (Some(from), None) => format!("{subject} {} was taken away", one(&self.from_version, from)),
+            (None, None) => subject.to_string(),
+        }
+    }
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.words())
+    }
 }
 
 /// One look for changes that found some.
@@ -71,6 +110,8 @@ pub struct Reload {
     pub from: u64,
     /// The generation that serves since; none: the one before serves on.
     pub generation: Option<u64>,
+    /// The sessions whose next tick is judged by that generation. The others' ticks go on by the one that brought their judges.
+    pub sessions: Vec<String>,
     /// How long each stage took.
     pub stages: Vec<(Stage, Duration)>,
     /// How long all of it took.

@@ -64,7 +64,7 @@ impl Shelf {
     }
 }
 
-/// A policy's text; what is no text is no policy.
+/// A policy's text. It was read as UTF-8.
 pub(super) fn source(found: &Found) -> Source {
     Source::new(found.path.display().to_string(), String::from_utf8_lossy(&found.bytes).into_owned())
 }

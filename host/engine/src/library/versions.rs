@@ -1,6 +1,6 @@
 //! The components that served, on disk by digest, so that one can go back to one and replay what one said.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,8 +29,11 @@ pub struct Served {
     pub offered: Arc<str>,
     /// Digest of what serves.
     pub running: Arc<str>,
-    /// Digests of all that served and are kept, newest first.
+    /// Digests of all that served and are kept, the one that came to serve last first.
     pub versions: Vec<Arc<str>>,
+    /// What serves came from a file of the plugin directory, and not with the host.
+    #[serde(default)]
+    pub from_file: bool,
 }
 
 /// That one went back.
@@ -116,6 +119,19 @@ impl Versions {
         signature_beside(&self.dir.join(format!("{digest}.wasm"))).ok()?.map(Arc::from)
     }
 
+    /// The names of all plugins that served.
+    pub(super) fn names(&self) -> Vec<String> {
+        let Ok(entries) = std::fs::read_dir(&self.dir) else { return Vec::new() };
+        let name = |entry: std::fs::DirEntry| {
+            let name = entry.file_name();
+            let name = name.to_str()?.strip_suffix(".json")?;
+            (!name.contains('.')).then(|| name.to_owned())
+        };
+        let mut names: Vec<String> = entries.flatten().filter_map(name).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// What is known of a plugin.
     pub fn of(&self, name: &str) -> Option<Served> {
         self.read(&self.record(name))
@@ -173,11 +189,20 @@ impl Versions {
             return Ok(());
         }
         let before = self.of(name).unwrap_or_default();
-        let mut after =
-            Served { offered: Arc::clone(offered), running: Arc::clone(running), ..before.clone() };
+        let mut after = Served {
+            offered: Arc::clone(offered),
+            running: Arc::clone(running),
+            from_file: serving.path.is_some(),
+            ..before.clone()
+        };
         if !after.versions.contains(running) {
             let path = self.dir.join(format!("{running}.wasm"));
             self.put(&path, &serving.bytes)?;
+            after.versions.insert(0, Arc::clone(running));
+        } else if before.running != *running && offered == running {
+            // One that served long ago and was deployed anew comes after those that served since. One that a person went back
+            // to keeps its place, so that he can go back further.
+            after.versions.retain(|version| version != running);
             after.versions.insert(0, Arc::clone(running));
         }
         if let Seal::Signature(text) = &serving.seal
@@ -196,6 +221,23 @@ impl Versions {
         Ok(())
     }
 
+    /// The policies that judged when a host last ran here: digests by file.
+    pub(super) fn policies(&self) -> BTreeMap<String, Arc<str>> {
+        self.read(&self.policies_record()).unwrap_or_default()
+    }
+
+    /// Keeps which policies judge.
+    pub(super) fn judge(&self, policies: &BTreeMap<String, Arc<str>>) -> Result<(), VersionsError> {
+        if self.only_looks || self.policies() == *policies {
+            return Ok(());
+        }
+        self.write(&self.policies_record(), policies)
+    }
+
+    fn policies_record(&self) -> PathBuf {
+        self.dir.join("policies.served.json")
+    }
+
     /// Removes the components that no plugin's record names.
     fn forget(&self) {
         let Ok(entries) = std::fs::read_dir(&self.dir) else { return };
@@ -204,6 +246,10 @@ impl Versions {
         let named: BTreeSet<Arc<str>> = paths
             .iter()
             .filter(|path| ends(path, "json"))
+            // `NAME.back.json` and `policies.served.json` name no components of their own.
+            .filter(|path| {
+                path.file_stem().and_then(|stem| stem.to_str()).is_some_and(|stem| !stem.contains('.'))
+            })
             .filter_map(|path| self.read::<Served>(path))
             .flat_map(|served| served.versions)
             .collect();

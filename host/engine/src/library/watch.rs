@@ -9,12 +9,19 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::Library;
+use super::writers::Writing;
 
 /// Changes that come closer together than this are taken over together.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 
 /// Someone who writes without end does not put it off for longer than this.
 const AT_LATEST: u32 = 10;
+
+/// As long a file must rest before it is taken: who uploads it piece by piece, opening it anew for each, may pause.
+const REST: Duration = Duration::from_secs(1);
+
+/// How often a file is looked at that must rest.
+const RESTLESS: Duration = Duration::from_millis(250);
 
 /// How often everything is looked at without a notification.
 const ANYWAY: Duration = Duration::from_secs(2);
@@ -41,12 +48,12 @@ impl Library {
         if *watched {
             return Ok(());
         }
-        let folders = self.reloader.lock().folders();
+        let (folders, writing) = (self.reloader.lock().folders(), Writing::default());
         if folders.is_empty() {
             return Ok(());
         }
         let (events, noticed) = channel();
-        let mut watcher = notifier(events, &folders)?;
+        let mut watcher = notifier(events, &folders, writing.clone())?;
         for place in folders.iter().flat_map(|folder| places(folder)) {
             listen(&mut watcher, &place);
         }
@@ -54,14 +61,22 @@ impl Library {
         std::thread::Builder::new()
             .name("flyball-reload".to_owned())
             .spawn(move || run(&library, &noticed, watcher, &folders))?;
+        self.reloader.lock().let_rest(REST, &writing);
         *watched = true;
         Ok(())
     }
 }
 
-fn notifier(events: Sender<()>, folders: &[PathBuf]) -> Result<RecommendedWatcher, notify::Error> {
+fn notifier(
+    events: Sender<()>,
+    folders: &[PathBuf],
+    writing: Writing,
+) -> Result<RecommendedWatcher, notify::Error> {
     let folders: Vec<PathBuf> = folders.iter().map(|folder| absolute(folder)).collect();
     notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if let Ok(event) = &event {
+            writing.saw(event);
+        }
         if event.as_ref().map_or(true, |event| concerns(event, &folders)) {
             // Nobody listens any more when the library is gone.
             let _ = events.send(());
@@ -104,8 +119,9 @@ fn run(
     mut watcher: RecommendedWatcher,
     folders: &[PathBuf],
 ) {
+    let mut restless = false;
     loop {
-        match noticed.recv_timeout(ANYWAY) {
+        match noticed.recv_timeout(if restless { RESTLESS } else { ANYWAY }) {
             Ok(()) => settle(noticed),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
@@ -120,6 +136,7 @@ fn run(
             }
         }
         library.refresh();
+        restless = library.reloader.lock().is_restless();
     }
 }
 

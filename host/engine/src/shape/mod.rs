@@ -12,6 +12,7 @@ use wit_parser::{InterfaceId, Resolve, SourceMap, WorldId, WorldItem};
 
 pub(crate) use written::tame;
 
+use crate::boundary;
 use crate::contract::VERSION;
 
 /// Every version of the contract that this host knows, the oldest first, each with its files.
@@ -38,18 +39,10 @@ const V0_1_0: [&str; 15] = [
 /// More differences than this are counted only.
 const MOST: usize = 6;
 
-/// Reading a component descends into its types; a thread of its own has room for the deepest that validate.
-const STACK: usize = 16 << 20;
-
 /// What differs, one sentence each; none if nothing does, or if the component cannot be read so.
 pub(crate) fn differences(bytes: &[u8]) -> Vec<String> {
-    let bytes = bytes.to_vec();
-    // The component is hostile and its reader was written for tools: should it panic, the thread ends and nothing else.
-    let reading = std::thread::Builder::new()
-        .name("flyball-shape".to_owned())
-        .stack_size(STACK)
-        .spawn(move || found_in(&bytes).unwrap_or_default());
-    reading.ok().and_then(|thread| thread.join().ok()).unwrap_or_default()
+    // The component is hostile and its reader was written for tools.
+    boundary::contained(|| found_in(bytes).unwrap_or_default()).unwrap_or_default()
 }
 
 fn found_in(bytes: &[u8]) -> Option<Vec<String>> {

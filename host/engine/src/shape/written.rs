@@ -7,7 +7,7 @@ const DEEPEST: usize = 12;
 
 /// A text from a component, fit to be shown.
 pub(crate) fn tame(text: &str) -> String {
-    crate::logging::shortened(text.escape_debug().to_string(), 120)
+    crate::logging::plain(text, 120)
 }
 
 /// The definition behind all `use` and `type` of a name.

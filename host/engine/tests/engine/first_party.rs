@@ -87,19 +87,19 @@ fn a_plugin_in_the_wrong_place_is_told_its_place() {
     assert!(said.contains("is a heuristic, not a validator"), "{said}");
 }
 
-#[test]
-fn a_node_plugin_answers_each_item_of_a_batch() {
+#[tokio::test]
+async fn a_node_plugin_answers_each_item_of_a_batch() {
     let library = library("name: p\njudges: {}\n").unwrap();
     assert!(library.node_types().iter().any(|node| node.name == "tokenise"));
-    let mut worker = library.node_worker("tokenise", &json!({"field": "text"})).unwrap();
+    let mut worker = library.node_worker("orders", "tokenise", &json!({"field": "text"})).unwrap();
     let items = vec![(1, br#"{"text":"Two Words"}"#.to_vec()), (2, b"{}".to_vec())];
-    let answers = worker.process(&items).unwrap();
+    let answers = worker.process(items).await.unwrap();
     assert_eq!(answers.len(), 2);
     let body: serde_json::Value = serde_json::from_slice(&answers[0].as_ref().unwrap()[0]).unwrap();
     assert_eq!(body["tokens"], json!(["two", "words"]));
     assert!(answers[1].is_err());
-    assert!(library.node_worker("tokenise", &json!({"feild": 1})).is_err());
-    assert!(library.node_worker("unheard-of", &json!({})).is_err());
+    assert!(library.node_worker("orders", "tokenise", &json!({"feild": 1})).is_err());
+    assert!(library.node_worker("orders", "unheard-of", &json!({})).is_err());
 }
 
 #[test]

@@ -164,6 +164,34 @@ pub fn wasi_guest() -> Vec<u8> {
     encoded(&parts.core(), "with-wasi", &contract(&[WASI, WASI_RANDOM, WORLD]))
 }
 
+/// A node whose `process` is `body`, and then filters every item.
+pub fn node_guest(name: &str, version: &str, body: &str) -> Vec<u8> {
+    let (length, version_length) = (name.len(), version.len());
+    let core = format!(
+        r#"(module
+  (memory (export "memory") 2)
+  (global $next (mut i32) (i32.const 65536))
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    {GOOD_REALLOC})
+  (data (i32.const 2048) "{name}")
+  (data (i32.const 2148) "{version}")
+  (data (i32.const 2248) "a test")
+  (data (i32.const 2348) "{{}}")
+  (func (export "flyball:plugin/lifecycle@0.1.0#describe") (result i32)
+    (i32.store (i32.const 1024) (i32.const 2048)) (i32.store (i32.const 1028) (i32.const {length}))
+    (i32.store (i32.const 1032) (i32.const 2148)) (i32.store (i32.const 1036) (i32.const {version_length}))
+    (i32.store (i32.const 1040) (i32.const 2248)) (i32.store (i32.const 1044) (i32.const 6))
+    (i32.store (i32.const 1048) (i32.const 2348)) (i32.store (i32.const 1052) (i32.const 2))
+    (i32.const 1024))
+  (func (export "flyball:plugin/lifecycle@0.1.0#check-settings") (result i32) (i32.const 1100))
+  (func (export "flyball:plugin/processing@0.1.0#process") (param $items i32) (param $count i32) (result i32)
+    {body}
+    (i32.store (i32.const 1200) (i32.const 4096)) (i32.store (i32.const 1204) (local.get $count))
+    (i32.const 1200)))"#
+    );
+    encoded(&core, "node", &contract(&[]))
+}
+
 /// A judge of it within these limits.
 pub fn judge(component: &[u8], limits: Limits) -> Judge {
     let plugin = engine().load(component).unwrap();

@@ -9,6 +9,7 @@
 )]
 
 mod cases;
+mod files;
 mod first_party;
 mod fuel;
 mod grants;
@@ -16,6 +17,7 @@ mod guests;
 mod hostile;
 mod language_model;
 mod loading;
+mod nodes;
 mod quota;
 mod reloading;
 #[path = "../../../llm/tests/asking/server.rs"]

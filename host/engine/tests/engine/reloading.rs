@@ -135,7 +135,7 @@ fn a_removed_plugin_that_a_policy_uses_serves_on_with_an_error() {
     assert_eq!(place.library.refresh().unwrap().generation, None);
     let status = place.probe();
     assert_eq!((status.state, status.desired), (PluginState::HeldBack, None));
-    assert!(status.error.unwrap().ends_with("is gone"));
+    assert!(status.error.unwrap().ends_with("is gone; version 1.0.0, which served, serves on"));
 }
 
 #[test]

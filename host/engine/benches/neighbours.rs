@@ -7,8 +7,8 @@
     reason = "a bench"
 )]
 #![allow(dead_code, unused_imports, reason = "most of the support is for other benches and tests")]
-//! What a session whose plugin runs into its time limit at every tick does to the ticks of the sessions beside it: their
-//! time from observation to record, with the neighbour and without, in turns.
+//! What a session whose plugin runs into its time limit at every tick does to the ticks of the sessions beside it, and what
+//! pipelines do whose nodes loop: their time from observation to record, with the neighbour and without, in turns.
 //! `cargo bench -p flyball-engine --bench neighbours [-- SESSIONS ROUNDS]`
 
 #[path = "../tests/engine/guests.rs"]
@@ -25,7 +25,7 @@ use flyball_control::ports::{
     Heuristic, Judge as Port, JudgeError, Judged, Judges, Listener, Panel, Sight, SystemClock,
 };
 use flyball_control::{Controller, Options, Sessions};
-use flyball_engine::{Judge, Plugin};
+use flyball_engine::{Judge, Library, LibraryOptions, Plugin, PolicySource};
 use flyball_model::{ActionRecord, Assessment, Limits, Outcome, PluginId, PluginUse, TickRecord};
 use parking_lot::Mutex;
 use support::{Always, NoJournal, Synthetic, sandboxed};
@@ -54,18 +54,26 @@ fn main() {
     let sessions = arguments.first().copied().unwrap_or(50);
     let rounds = arguments.get(1).copied().unwrap_or(4);
     let (mut alone, mut beside, mut busy) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut nodes, mut threads) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         alone.extend(round(sessions, Neighbour::None));
         beside.extend(round(sessions, Neighbour::Endless));
         busy.extend(round(sessions, Neighbour::BusyThread));
+        nodes.extend(round(sessions, Neighbour::LoopingNodes));
+        threads.extend(round(sessions, Neighbour::BusyThreads));
     }
     let (alone, beside, busy) = (p99(alone), p99(beside), p99(busy));
+    let (nodes, threads) = (p99(nodes), p99(threads));
     println!("{sessions} sessions of {NODES} nodes every {INTERVAL:?}, {rounds} rounds of {ROUND:?} each");
     println!("p99 of a tick alone                        {alone:>8.3} ms");
     println!("p99 of a tick beside one at its time limit {beside:>8.3} ms");
     println!("p99 of a tick beside a plain busy thread   {busy:>8.3} ms: what the machine does by itself");
     let ratio = beside / alone;
     println!("ratio {ratio:.2}   aim at most 2: {}", if ratio <= 2.0 { "met" } else { "missed" });
+    println!("p99 of a tick beside {LOOPING} nodes that loop       {nodes:>8.3} ms");
+    println!("p99 of a tick beside as many busy threads  {threads:>8.3} ms: what the machine does by itself");
+    let ratio = nodes / threads;
+    println!("ratio {ratio:.2}   aim at most 1.2: {}", if ratio <= 1.2 { "met" } else { "missed" });
 }
 
 fn p99(mut took: Vec<f64>) -> f64 {
@@ -80,25 +88,75 @@ enum Neighbour {
     Endless,
     /// A thread of nobody's that is busy for as long.
     BusyThread,
+    /// Workers of nodes whose component loops until its time limit, without a pause.
+    LoopingNodes,
+    /// As many threads of nobody's as the pool of nodes has, busy all the time.
+    BusyThreads,
 }
 
-/// Busy for 15 of each 20 ms, until it is told.
-fn busy(over: &AtomicBool) {
+/// How many workers loop.
+const LOOPING: usize = 8;
+
+/// What keeps nodes busy, until it is told.
+struct Looping {
+    _folder: tempfile::TempDir,
+    library: Arc<Library>,
+}
+
+impl Looping {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let component = guests::node_guest("spin", "1.0.0", "(loop $again (br $again))");
+        std::fs::write(folder.path().join("spin.wasm"), component).unwrap();
+        let policy = flyball_documents::Source::new("p.yaml", "name: p\njudges: {}\n");
+        let library = Library::open(LibraryOptions {
+            engine: guests::engine(),
+            first_party: Vec::new(),
+            plugins_dir: Some(folder.path().to_owned()),
+            policies: PolicySource::Text(vec![policy]),
+            versions: None,
+        });
+        Self { _folder: folder, library: library.unwrap() }
+    }
+
+    /// Each call is of a worker of its own, so that none is quarantined.
+    async fn one(library: Arc<Library>, number: usize, over: Arc<AtomicBool>) {
+        for call in 0.. {
+            if over.load(Ordering::Relaxed) {
+                return;
+            }
+            let config = serde_json::json!({ "worker": number, "call": call });
+            let mut worker = library.node_worker("looping", "spin", &config).unwrap();
+            assert!(worker.process(vec![(1, b"{}".to_vec())]).await.is_err());
+        }
+    }
+}
+
+/// Busy for 15 ms and then for as long a pause, until it is told.
+fn busy(over: &AtomicBool, pause: Duration) {
     while !over.load(Ordering::Relaxed) {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_millis(15) {
             std::hint::spin_loop();
         }
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(pause);
     }
 }
 
 fn round(count: usize, neighbour: Neighbour) -> Vec<f64> {
-    let over = Arc::new(AtomicBool::new(neighbour != Neighbour::BusyThread));
-    let thread = std::thread::spawn({
-        let over = Arc::clone(&over);
-        move || busy(&over)
-    });
+    let over = Arc::new(AtomicBool::new(false));
+    let cores = std::thread::available_parallelism().map_or(2, usize::from).max(2);
+    let (threads, pause) = match neighbour {
+        Neighbour::BusyThread => (1, Duration::from_millis(5)),
+        Neighbour::BusyThreads => (cores, Duration::ZERO),
+        _ => (0, Duration::ZERO),
+    };
+    let threads: Vec<_> = (0..threads)
+        .map(|_| {
+            let over = Arc::clone(&over);
+            std::thread::spawn(move || busy(&over, pause))
+        })
+        .collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let took = Arc::new(Took::default());
     let panel: Arc<dyn Judges> = Arc::new(Always(sandboxed(1)));
@@ -121,13 +179,18 @@ fn round(count: usize, neighbour: Neighbour) -> Vec<f64> {
         if neighbour == Neighbour::Endless {
             start("hostile".to_owned(), Arc::new(Always(hostile())));
         }
+        let looping = (neighbour == Neighbour::LoopingNodes).then(Looping::new);
+        for number in 0..looping.as_ref().map_or(0, |_| LOOPING) {
+            let library = Arc::clone(&looping.as_ref().unwrap().library);
+            tokio::spawn(Looping::one(library, number, Arc::clone(&over)));
+        }
         tokio::time::sleep(Duration::from_millis(500)).await;
         took.0.lock().clear();
         tokio::time::sleep(ROUND).await;
         sessions.stop_all().await;
     });
     over.store(true, Ordering::Relaxed);
-    thread.join().unwrap();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
     std::mem::take(&mut *took.0.lock())
 }
 

@@ -1,12 +1,13 @@
-//! Files that somebody might put into a plugin directory: what `wasm-smith` thinks up, whole and damaged plugins.
+//! Files that somebody might put into a plugin directory: what `wasm-smith` thinks up, whole and damaged plugins, and
+//! components that are composed of others.
 
-use arbitrary::{Result, Unstructured};
+use arbitrary::{Error, Result, Unstructured};
 use wasm_smith::{Component, Config, Module};
 
 /// A file made from arbitrary bytes. `whole` are plugins that nothing is wrong with, the smallest first.
 pub fn file(from: &mut Unstructured<'_>, whole: &[Vec<u8>]) -> Result<Vec<u8>> {
     let small = whole.first().cloned().unwrap_or_default();
-    Ok(match from.int_in_range(0..=9)? {
+    Ok(match from.int_in_range(0..=12)? {
         0 => from.bytes(from.len().min(64))?.to_vec(),
         1..=3 => component(from)?,
         4 => {
@@ -15,6 +16,12 @@ pub fn file(from: &mut Unstructured<'_>, whole: &[Vec<u8>]) -> Result<Vec<u8>> {
         }
         5 | 6 => inhabited(from, small)?,
         7 | 8 => damaged(from, small)?,
+        9 => composed(from)?,
+        10 => {
+            let composed = composed(from)?;
+            damaged(from, composed)?
+        }
+        11 => with_component(small, &composed(from)?),
         _ if from.ratio(1, 4)? => {
             let one = from.choose(whole)?.clone();
             damaged(from, one)?
@@ -59,6 +66,71 @@ fn inhabited(from: &mut Unstructured<'_>, mut plugin: Vec<u8>) -> Result<Vec<u8>
     // One instance, made by instantiating that module with nothing.
     section(&mut plugin, 2, &[1, 0, u8::try_from(modules).unwrap_or_default(), 0]);
     Ok(plugin)
+}
+
+/// What functions between components take and give, and how that looks to the module that is called and to the one that
+/// calls.
+const FUNCTIONS: [(&str, &str, &str); 9] = [
+    ("(param \"a\" string)", "(param i32 i32)", "(param i32 i32)"),
+    ("(param \"a\" (list u8))", "(param i32 i32)", "(param i32 i32)"),
+    ("(param \"a\" (list (tuple string f64)))", "(param i32 i32)", "(param i32 i32)"),
+    ("(param \"a\" (tuple u8 string))", "(param i32 i32 i32)", "(param i32 i32 i32)"),
+    ("(param \"a\" (option string))", "(param i32 i32 i32)", "(param i32 i32 i32)"),
+    ("(param \"a\" (result (list u32) (error string)))", "(param i32 i32 i32)", "(param i32 i32 i32)"),
+    ("(param \"a\" u64) (param \"b\" f32)", "(param i64 f32)", "(param i64 f32)"),
+    ("(param \"a\" string) (result string)", "(param i32 i32) (result i32)", "(param i32 i32 i32)"),
+    ("(result (tuple u64 (list string)))", "(result i32)", "(param i32)"),
+];
+
+const ENCODINGS: [&str; 3] = ["utf8", "utf16", "latin1+utf16"];
+
+/// Components in a row, each of which calls the one before it, with a memory and an encoding of texts of its own.
+fn composed(from: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+    let (ty, called, calling) = *from.choose(&FUNCTIONS)?;
+    let mut text = "(component\n".to_owned();
+    let parts = from.int_in_range(1..=4)?;
+    for number in 0..parts {
+        let memory = "(memory (core memory $m \"memory\")) (realloc (core func $m \"realloc\"))";
+        let options = format!("{memory} string-encoding={}", from.choose(&ENCODINGS)?);
+        let imports = if number == 0 { String::new() } else { format!("(import \"f\" (func $f {ty}))") };
+        let calls = if number == 0 {
+            String::new()
+        } else {
+            format!(
+                "(core func $l (canon lower (func $f) {options})) (core module $c (import \"\" \"f\" (func {calling}))) \
+                 (core instance (instantiate $c (with \"\" (instance (export \"f\" (func $l))))))"
+            )
+        };
+        text.push_str(&format!(
+            "(component $p{number} {imports}
+               (core module $s (memory (export \"memory\") 1)
+                 (func (export \"realloc\") (param i32 i32 i32 i32) (result i32) (i32.const 16))
+                 (func (export \"f\") {called} (unreachable)))
+               (core instance $m (instantiate $s))
+               {calls}
+               (func (export \"f\") {ty} (canon lift (core func $m \"f\") {options})))\n"
+        ));
+        for copy in 0..from.int_in_range(1..=2)? {
+            let name = if copy == 0 { format!("$i{number}") } else { String::new() };
+            let with = if number == 0 {
+                String::new()
+            } else {
+                format!("(with \"f\" (func $i{} \"f\"))", number - 1)
+            };
+            text.push_str(&format!("(instance {name} (instantiate $p{number} {with}))\n"));
+        }
+    }
+    text.push_str(&format!("(export \"f\" (func $i{} \"f\")))", parts - 1));
+    wat::parse_str(text).map_err(|_| Error::IncorrectFormat)
+}
+
+/// A plugin that has another component in it, and instantiates that.
+fn with_component(mut plugin: Vec<u8>, component: &[u8]) -> Vec<u8> {
+    let components = sections(&plugin).filter(|(id, _)| *id == 4).count();
+    section(&mut plugin, 4, component);
+    // One instance, made by instantiating that component with nothing.
+    section(&mut plugin, 5, &[1, 0, u8::try_from(components).unwrap_or_default(), 0]);
+    plugin
 }
 
 fn damaged(from: &mut Unstructured<'_>, mut bytes: Vec<u8>) -> Result<Vec<u8>> {

@@ -144,7 +144,8 @@ impl Plugin {
     ///
     /// The first that it does not answer as it should.
     pub fn check_cases(self: &Arc<Self>) -> Result<(), LoadError> {
-        boundary::contained(|| cases::first_failing(self, &self.cases)).unwrap_or_else(|broke| Err(broke.into()))
+        boundary::contained(|| cases::first_failing(self, &self.cases))
+            .unwrap_or_else(|broke| Err(broke.into()))
     }
 
     /// Every golden case of its own that it does not answer as it should, each with its place; at most `most`.
@@ -245,7 +246,9 @@ impl Plugin {
         let faults = said?.0.err().unwrap_or_default();
         let told = faults.into_iter().take(MOST_FAULTS);
         Ok(told
-            .map(|fault| Problem::new(plain(&pointer(&fault.path), 500), plain(&fault.message, 500)).code("settings"))
+            .map(|fault| {
+                Problem::new(plain(&pointer(&fault.path), 500), plain(&fault.message, 500)).code("settings")
+            })
             .collect())
     }
 }

@@ -109,5 +109,5 @@ fn a_component_over_which_the_engine_panics_is_refused_in_check_and_in_a_run_tha
         .output()
         .unwrap();
     assert_eq!(run.status.code(), Some(0), "{}", said(&run));
-    assert!(said(&run).contains("plugin torn at stage compile"), "{}", said(&run));
+    assert!(said(&run).contains("the plugin torn does not load as it should"), "{}", said(&run));
 }

@@ -164,7 +164,6 @@ impl Host {
     pub(crate) async fn start(plan: Plan, threads: &Threads) -> Result<Self, Failure> {
         let dir = Arc::new(plan.state.hold()?);
         let kept = Kept::open(&plan, &dir)?;
-        tell_troubles(&kept.library, &plan.narrator);
         let manifests = open_manifests(&plan.manifests, &kept.library)?;
         let recorder = Arc::new(Recorder::default());
         let fleet = kept.fleet(&plan.narrator).await?;
@@ -463,16 +462,6 @@ pub(crate) fn this_program_as_a_node() -> Result<BuiltinChild> {
     let program =
         std::env::current_exe().context("cannot find this program, which multiprocess nodes run")?;
     Ok(BuiltinChild { program, args: vec!["node".to_owned()] })
-}
-
-/// What is not as it should be when the host starts: what does not load, or went away, and what serves nobody.
-fn tell_troubles(library: &Library, narrator: &Narrator) {
-    for trouble in library.troubles() {
-        narrator.trouble(&trouble_text(&trouble));
-    }
-    for name in library.unused() {
-        narrator.trouble(&format!("plugin {name}: no policy uses it"));
-    }
 }
 
 async fn tell_reloads(library: Arc<Library>, narrator: Arc<Narrator>) {

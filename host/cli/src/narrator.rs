@@ -80,15 +80,6 @@ impl Narrator {
         }
     }
 
-    /// Something that should serve and does not, or that serves nobody, as it is when the host starts.
-    pub(crate) fn trouble(&self, text: &str) {
-        match self.form {
-            Form::Silent => {}
-            Form::Json => self.print(&json!({ "trouble": text }).to_string()),
-            Form::People => self.print(&format!("{BAD}✗{BAD:#} {}", tame(text))),
-        }
-    }
-
     fn print(&self, text: &str) {
         self.printer.print(text.to_owned());
     }

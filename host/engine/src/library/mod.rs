@@ -174,15 +174,6 @@ impl Library {
         self.reloader.lock().troubles()
     }
 
-    /// The plugins of the plugin directory that no policy uses; nodes are used by pipelines.
-    pub fn unused(&self) -> Vec<String> {
-        let serving = self.serving();
-        let from_files = serving.plugins.iter().filter(|(_, one)| one.path.is_some());
-        let judges = from_files.filter(|(_, one)| one.plugin.kind() != PluginKind::Node);
-        let unused = judges.filter(|(name, _)| !serving.policies.values().any(|bound| bound.uses(name)));
-        unused.map(|(name, _)| name.clone()).collect()
-    }
-
     /// What lies in the directories and looks as if it should be read, and is not: each with its path and why.
     pub fn ignored(&self) -> Vec<String> {
         self.reloader.lock().ignored()

@@ -334,15 +334,13 @@ fn what_looks_like_a_policy_and_is_not_read_is_told_with_the_reason() {
 }
 
 #[test]
-fn what_judged_before_a_restart_and_is_gone_is_told_and_so_is_a_plugin_that_nobody_uses() {
+fn a_policy_that_judged_before_a_restart_and_is_gone_is_told() {
     let mut place = Place::new();
     fs::remove_file(place.path("policies/strict.yaml")).unwrap();
-    place.write("plugins/idle.wasm", guest("idle", "1.0.0", ""));
     place.start().unwrap();
     let (subject, _, error) = place.trouble();
     assert_eq!(subject, Subject::Policy("strict.yaml".to_owned()));
     assert!(error.contains("it judged when a host last ran here"), "{error}");
-    assert_eq!(place.library().unused(), ["idle"]);
 }
 
 #[test]

@@ -267,15 +267,6 @@ impl Binder<'_> {
             .help(format!("rename it to {name}.wasm"))
             .code("file-name");
         }
-        let lies_in = self.unloadable.values().find_map(|error| match error {
-            LoadError::OtherName { described, file } if described == name => Some(file),
-            _ => None,
-        });
-        if let Some(file) = lies_in {
-            let problem =
-                Problem::new(at, format!("the plugin \"{name}\" lies in a file of another name, {file}"));
-            return problem.help(format!("rename {file} to {name}.wasm"));
-        }
         let known = || self.plugins.iter().filter(|(_, one)| one.plugin.kind() == kind).map(|(name, _)| name);
         let near = known().min_by_key(|known| strsim::osa_distance(known, name));
         let near = near.filter(|near| strsim::osa_distance(near, name) <= (near.len() / 3).max(1));

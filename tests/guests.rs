@@ -20,7 +20,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::{Running, flyball, read_json, root, said, until};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(120);
 
 /// A call of a node may take a second. A batch is tried as a whole and then one by one until the fifth failure, and a machine
 /// on which much else runs takes its time.

@@ -73,6 +73,8 @@ pub(crate) struct Host {
     /// What people are heard by.
     hearing: JoinHandle<()>,
     dir: Arc<HeldDir>,
+    /// Ends what a killed supervisor of a child leaves behind.
+    _adopting: flyball_nodes::Adopting,
 }
 
 /// One pipeline under control.
@@ -184,6 +186,7 @@ impl Host {
             stopped,
         };
         let watched: Vec<Watched> = manifests.iter().map(|(_, manifest)| Watched::of(manifest)).collect();
+        let adopting = flyball_nodes::adopt_orphans().context("cannot learn when processes end")?;
         let mut made = Vec::new();
         for (file, manifest) in manifests {
             made.push(make_session(file, manifest, &common, threads).await?);
@@ -229,6 +232,7 @@ impl Host {
             telling_reloads,
             hearing,
             dir,
+            _adopting: adopting,
         })
     }
 

@@ -30,6 +30,7 @@ mod wasm_nodes;
 mod webhook;
 mod wordless;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -37,6 +38,10 @@ use clap::Parser;
 use crate::args::{Arguments, Command};
 
 fn main() -> ExitCode {
+    // Before anything is read or opened: what follows is a child's command line, and none of this program's.
+    if let Some(command) = supervised(std::env::args_os().skip(1)) {
+        return flyball_nodes::supervise(command);
+    }
     let arguments = Arguments::parse();
     start_log(&arguments);
     let done = match arguments.command {
@@ -66,6 +71,12 @@ fn main() -> ExitCode {
         Command::Completions(options) => commands::completions::run(&options),
     };
     exit::code_of(done)
+}
+
+/// `flyball node --supervise PROGRAM ARGS…`, as the host starts this program for each child of a node.
+fn supervised(mut words: impl Iterator<Item = OsString>) -> Option<impl Iterator<Item = OsString>> {
+    let is = words.next()? == "node" && words.next()? == "--supervise";
+    is.then_some(words)
 }
 
 /// Warnings by default; `-v` shows what the host does, `-vv` its details. `FLYBALL_LOG` takes tracing's directives.

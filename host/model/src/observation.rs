@@ -75,6 +75,22 @@ pub mod metric {
     pub const HEARTBEAT_AGE_MS: &str = "heartbeat-age-ms";
     /// Workers of the node.
     pub const REPLICAS: &str = "replicas";
+
+    /// All of them. A node cannot report a number of its own by one of these names.
+    pub const ALL: [&str; 12] = [
+        LATENCY_P50_MS,
+        LATENCY_P99_MS,
+        ITEMS_PER_SECOND,
+        QUEUE_DEPTH,
+        QUEUE_CAPACITY,
+        ERRORS_PER_SECOND,
+        SAMPLES,
+        MEMORY_MB,
+        CPU_PERCENT,
+        RESTARTS,
+        HEARTBEAT_AGE_MS,
+        REPLICAS,
+    ];
 }
 
 /// The well-known numbers of a whole graph.
@@ -83,6 +99,9 @@ pub mod total {
     pub const END_TO_END_LATENCY_MS: &str = "end-to-end-latency-ms";
     /// Items delivered a second.
     pub const THROUGHPUT_PER_SECOND: &str = "throughput-per-second";
+
+    /// All of them.
+    pub const ALL: [&str; 2] = [END_TO_END_LATENCY_MS, THROUGHPUT_PER_SECOND];
 }
 
 /// Columns of numbers by name: one number for each node, NaN where there is none.

@@ -252,7 +252,7 @@ static DEFINITIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
             provides: "command",
             beside_child: None,
             schema: schema::<Command>,
-            check: Box::new(|config| read::<Command>(config)?.split().map(drop)),
+            check: Box::new(|config| read::<Command>(config)?.check()),
             making: Making::Command,
         },
         to::<ToFile>("file", "appends each item to a file as a line of JSON", "write-file"),

@@ -10,6 +10,7 @@ mod check;
 pub mod child;
 mod http;
 mod line_file;
+mod metrics;
 mod native;
 mod path;
 mod processor;
@@ -24,8 +25,12 @@ pub use flyball_json::{ItemLimits, Json, JsonError, Number, Object, OverLimit, S
 
 pub use catalog::{NodeError, Role, catalog, child_command, kind_of, native, sink, source};
 pub use check::check_config;
-pub use child::{ChildCommand, ChildError, ChildOptions, ChildProcessor, Exit, ServeError, Vitals, serve};
+pub use child::{
+    Adopting, ChildCommand, ChildError, ChildOptions, ChildProcessor, Exit, ServeError, Supervisor, Vitals,
+    WorkerEnd, adopt_orphans, serve, supervise,
+};
 pub use line_file::{Appended, LineFile, Lines};
+pub use metrics::{CustomMetrics, LONGEST_METRIC, MOST_METRICS, MetricError, check_metric_name};
 pub use processor::{Gathering, Item, ProcessError, Processed, Processor, Unavailable, WasmNodes};
 pub use sink::Sink;
 pub use source::{Progress, Source, SourceError, Taken, Unreadable};

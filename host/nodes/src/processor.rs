@@ -5,6 +5,8 @@ use flyball_json::Json;
 use flyball_model::{NodeType, Problem};
 use serde_json::Value;
 
+use crate::CustomMetrics;
+
 /// One item as a node sees it.
 #[derive(Debug, Clone)]
 pub struct Item {
@@ -54,6 +56,11 @@ pub trait Processor: Send {
     /// Set for a node that makes one item of many. What it gives out for a gathered batch stands for every item of it:
     /// it is the first item's answer, and the others' are empty.
     fn gathers(&self) -> Option<Gathering> {
+        None
+    }
+
+    /// Numbers that the worker reports of itself, where it does: the same handle at each call.
+    fn metrics(&self) -> Option<CustomMetrics> {
         None
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use flyball_nodes::{
     ChildCommand, ChildError, ChildOptions, ChildProcessor, Item, ItemLimits, ProcessError, Processor,
-    ServeError, UsageSampler, native, serve,
+    ServeError, Supervisor, UsageSampler, WorkerEnd, native, serve,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -28,7 +28,11 @@ fn items(bodies: impl IntoIterator<Item = Value>) -> Vec<Item> {
 fn node(node_type: &str, config: Value) -> ChildProcessor {
     let command =
         ChildCommand::new(env!("CARGO_BIN_EXE_flyball-node"), [node_type.to_owned(), config.to_string()]);
-    ChildProcessor::spawn(&command, ChildOptions::default()).unwrap()
+    ChildProcessor::spawn(&supervisor(), &command, ChildOptions::default()).unwrap()
+}
+
+fn supervisor() -> Supervisor {
+    Supervisor { program: env!("CARGO_BIN_EXE_flyball-node").into(), args: vec!["--supervise".to_owned()] }
 }
 
 fn shell(script: &str) -> ChildProcessor {
@@ -36,7 +40,7 @@ fn shell(script: &str) -> ChildProcessor {
 }
 
 fn shell_with(script: &str, options: ChildOptions) -> ChildProcessor {
-    ChildProcessor::spawn(&ChildCommand::new("sh", ["-c", script]), options).unwrap()
+    ChildProcessor::spawn(&supervisor(), &ChildCommand::new("sh", ["-c", script]), options).unwrap()
 }
 
 /// The worker's error of the only item.
@@ -118,9 +122,9 @@ async fn killed_from_outside_while_it_works_it_is_noticed_at_once() {
 #[tokio::test]
 async fn its_exit_code_and_its_last_words_are_told() {
     let mut child = shell("echo one >&2; echo 'two\u{1b}[2J' >&2; exit 137");
-    assert_eq!(fails(&mut child).await, "the process exited with code 137: two\u{fffd}[2J");
+    assert_eq!(fails(&mut child).await, "the process exited with code 137: two\\u{1b}[2J");
     assert_eq!(child.vitals().exit().unwrap().code, Some(137));
-    assert_eq!(child.vitals().log_lines(), ["one", "two\u{fffd}[2J"]);
+    assert_eq!(child.vitals().log_lines(), ["one", "two\\u{1b}[2J"]);
 }
 
 #[tokio::test]
@@ -129,27 +133,67 @@ async fn a_grandchild_that_holds_the_pipe_does_not_hide_the_death() {
     assert!(timeout(LIMIT, fails(&mut child)).await.unwrap().contains("code 3"));
 }
 
-#[tokio::test]
-async fn what_is_not_of_the_protocol_ends_the_child() {
-    for (line, expected) in [
-        ("hello", "wrote what is no answer"),
-        (r#"{"id":1}"#, "wrote what is no answer"),
-        (r#"{"id":7,"out":[]}"#, "answered item 7"),
-    ] {
-        let mut child = shell(&format!("read a; echo '{line}'; cat >/dev/null"));
-        let why = fails(&mut child).await;
-        assert!(why.contains(expected), "{line}: {why}");
-        assert!(timeout(LIMIT, child.vitals().ended()).await.unwrap().is_some(), "{line}: it must be killed");
+/// The item's error of the only item.
+async fn item_fails(child: &mut ChildProcessor) -> String {
+    match child.process(&items([json!(1)])).await.pop().unwrap() {
+        Err(ProcessError::Item(why)) => why,
+        other => panic!("expected the item to fail, but it was answered {other:?}"),
     }
 }
 
 #[tokio::test]
-async fn a_second_answer_to_one_item_ends_the_child() {
-    let mut child =
-        shell(r#"read a; read b; echo '{"id":1,"out":[]}'; echo '{"id":1,"out":[]}'; cat >/dev/null"#);
+async fn what_is_no_answer_fails_the_item_and_the_child_goes_on() {
+    for (line, expected) in [
+        ("hello", "wrote what is no answer"),
+        (r#"{"id":1}"#, "wrote what is no answer"),
+        (r#"{"id":1,"out":[{"score":NaN}]}"#, "wrote what is no answer"),
+        (r#"{"id":1,"out":[Infinity]}"#, "wrote what is no answer"),
+    ] {
+        let mut child =
+            shell(&format!(r#"read a; echo '{line}'; read b; echo '{{"id":2,"out":["fine"]}}'; cat"#));
+        let why = item_fails(&mut child).await;
+        assert!(why.contains(expected), "{line}: {why}");
+        let next = child.process(&items([json!(2)])).await.pop().unwrap();
+        assert_eq!(next.unwrap(), [json!("fine")], "{line}");
+    }
+}
+
+#[tokio::test]
+async fn second_answers_and_answers_to_what_was_not_asked_are_dropped() {
+    let mut child = shell(
+        r#"read a; read b; echo '{"id":7,"out":[]}'; echo '{"id":1,"out":[1]}'; echo '{"id":1,"out":[9]}'; echo '{"id":2,"out":[2]}'; cat >/dev/null"#,
+    );
     let answers = child.process(&items([json!(1), json!(2)])).await;
-    assert!(answers[0].is_ok());
-    assert!(matches!(&answers[1], Err(ProcessError::Worker(why)) if why.contains("answered item 1")));
+    assert_eq!(answers[0].as_ref().unwrap(), &[json!(1)]);
+    assert_eq!(answers[1].as_ref().unwrap(), &[json!(2)]);
+    assert!(child.vitals().take_complaint().unwrap().contains("answered item 7"));
+}
+
+#[tokio::test]
+async fn a_child_that_writes_nothing_but_nonsense_is_ended() {
+    let mut child = shell("while :; do echo nonsense; done");
+    let asked = items((0..200).map(|number| json!(number)));
+    let answers = timeout(LIMIT, child.process(&asked)).await.unwrap();
+    let why = answers[199].as_ref().unwrap_err().to_string();
+    assert!(why.contains("101 wrong lines") && why.contains("nonsense"), "{why}");
+    assert!(timeout(LIMIT, child.vitals().ended()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_child_that_ends_well_after_answering_is_recycled_and_one_that_never_answered_has_failed() {
+    let mut child = shell(r#"read a; echo '{"id":1,"out":[]}'; exit 0"#);
+    let answers = child.process(&items([json!(1), json!(2)])).await;
+    assert!(answers[0].is_ok() && matches!(answers[1], Err(ProcessError::Worker(_))));
+    assert_eq!(child.worker_end(), Some(WorkerEnd::Recycled));
+    for (script, end) in [
+        ("exit 0", WorkerEnd::Failed),
+        (r#"read a; echo '{"id":1,"out":[]}'; exit 3"#, WorkerEnd::Failed),
+        (r#"read a; echo '{"id":1,"out":[]}'; kill -9 $$"#, WorkerEnd::FromOutside),
+    ] {
+        let mut child = shell(script);
+        child.process(&items([json!(1), json!(2)])).await;
+        assert_eq!(child.worker_end(), Some(end), "{script}");
+    }
 }
 
 fn small() -> ItemLimits {
@@ -217,7 +261,8 @@ async fn a_batch_that_nobody_awaits_is_not_mixed_up_with_the_next() {
 
 #[tokio::test]
 async fn a_program_that_is_not_there_is_named() {
-    let error = ChildProcessor::spawn(&ChildCommand::new("no-such-program", ["x"]), ChildOptions::default());
+    let missing = ChildCommand::new("no-such-program", ["x"]);
+    let error = ChildProcessor::spawn(&supervisor(), &missing, ChildOptions::default());
     let error = error.unwrap_err().to_string();
     assert!(error.starts_with("cannot start \"no-such-program\": "), "{error}");
 }

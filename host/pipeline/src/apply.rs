@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use crate::check::{MOST_REPLICAS, MOST_WAITING};
 use crate::node::Node;
 use crate::pipeline::Running;
+use crate::replacing::succeed_dead;
 use crate::stock::{Pass, Role, listed, nearest, offers, role};
 use crate::tool::Tool;
 use crate::worker::employ;
@@ -141,7 +142,14 @@ impl Running {
             ));
         }
         // The node was right until now; if it cannot be started again, that is no fault of the action.
-        let tools = self.stock.tools(&spec).map_err(ApplyError::Failed)?;
+        let tools = match self.stock.tools(&spec) {
+            Ok(tools) => tools,
+            Err(error) => {
+                // What was missing (descriptors, memory) may be there in a moment, and nobody may decide again by then.
+                succeed_dead(&node);
+                return Err(ApplyError::Failed(error));
+            }
+        };
         self.swap(&node, spec, tools, Duration::ZERO).await;
         node.restarts.fetch_add(1, Ordering::Relaxed);
         Ok(())

@@ -10,7 +10,8 @@
 //! - No action loses, doubles or (with `keep_order`) reorders items. Two things lie outside: a worker that is killed
 //!   while it delivers may have reached the world outside before it was asked again (a sink delivers at least once); and
 //!   what a node has not done when it is removed, because it is dead or too slow, passes unchanged.
-//! - A node whose worker died waits, with its items, until an action gives it a new one.
+//! - A worker that one item killed, or that ended well after it had answered, is replaced at once (`replacing.rs`). A node
+//!   whose worker died otherwise waits, with its items, until an action gives it a new one.
 //! - A sink whose other side is down, or whose disk is full, waits with its items and asks again, with pauses that grow; what
 //!   can neither be delivered nor kept as a dead letter stays in flight. `retries` is what an item may fail by itself: at a
 //!   sink, while the other side takes others.
@@ -22,8 +23,10 @@
 //! specification or a restart, so that what is measured after an action is its effect.
 
 mod apply;
+mod awake;
 mod backoff;
 mod check;
+mod custom;
 mod dead_letters;
 mod intake;
 mod ledger;
@@ -34,6 +37,7 @@ mod piece;
 mod pipeline;
 mod pulse;
 mod queue;
+mod replacing;
 mod settle;
 mod stock;
 mod tool;

@@ -12,10 +12,12 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::awake::Awake;
 use crate::mishaps::Mishaps;
 use crate::piece::{Piece, Tag, Tickets};
 use crate::queue::{Queue, Taking, Weight};
-use crate::stock::Role;
+use crate::replacing::Deaths;
+use crate::stock::{Role, Stock};
 use crate::worker::Crew;
 
 /// A worker takes no more at once than it can do in about this time, so that waiting items show as waiting and a
@@ -49,6 +51,7 @@ pub(crate) struct Node {
     pub(crate) broken: AtomicBool,
     /// How often its process was started again.
     pub(crate) restarts: AtomicU64,
+    pub(crate) deaths: Mutex<Deaths>,
     /// Of its processes together, as last read.
     pub(crate) usage: Mutex<Option<Usage>>,
     pub(crate) shared: Arc<Shared>,
@@ -69,6 +72,8 @@ pub(crate) struct Shared {
     pub(crate) limits: ItemLimits,
     /// What waits in all queues.
     pub(crate) weight: Arc<Weight>,
+    pub(crate) stock: Arc<Stock>,
+    pub(crate) awake: Awake,
 }
 
 struct Edges {
@@ -108,6 +113,7 @@ impl Node {
             told_waiting: Mutex::new(None),
             broken: AtomicBool::new(false),
             restarts: AtomicU64::new(0),
+            deaths: Mutex::default(),
             usage: Mutex::new(None),
             shared,
         })

@@ -9,6 +9,7 @@ use flyball_measure::{Reading, bottleneck, critical_path, metrics};
 use flyball_model::{Executor, GraphMetrics, NodeColumns, Observation, SeenError};
 use tokio::time::Instant;
 
+use crate::custom;
 use crate::ledger::Ledger;
 use crate::node::Node;
 use crate::stock::Role;
@@ -40,12 +41,12 @@ fn see(node: &Node, now: Instant, window: Duration) -> (Reading, Executor) {
     };
     let (mut has_process, mut silent_longest) = (false, None);
     node.crew.each(|state| {
-        let silent_for = state.silent_for(now);
+        let silent_for = state.silent_for(&node.shared.awake, now);
         seen.dead |= state.is_dead();
         seen.working |= state.is_busy();
         seen.silent |= state.is_waiting() || state.is_busy() && silent_for > window;
         if state.pid.is_some() {
-            has_process |= !state.is_dead();
+            has_process |= !state.is_gone();
             silent_longest = silent_longest.max(Some(silent_for));
         }
     });
@@ -120,6 +121,6 @@ fn columns(
                     .map(|(_, message)| Arc::clone(message))
             })
             .collect(),
-        metrics: metrics(seen),
+        metrics: custom::add(metrics(seen), &topology.nodes),
     }
 }

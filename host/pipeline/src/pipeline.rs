@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
+use crate::awake::Awake;
 use crate::dead_letters::DeadLetters;
 use crate::intake::Intake;
 use crate::ledger::Ledger;
@@ -105,7 +106,7 @@ pub struct Pipeline {
 pub(crate) struct Running {
     session: Arc<str>,
     pub(crate) keep_order: bool,
-    pub(crate) stock: Stock,
+    pub(crate) stock: Arc<Stock>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) shared: Arc<Shared>,
     topology: RwLock<Arc<Topology>>,
@@ -146,10 +147,16 @@ impl Pipeline {
         });
         let mishaps = Mishaps::new(letters.transpose()?);
         let limits = item_limits(&manifest.items);
-        let stock = Stock::new(wasm, builtin_child, limits);
+        let stock = Arc::new(Stock::new(wasm, builtin_child, limits));
         let ledger = Ledger::new(options.window / options.slots.max(2), options.slots as usize);
-        let shared =
-            Arc::new(Shared { ids: AtomicU64::new(1), mishaps, limits, weight: waiting(&manifest.items) });
+        let shared = Arc::new(Shared {
+            ids: AtomicU64::new(1),
+            mishaps,
+            limits,
+            weight: waiting(&manifest.items),
+            stock: Arc::clone(&stock),
+            awake: Awake::new(Instant::now()),
+        });
         let mut running = Running {
             session: manifest.name.as_str().into(),
             keep_order: manifest.keep_order,
@@ -243,7 +250,7 @@ impl Pipeline {
     pub fn worker_pids(&self, node: &str) -> Vec<u32> {
         let mut pids = Vec::new();
         if let Some(node) = self.running.topology().find(node) {
-            node.crew.each(|state| pids.extend(state.pid.filter(|_| !state.is_dead())));
+            node.crew.each(|state| pids.extend(state.pid.filter(|_| !state.is_gone())));
         }
         pids
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use flyball_nodes::UsageSampler;
 use tokio::task::AbortHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::node::Usage;
 use crate::pipeline::Running;
@@ -25,10 +25,11 @@ async fn beat(running: Weak<Running>) {
     loop {
         ticks.tick().await;
         let Some(running) = running.upgrade() else { return };
+        running.shared.awake.look(Instant::now());
         let mut alive = Vec::new();
         for node in &running.topology().nodes {
             let mut pids = Vec::new();
-            node.crew.each(|state| pids.extend(state.pid.filter(|_| !state.is_dead())));
+            node.crew.each(|state| pids.extend(state.pid.filter(|_| !state.is_gone())));
             let mut usage: Option<Usage> = None;
             for pid in &pids {
                 let sampled = samplers.entry(*pid).or_insert_with(|| UsageSampler::new(*pid)).sample();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flyball_nodes::{Item, Json, ProcessError, Processed, Size, Unavailable};
+use flyball_nodes::{Item, Json, ProcessError, Processed, Size, Unavailable, WorkerEnd};
 
 use crate::ledger::Fate;
 use crate::node::Node;
@@ -14,6 +14,10 @@ pub(crate) struct Settled {
     pub(crate) finished: u64,
     pub(crate) failed: u64,
     pub(crate) died: Option<String>,
+    /// Items to which the worker said something, be it that they fail.
+    pub(crate) answered: u64,
+    /// The item that was to blame for its death.
+    pub(crate) blamed: Option<u64>,
     /// What is outside cannot take something now.
     pub(crate) refused: Option<Refusal>,
 }
@@ -31,20 +35,24 @@ pub(crate) fn settle(
     asked: usize,
     answers: Vec<Processed>,
     gathers: bool,
+    end: WorkerEnd,
 ) -> Settled {
-    let blame = asked == 1 || gathers;
+    // A worker that left when it had done its share left the item to the next.
+    let blame = (asked == 1 || gathers) && end != WorkerEnd::Recycled;
     let given = answers.len();
     let mut items = std::mem::take(&mut batch.items);
     let mut tags = std::mem::take(&mut batch.tags);
     let rest = items.split_off(asked).into_iter().zip(tags.split_off(asked));
     let mut answers = answers.into_iter();
-    let mut settled = Settled { finished: 0, failed: 0, died: None, refused: None };
+    let mut settled =
+        Settled { finished: 0, failed: 0, died: None, answered: 0, blamed: None, refused: None };
     let mut whole = Gathered::default();
     batch.mixed |= !batch.out.is_empty();
     for (item, tag) in items.into_iter().zip(tags) {
         match answers.next().map(|answer| within_limits(node, answer)) {
             Some(Ok(bodies)) => {
                 settled.finished += 1;
+                settled.answered += 1;
                 if gathers {
                     whole.add(bodies, tag);
                 } else {
@@ -53,16 +61,19 @@ pub(crate) fn settle(
             }
             Some(Err(ProcessError::Item(error))) => {
                 node.mishap(&error);
+                settled.answered += 1;
                 settled.failed += u64::from(!again(node, batch, item, tag, &error));
             }
             Some(Err(ProcessError::Unavailable(unavailable))) => {
                 refused(node, batch, &mut settled, item, tag, unavailable);
             }
             Some(Err(ProcessError::Worker(error))) => {
+                settled.blamed = settled.blamed.or(Some(item.id).filter(|_| blame));
                 settled.failed += unanswered(node, batch, &mut settled.died, item, tag, error, blame);
             }
             None => {
                 let error = format!("it answered {given} of {asked} items");
+                settled.blamed = settled.blamed.or(Some(item.id).filter(|_| blame));
                 settled.failed += unanswered(node, batch, &mut settled.died, item, tag, error, blame);
             }
         }

@@ -8,13 +8,15 @@ use async_trait::async_trait;
 use flyball_model::{Executor, NodeSpec, NodeType, Problem};
 pub(crate) use flyball_nodes::Role;
 use flyball_nodes::{
-    ChildCommand, ChildOptions, ChildProcessor, Item, ItemLimits, Processed, Processor, Source, WasmNodes,
+    ChildCommand, ChildOptions, ChildProcessor, Item, ItemLimits, Processed, Processor, Source, Supervisor,
+    WasmNodes,
 };
 use serde_json::Value;
 
 use crate::tool::Tool;
 
-/// The program that runs a built-in type as a child process: `program args… TYPE --config JSON`.
+/// The program that runs a built-in type as a child process: `program args… TYPE --config JSON`. It also supervises children
+/// of any kind: `program args… --supervise PROGRAM ARGS…` calls [`flyball_nodes::supervise`].
 #[derive(Debug, Clone)]
 pub struct BuiltinChild {
     /// The program.
@@ -156,8 +158,17 @@ impl Stock {
 
     fn child(&self, node_type: &str, config: &Value) -> Result<Tool, String> {
         let (command, options) = self.child_command(node_type, config)?;
-        let child = ChildProcessor::spawn(&command, options).map_err(|error| error.to_string())?;
+        let child = ChildProcessor::spawn(&self.supervisor(), &command, options)
+            .map_err(|error| error.to_string())?;
         Ok(Tool::Child(Box::new(child)))
+    }
+
+    fn supervisor(&self) -> Supervisor {
+        let own = std::iter::once("--supervise".to_owned());
+        Supervisor {
+            program: self.child.program.clone(),
+            args: self.child.args.iter().cloned().chain(own).collect(),
+        }
     }
 
     fn child_command(&self, node_type: &str, config: &Value) -> Result<(ChildCommand, ChildOptions), String> {

@@ -1,6 +1,9 @@
 //! What a worker works with: a processor in the host, a child process, or a sink.
 
-use flyball_nodes::{ChildProcessor, Gathering, Item, ProcessError, Processed, Processor, Sink, Vitals};
+use flyball_nodes::{
+    ChildProcessor, CustomMetrics, Gathering, Item, ProcessError, Processed, Processor, Sink, Vitals,
+    WorkerEnd,
+};
 
 pub(crate) enum Tool {
     Processor(Box<dyn Processor>),
@@ -39,6 +42,28 @@ impl Tool {
             Self::Child(child) => child.pid(),
             Self::Sink(_) => None,
         }
+    }
+
+    /// The numbers that it reports of itself.
+    pub(crate) fn metrics(&self) -> Option<CustomMetrics> {
+        match self {
+            Self::Processor(processor) => processor.metrics(),
+            Self::Child(child) => child.metrics(),
+            Self::Sink(_) => None,
+        }
+    }
+
+    /// How it came to its end, when it answers no more.
+    pub(crate) fn end(&self) -> WorkerEnd {
+        match self {
+            Self::Child(child) => child.worker_end().unwrap_or(WorkerEnd::Failed),
+            Self::Processor(_) | Self::Sink(_) => WorkerEnd::Failed,
+        }
+    }
+
+    /// What it does wrong that fails no item.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        self.vitals().and_then(|vitals| vitals.take_complaint())
     }
 
     pub(crate) fn vitals(&self) -> Option<Vitals> {

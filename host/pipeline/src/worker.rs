@@ -1,5 +1,6 @@
 //! The workers of a node: each takes batches, has them processed, and hands on what comes of them. A worker that dies
-//! gives back what it had not answered and stays dead: giving the node a new one is the controller's decision.
+//! gives back what it had not answered. Whether another takes its place at once, or the node stays dead until the controller
+//! decides, [`crate::replacing`] says.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -7,15 +8,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flyball_measure::Sample;
-use flyball_nodes::{ProcessError, Processed, Vitals};
+use flyball_nodes::{CustomMetrics, ProcessError, Processed, Vitals, WorkerEnd};
 use futures::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 
+use crate::awake::Awake;
 use crate::backoff::pause;
 use crate::node::Node;
 use crate::piece::{Batch, Piece, Tag};
+use crate::replacing::succeed;
 use crate::settle::{Refusal, Settled, bury_rest, is_suspect, settle};
 use crate::stock::Role;
 use crate::tool::Tool;
@@ -42,7 +45,14 @@ pub(crate) struct State {
     /// Of its process, where it has one.
     pub(crate) pid: Option<u32>,
     vitals: Option<Vitals>,
+    /// The numbers that it reports of itself.
+    pub(crate) metrics: Option<CustomMetrics>,
+    /// It has no processor any more.
+    gone: AtomicBool,
+    /// Nor will another take its place by itself.
     dead: AtomicBool,
+    /// Another is being started for its place.
+    succeeded: AtomicBool,
     busy: AtomicBool,
     /// What is outside cannot take what it has in hand.
     waiting: AtomicBool,
@@ -52,6 +62,20 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn die(&self) {
+        self.gone.store(true, Ordering::Release);
+        self.dead.store(true, Ordering::Release);
+    }
+
+    /// False: it is being succeeded already.
+    pub(crate) fn begins_to_be_succeeded(&self) -> bool {
+        !self.succeeded.swap(true, Ordering::AcqRel)
     }
 
     pub(crate) fn is_busy(&self) -> bool {
@@ -67,23 +91,23 @@ impl State {
     }
 
     /// How long nothing was heard of it although something could have been: an idle worker that lives owes nobody a word.
-    pub(crate) fn silent_for(&self, now: Instant) -> Duration {
+    pub(crate) fn silent_for(&self, awake: &Awake, now: Instant) -> Duration {
         if !self.is_dead() && !self.is_busy() {
             return Duration::ZERO;
         }
         let heard = *self.heard.lock();
         let beat = self.vitals.as_ref().map_or(heard, Vitals::last_heartbeat);
-        now.saturating_duration_since(heard.max(beat))
+        awake.silence(heard.max(beat), now)
     }
 
     /// Until its process is gone; for ever, when it has none.
-    async fn bereft(&self) -> String {
+    async fn bereft(&self) -> (String, WorkerEnd) {
         let ended = match &self.vitals {
-            Some(vitals) => vitals.ended().await,
+            Some(vitals) => vitals.ended().await.zip(vitals.end()),
             None => None,
         };
         match ended {
-            Some(exit) => format!("the process {exit} while it was idle"),
+            Some((exit, end)) => (format!("the process {exit} while it was idle"), end),
             None => std::future::pending().await,
         }
     }
@@ -125,6 +149,29 @@ impl Crew {
 
     pub(crate) fn add(&self, worker: Worker) {
         self.workers.lock().push(worker);
+    }
+
+    /// The workers that are dead.
+    pub(crate) fn dead(&self) -> Vec<Arc<State>> {
+        let workers = self.workers.lock();
+        workers
+            .iter()
+            .filter(|worker| worker.state.is_dead())
+            .map(|worker| Arc::clone(&worker.state))
+            .collect()
+    }
+
+    /// Whether this worker is still one of the node's.
+    pub(crate) fn has(&self, old: &Arc<State>) -> bool {
+        self.workers.lock().iter().any(|worker| Arc::ptr_eq(&worker.state, old))
+    }
+
+    /// Puts another in its place, unless it was taken away.
+    pub(crate) fn replace(&self, old: &Arc<State>, employ: impl FnOnce() -> Worker) {
+        let mut workers = self.workers.lock();
+        if let Some(place) = workers.iter_mut().find(|worker| Arc::ptr_eq(&worker.state, old)) {
+            *place = employ();
+        }
     }
 
     /// Looks at every worker.
@@ -178,7 +225,10 @@ pub(crate) fn employ(node: &Arc<Node>, tool: Tool) -> Worker {
     let state = Arc::new(State {
         pid: tool.pid(),
         vitals: tool.vitals(),
+        metrics: tool.metrics(),
+        gone: AtomicBool::new(false),
         dead: AtomicBool::new(false),
+        succeeded: AtomicBool::new(false),
         busy: AtomicBool::new(false),
         waiting: AtomicBool::new(false),
         heard: Mutex::new(Instant::now()),
@@ -203,8 +253,15 @@ struct Shift {
 
 enum End {
     Answered,
-    Died(String),
+    Died(Death),
     Left,
+}
+
+struct Death {
+    error: String,
+    end: WorkerEnd,
+    /// The item that it was given alone.
+    item: Option<u64>,
 }
 
 async fn ordered(orders: &mut watch::Receiver<Order>, at_least: fn(Order) -> bool) {
@@ -220,7 +277,7 @@ impl Shift {
             let mut batch = tokio::select! {
                 biased;
                 () = ordered(&mut self.orders, |order| order != Order::Work) => return self.close().await,
-                error = state.bereft() => return self.die(&error),
+                (error, end) = state.bereft() => return self.die(Death { error, end, item: None }),
                 batch = node.queue.take(|| node.taking(gathering)) => batch,
             };
             self.state.hear();
@@ -231,8 +288,8 @@ impl Shift {
             match end {
                 End::Answered => self.hand_on(batch.turn, batch.take_out()).await,
                 End::Left => return self.give_back(batch).await,
-                End::Died(error) => {
-                    self.die(&error);
+                End::Died(death) => {
+                    self.die(death);
                     return self.give_back(batch).await;
                 }
             }
@@ -242,10 +299,19 @@ impl Shift {
         }
     }
 
-    fn die(&mut self, error: &str) {
-        self.state.dead.store(true, Ordering::Release);
-        self.node.mishap(error);
+    fn die(&mut self, Death { error, end, item }: Death) {
         drop(self.tools.take());
+        if end != WorkerEnd::Recycled {
+            self.node.mishap(&error);
+        }
+        if self.node.deaths.lock().replaced(end, item, self.node.crew.len()) {
+            self.state.gone.store(true, Ordering::Release);
+            self.state.begins_to_be_succeeded();
+            self.node.restarts.fetch_add(u64::from(end != WorkerEnd::Recycled), Ordering::Relaxed);
+            tokio::spawn(succeed(Arc::clone(&self.node), Arc::clone(&self.state)));
+        } else {
+            self.state.die();
+        }
     }
 
     /// The end of a worker that was not killed.
@@ -284,11 +350,20 @@ impl Shift {
         self.node.emit(out).await;
     }
 
+    /// How the worker came to its end, if it did; what it does wrong beside its answers is noted.
+    fn end_and_complaint(&self) -> WorkerEnd {
+        let Some((tool, _)) = &self.tools else { return WorkerEnd::Failed };
+        if let Some(complaint) = tool.complaint() {
+            self.node.mishap(&complaint);
+        }
+        tool.end()
+    }
+
     /// Until every item of the batch is answered for good.
     async fn work(&mut self, batch: &mut Batch, gathers: bool) -> End {
         let began = Instant::now();
         let mut waited: Duration =
-            batch.tags.iter().map(|tag| began.saturating_duration_since(tag.since)).sum();
+            batch.tags.iter().map(|tag| self.node.shared.awake.took(tag.since, began)).sum();
         while !batch.is_answered() {
             let mut refused = bury_rest(&self.node, batch);
             let passing = self.pass_over_first(batch);
@@ -299,12 +374,16 @@ impl Shift {
                 let began = Instant::now();
                 let Some(answers) = self.ask(batch, asked).await else { return End::Left };
                 let now = Instant::now();
-                let each = (now - began) / u32::try_from(asked).unwrap_or(u32::MAX);
-                let settled = settle(&self.node, batch, asked, answers, gathers);
+                let each = self.node.shared.awake.took(began, now) / u32::try_from(asked).unwrap_or(u32::MAX);
+                let end = self.end_and_complaint();
+                let settled = settle(&self.node, batch, asked, answers, gathers, end);
                 if let Some(from) = passing {
                     note_passing(batch, from, &settled);
                 }
-                let Settled { finished, failed, died, refused: for_now } = settled;
+                let Settled { finished, failed, died, answered, blamed, refused: for_now } = settled;
+                if answered > 0 {
+                    self.node.deaths.lock().answered();
+                }
                 refused = for_now.or(refused);
                 if finished + failed > 0 {
                     self.node.note_pace(each);
@@ -313,8 +392,8 @@ impl Shift {
                 }
                 if let Some(error) = died {
                     // A gathering node makes something else of fewer items.
-                    batch.careful = !gathers;
-                    return End::Died(error);
+                    batch.careful |= !gathers && end != WorkerEnd::Recycled;
+                    return End::Died(Death { error, end, item: blamed });
                 }
             }
             if let Some(refusal) = refused

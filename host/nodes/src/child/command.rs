@@ -1,4 +1,11 @@
+//! How a child is started: the program, its arguments, and all of its environment.
+//!
+//! A child inherits nothing of the host's environment, which holds the keys of models and hooks. It gets what the manifest
+//! names: `env` with values, and `pass_env` with the names of variables that the host has, so that a secret need not stand
+//! in the manifest.
+
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,19 +14,19 @@ use flyball_model::Problem;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// How a child is started. It inherits the host's environment and working directory.
+/// How a child is started. It inherits the host's working directory, and nothing of its environment.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ChildCommand {
-    /// The program: a path, or a name that is looked for in `PATH`.
+    /// The program: a path, or a name that is looked for in the host's `PATH`.
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
-    /// Added to the environment.
-    pub env: BTreeMap<String, String>,
+    /// Its environment, all of it.
+    pub env: BTreeMap<String, OsString>,
 }
 
 impl ChildCommand {
-    /// Without additions to the environment.
+    /// With an empty environment.
     pub fn new(program: impl Into<PathBuf>, args: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let args = args.into_iter().map(Into::into).collect();
         Self { program: program.into(), args, env: BTreeMap::new() }
@@ -48,9 +55,12 @@ pub(crate) struct Command {
     /// The program and its arguments.
     #[schemars(length(min = 1))]
     command: Vec<String>,
-    /// Added to the environment.
+    /// The program's environment: names and values. It has no other variables but these and those of `pass_env`.
     #[serde(default)]
     env: BTreeMap<String, String>,
+    /// Variables of the host that the program gets as they are, by name: `["PATH", "API_KEY"]`.
+    #[serde(default)]
+    pass_env: Vec<String>,
     /// How long an item may take, in milliseconds; then the program is killed.
     #[serde(default = "default_timeout")]
     #[schemars(range(min = 1, max = 3_600_000))]
@@ -62,14 +72,69 @@ fn default_timeout() -> u64 {
 }
 
 impl Command {
-    pub(crate) fn split(self) -> Result<(ChildCommand, ChildOptions), Problem> {
-        let mut words = self.command.into_iter();
-        let program = words.next().filter(|program| !program.is_empty()).ok_or_else(|| {
+    /// What can be said wherever the manifest is read: whether the host has the variables, it knows only when it starts.
+    pub(crate) fn check(&self) -> Result<(), Problem> {
+        let program = self.command.first().filter(|program| !program.is_empty());
+        program.ok_or_else(|| {
             Problem::new("/command", "the command names no program")
                 .help("write it like [\"./enrich\", \"--fast\"]")
         })?;
-        let command = ChildCommand { program: program.into(), args: words.collect(), env: self.env };
+        for (index, word) in self.command.iter().enumerate() {
+            if word.contains('\0') {
+                return Err(Problem::new(
+                    format!("/command/{index}"),
+                    "no argument can hold a NUL character",
+                ));
+            }
+        }
+        for (name, value) in &self.env {
+            if !is_variable(name) || value.contains('\0') {
+                let at = format!("/env/{}", name.replace('~', "~0").replace('/', "~1"));
+                return Err(Problem::new(at, no_variable(name)));
+            }
+        }
+        for (index, name) in self.pass_env.iter().enumerate() {
+            let at = format!("/pass_env/{index}");
+            if !is_variable(name) {
+                return Err(Problem::new(at, no_variable(name)));
+            }
+            if self.env.contains_key(name) {
+                return Err(Problem::new(at, format!("{name:?} has a value in `env` already"))
+                    .help("name it in one of the two"));
+            }
+        }
+        Ok(())
+    }
+
+    /// With the variables that the host passes on.
+    pub(crate) fn split(self) -> Result<(ChildCommand, ChildOptions), Problem> {
+        self.check()?;
+        let mut env: BTreeMap<String, OsString> =
+            self.env.into_iter().map(|(name, value)| (name, value.into())).collect();
+        for (index, name) in self.pass_env.into_iter().enumerate() {
+            let value = std::env::var_os(&name).ok_or_else(|| {
+                Problem::new(
+                    format!("/pass_env/{index}"),
+                    format!("the host has no variable {name:?} to pass on"),
+                )
+                .help("set it where the host is started, or take it out of `pass_env`")
+            })?;
+            env.insert(name, value);
+        }
+        let mut words = self.command.into_iter();
+        let program = words.next().unwrap_or_default().into();
         let item_timeout = Duration::from_millis(self.item_timeout_ms);
+        let command = ChildCommand { program, args: words.collect(), env };
         Ok((command, ChildOptions { item_timeout, ..ChildOptions::default() }))
     }
+}
+
+fn is_variable(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['=', '\0'])
+}
+
+fn no_variable(name: &str) -> String {
+    format!(
+        "{name:?} cannot be a variable of an environment: a name is not empty and has no \"=\", and neither name nor value has a NUL character"
+    )
 }

@@ -1,8 +1,11 @@
+//! How children end and what they do wrong, in sentences that are safe to show: what a child wrote is escaped and bounded.
+
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use flyball_model::printable;
 use nix::sys::signal::Signal;
 
 /// How a child ended.
@@ -62,7 +65,7 @@ pub enum ChildError {
         after: Duration,
     },
     /// It wrote what is not of the protocol.
-    #[error("the process wrote what is no answer ({cause}), and was killed: {line}")]
+    #[error("the process wrote what is no answer ({cause}): {line}")]
     Malformed {
         /// What is wrong with the line.
         cause: String,
@@ -70,16 +73,26 @@ pub enum ChildError {
         line: String,
     },
     /// It wrote too long a line.
-    #[error("the process wrote a line of more than {limit} bytes, and was killed")]
+    #[error("the process wrote a line of more than {limit} bytes")]
     LongLine {
         /// The most that it may write, in bytes.
         limit: usize,
     },
     /// It answered what was not asked, or twice.
-    #[error("the process answered item {id}, which it was not asked or had answered, and was killed")]
+    #[error("the process answered item {id}, which it was not asked or had answered")]
     Unasked {
         /// The number it gave.
         id: u64,
+    },
+    /// It went on doing wrong.
+    #[error(
+        "the process wrote {count} wrong lines and no answer between them, and was killed; the last: {last}"
+    )]
+    Faulty {
+        /// How many.
+        count: u32,
+        /// What was wrong with the last.
+        last: Box<ChildError>,
     },
     /// Its output could not be read.
     #[error("the process's output cannot be read: {0}")]
@@ -93,18 +106,13 @@ fn quoted(last_words: Option<&str>) -> String {
     last_words.map(|line| format!(": {line}")).unwrap_or_default()
 }
 
-/// What a stranger wrote, fit for a log: so many characters at most, none of which steers a terminal.
+/// What a stranger wrote, fit to be shown: so many characters at most, none of which steers a terminal or hides.
 pub(super) fn tamed(text: &[u8], limit: usize) -> String {
     let text = String::from_utf8_lossy(text.get(..limit.saturating_mul(4)).unwrap_or(text));
-    let mut tame: String = text
-        .trim()
-        .chars()
-        .map(|character| if character.is_control() { '\u{fffd}' } else { character })
-        .take(limit + 1)
-        .collect();
+    let mut tame: String = text.trim().chars().take(limit + 1).collect();
     if let Some((end, _)) = tame.char_indices().nth(limit) {
         tame.truncate(end);
         tame.push('…');
     }
-    tame
+    printable(&tame).into_owned()
 }

@@ -1,3 +1,5 @@
+//! Lines of a bounded length: the only way in which anything of a child, or of the host, is read.
+
 use std::io;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
@@ -39,4 +41,26 @@ where
             return Ok(Line::Whole);
         }
     }
+}
+
+/// Reads on to the end of the line, without keeping it. False: it did not end within `limit` bytes.
+pub(super) async fn skip_line<R>(input: &mut R, limit: usize) -> io::Result<bool>
+where
+    R: AsyncBufRead + Unpin,
+{
+    let mut skipped = 0_usize;
+    while skipped <= limit {
+        let buffered = input.fill_buf().await?;
+        if buffered.is_empty() {
+            return Ok(true);
+        }
+        let end = buffered.iter().position(|byte| *byte == b'\n');
+        let used = end.map_or(buffered.len(), |end| end + 1);
+        input.consume(used);
+        if end.is_some() {
+            return Ok(true);
+        }
+        skipped = skipped.saturating_add(used);
+    }
+    Ok(false)
 }

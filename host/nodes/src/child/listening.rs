@@ -1,21 +1,37 @@
-//! Reading what a child writes. All of it is a stranger's: every line is bounded, and nothing of it is believed unread.
+//! Reading what a child writes. All of it is a stranger's: every line is bounded, nothing of it is believed unread, and a
+//! line that is wrong fails the item that it answers, not the child. [`super::worker`] decides when wrong lines are too many.
 
 use flyball_json::{ItemLimits, JsonError};
+use flyball_model::printable;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use tokio::io::{AsyncBufRead, AsyncRead, BufReader};
 use tokio::sync::mpsc::Sender;
 
 use super::error::tamed;
-use super::line::{Line, read_line};
+use super::glimpse::glimpse;
+use super::line::{Line, read_line, skip_line};
 use super::{ChildError, Vitals};
 use crate::{ProcessError, Processed};
 
-/// A child's answer to one item.
+/// What was heard of a child about its items.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) id: u64,
-    pub(super) said: Processed,
+pub(super) enum Heard {
+    /// An answer to one item.
+    Answer {
+        /// Which.
+        id: u64,
+        /// What becomes of it.
+        said: Processed,
+    },
+    /// A line that is of no use: about this item, or nobody knows about which.
+    Fault {
+        /// The item.
+        id: Option<u64>,
+        /// What is wrong.
+        why: ChildError,
+    },
 }
 
 #[derive(Deserialize)]
@@ -25,37 +41,28 @@ struct Said<'a> {
     out: Option<&'a RawValue>,
     error: Option<String>,
     heartbeat: Option<bool>,
+    metrics: Option<Map<String, Value>>,
 }
 
-/// Passes on the child's answers until its output ends or it breaks the protocol.
+/// Of a line that is too long, so many times the longest is read to find its end; what is longer has none.
+const TIMES_SKIPPED: usize = 16;
+
+/// Passes on what the child says of its items until its output ends or cannot be followed any more.
 pub(super) async fn hear<R>(
     output: R,
     vitals: Vitals,
     limits: ItemLimits,
-    answers: Sender<Result<Answer, ChildError>>,
+    answers: Sender<Result<Heard, ChildError>>,
 ) where
     R: AsyncRead + Unpin,
 {
     let mut output = BufReader::with_capacity(64 * 1024, output);
     let mut line = Vec::new();
-    let limit = longest_answer(&limits);
     loop {
-        let heard = match read_line(&mut output, &mut line, limit).await {
-            Ok(Line::Whole) => understand(&line, &limits),
-            Ok(Line::Long) => match too_long(&line, limit) {
-                // Whoever waits for it sees that it takes too long, when there is no end to it.
-                Ok(answer) => pass_over(&mut output, &mut line).await.map(|()| Some(answer)),
-                Err(error) => Err(error),
-            },
-            Ok(Line::End) => return,
-            Err(error) => Err(ChildError::Unreadable(error.to_string())),
-        };
-        let heard = match heard {
-            Ok(answer) => {
-                vitals.beat();
-                let Some(answer) = answer else { continue };
-                Ok(answer)
-            }
+        let heard = match next(&mut output, &mut line, &vitals, &limits).await {
+            Ok(Some(Some(heard))) => Ok(heard),
+            Ok(Some(None)) => continue,
+            Ok(None) => return,
             Err(error) => Err(error),
         };
         let over = heard.is_err();
@@ -65,63 +72,86 @@ pub(super) async fn hear<R>(
     }
 }
 
-/// What is understood of a child's whole output, up to where it breaks the protocol: for fuzzing.
+/// What is understood of a child's whole output, up to where it cannot be followed any more: for fuzzing.
 pub async fn understood(output: &[u8], limits: ItemLimits) -> Vec<(u64, Processed)> {
     let (heard, mut answers) = tokio::sync::mpsc::channel(16);
     let (_exit, exit) = tokio::sync::watch::channel(None);
     let mut all = Vec::new();
     let collect = async {
-        while let Some(Ok(Answer { id, said })) = answers.recv().await {
-            all.push((id, said));
+        while let Some(Ok(heard)) = answers.recv().await {
+            if let Heard::Answer { id, said } = heard {
+                all.push((id, said));
+            }
         }
     };
     tokio::join!(hear(output, Vitals::new(0, exit), limits, heard), collect);
     all
 }
 
-/// An answer that is longer than any: it fails its item, if it begins by saying which that is.
-fn too_long(line: &[u8], limit: usize) -> Result<Answer, ChildError> {
-    let begins = line.get(..100).unwrap_or(line);
-    let id = std::str::from_utf8(begins).ok().and_then(|text| {
-        let digits = text.trim_start().strip_prefix('{')?.trim_start().strip_prefix("\"id\"")?;
-        let digits = digits.trim_start().strip_prefix(':')?.trim_start();
-        digits.split_once(',')?.0.trim_end().parse().ok()
-    });
-    let why = || ProcessError::Item(format!("the process's answer has more than {limit} bytes"));
-    id.map(|id| Answer { id, said: Err(why()) }).ok_or(ChildError::LongLine { limit })
-}
-
-/// The rest of a line, of which nothing is kept.
-async fn pass_over<R: AsyncBufRead + Unpin>(output: &mut R, line: &mut Vec<u8>) -> Result<(), ChildError> {
-    const PART: usize = 64 * 1024;
-    loop {
-        match read_line(output, line, PART).await {
-            Ok(Line::Long) => {}
-            Ok(Line::Whole | Line::End) => return Ok(()),
-            Err(error) => return Err(ChildError::Unreadable(error.to_string())),
+/// None: the output has ended. Some none: a line that is about no item.
+async fn next<R: AsyncBufRead + Unpin>(
+    output: &mut R,
+    line: &mut Vec<u8>,
+    vitals: &Vitals,
+    limits: &ItemLimits,
+) -> Result<Option<Option<Heard>>, ChildError> {
+    let limit = longest_answer(limits);
+    let unreadable = |error: std::io::Error| ChildError::Unreadable(error.to_string());
+    match read_line(output, line, limit).await.map_err(unreadable)? {
+        Line::Whole => Ok(Some(understand(line, limits, vitals))),
+        Line::Long => {
+            let why = ChildError::LongLine { limit };
+            if !skip_line(output, limit.saturating_mul(TIMES_SKIPPED)).await.map_err(unreadable)? {
+                return Err(why);
+            }
+            Ok(Some(Some(Heard::Fault { id: glimpse(line).id, why })))
         }
+        Line::End => Ok(None),
     }
 }
 
-/// None: a heartbeat.
-fn understand(line: &[u8], limits: &ItemLimits) -> Result<Option<Answer>, ChildError> {
+/// What one line says of an item; none: nothing. The child's numbers and its heartbeat are noted in its vitals.
+pub(super) fn understand(line: &[u8], limits: &ItemLimits, vitals: &Vitals) -> Option<Heard> {
     let malformed = |cause: String| ChildError::Malformed { cause, line: tamed(line, 200) };
-    let said: Said = serde_json::from_slice(line).map_err(|error| malformed(error.to_string()))?;
-    match said {
-        Said { id: Some(id), out: Some(out), error: None, .. } => {
-            let said = match limits.read_answer(out.get().as_bytes()) {
-                // It is JSON, as the line is.
-                Err(JsonError::Syntax { what, .. }) => return Err(malformed(what.to_owned())),
-                said => said
-                    .map_err(|error| ProcessError::Item(format!("the process's answer is no item: {error}"))),
-            };
-            Ok(Some(Answer { id, said }))
+    let said: Said = match serde_json::from_slice(line) {
+        Ok(said) => said,
+        Err(error) => {
+            let seen = glimpse(line);
+            let why = malformed(error.to_string());
+            if seen.id.is_none() && seen.metrics {
+                vitals.complain(&why.to_string());
+                return None;
+            }
+            return Some(Heard::Fault { id: seen.id, why });
         }
-        Said { id: Some(id), out: None, error: Some(why), .. } => {
-            Ok(Some(Answer { id, said: Err(ProcessError::Item(tamed(why.as_bytes(), 2_000))) }))
+    };
+    let reported = said.metrics.is_some();
+    for (name, value) in said.metrics.into_iter().flatten() {
+        if let Err(error) = vitals.metrics().set(&name, value.as_f64().unwrap_or(f64::NAN)) {
+            vitals.complain(&error.to_string());
         }
-        Said { id: None, out: None, error: None, heartbeat: Some(true) } => Ok(None),
-        _ => Err(malformed("it is neither {id, out} nor {id, error} nor {heartbeat}".to_owned())),
+    }
+    vitals.beat();
+    match (said.id, said.out, said.error) {
+        (Some(id), Some(out), None) => Some(match limits.read_answer(out.get().as_bytes()) {
+            Err(JsonError::Syntax { what, .. }) => {
+                Heard::Fault { id: Some(id), why: malformed(what.to_owned()) }
+            }
+            said => {
+                let said = said
+                    .map_err(|error| ProcessError::Item(format!("the process's answer is no item: {error}")));
+                Heard::Answer { id, said }
+            }
+        }),
+        (Some(id), None, Some(why)) => {
+            let why = ProcessError::Item(tamed(why.as_bytes(), 2_000));
+            Some(Heard::Answer { id, said: Err(why) })
+        }
+        (None, None, None) if reported || said.heartbeat == Some(true) => None,
+        (id, ..) => {
+            let cause = "it is neither {id, out} nor {id, error} nor {metrics} nor {heartbeat}";
+            Some(Heard::Fault { id, why: malformed(cause.to_owned()) })
+        }
     }
 }
 
@@ -151,7 +181,7 @@ pub(super) async fn keep_log<R: AsyncRead + Unpin>(log: R, vitals: Vitals) {
         // Of a long line only the beginning is kept.
         if !within && !line.iter().all(u8::is_ascii_whitespace) {
             let kept = tamed(&line, 500);
-            tracing::debug!(pid = vitals.pid(), "{kept}");
+            tracing::debug!(pid = vitals.pid(), "{}", printable(&kept));
             vitals.log(kept);
         }
         within = read == Line::Long;
@@ -165,50 +195,98 @@ mod tests {
 
     use super::*;
 
-    fn understand(line: &[u8]) -> Result<Option<Answer>, ChildError> {
-        super::understand(line, &ItemLimits::default())
+    fn vitals() -> Vitals {
+        Vitals::new(0, tokio::sync::watch::channel(None).1)
     }
 
-    #[test]
-    fn answers_errors_and_heartbeats_are_told_apart() {
-        let answer = understand(br#"{"id":3,"out":[1,"x"],"took_ms":5}"#).unwrap().unwrap();
-        assert_eq!((answer.id, answer.said.unwrap()), (3, vec![json!(1).into(), json!("x").into()]));
-        let error = understand(br#"{"id":4,"error":"no\u001b[31m red"}"#).unwrap().unwrap();
-        assert_eq!(error.said.unwrap_err().to_string(), "no\u{fffd}[31m red");
-        assert!(understand(br#"{"heartbeat":true}"#).unwrap().is_none());
+    fn understand(line: &[u8], vitals: &Vitals) -> Option<Heard> {
+        super::understand(line, &ItemLimits::default(), vitals)
+    }
+
+    fn read(line: &[u8]) -> Option<Heard> {
+        understand(line, &vitals())
     }
 
     #[test]
     fn an_answer_that_is_no_item_fails_the_item_and_not_the_process() {
         let deep = "[".repeat(61) + &"]".repeat(61);
         for body in [deep.as_str(), "{\"a\":1,\"a\":2}"] {
-            let answer = understand(format!(r#"{{"id":7,"out":[{body}]}}"#).as_bytes()).unwrap().unwrap();
-            let error = answer.said.unwrap_err();
-            assert!(matches!(error, ProcessError::Item(_)), "{error:?}");
-            assert!(error.to_string().starts_with("the process's answer is no item: "), "{error}");
+            let Some(Heard::Answer { id: 7, said: Err(ProcessError::Item(error)) }) =
+                read(format!(r#"{{"id":7,"out":[{body}]}}"#).as_bytes())
+            else {
+                panic!("it is an answer");
+            };
+            assert!(error.starts_with("the process's answer is no item: "), "{error}");
         }
     }
 
     #[test]
-    fn what_is_of_no_kind_is_malformed() {
-        for line in [
-            "",
-            "hello",
-            "[]",
-            "{}",
-            r#"{"id":1}"#,
-            r#"{"id":1,"out":[],"error":"x"}"#,
-            r#"{"id":-1,"out":[]}"#,
+    fn answers_errors_and_heartbeats_are_told_apart() {
+        let answer = read(br#"{"id":3,"out":[1,"x"],"took_ms":5}"#);
+        assert!(
+            matches!(answer, Some(Heard::Answer { id: 3, said: Ok(out) }) if out == [json!(1), json!("x")])
+        );
+        let Some(Heard::Answer { id: 4, said: Err(error) }) = read(br#"{"id":4,"error":"no\u001b[31m red"}"#)
+        else {
+            panic!("an item's error is an answer");
+        };
+        assert!(!error.to_string().contains('\u{1b}'), "{error}");
+        assert!(read(br#"{"heartbeat":true}"#).is_none());
+    }
+
+    #[test]
+    fn what_is_of_no_kind_is_a_fault_of_the_item_that_it_names() {
+        for (line, named) in [
+            ("", None),
+            ("hello", None),
+            ("[]", None),
+            ("{}", None),
+            (r#"{"id":1}"#, Some(1)),
+            (r#"{"id":1,"out":[],"error":"x"}"#, Some(1)),
+            (r#"{"id":1,"out":[{"n":NaN}]}"#, Some(1)),
+            (r#"{"id":1,"out":[-Infinity]}"#, Some(1)),
+            (r#"{"id":1,"out":["\ud83d"]}"#, Some(1)),
+            (r#"{"id":-1,"out":[]}"#, None),
         ] {
-            assert!(matches!(understand(line.as_bytes()), Err(ChildError::Malformed { .. })), "{line}");
+            let heard = read(line.as_bytes());
+            assert!(
+                matches!(heard, Some(Heard::Fault { id, why: ChildError::Malformed { .. } }) if id == named),
+                "{line}: {heard:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn numbers_of_its_own_are_taken_with_an_answer_or_alone() {
+        let vitals = vitals();
+        assert!(understand(br#"{"metrics":{"cache-hits":3,"score":0.5}}"#, &vitals).is_none());
+        assert!(understand(br#"{"id":1,"out":[],"metrics":{"score":0.75}}"#, &vitals).is_some());
+        assert_eq!(vitals.metrics().values(), [("cache-hits".into(), 3.0), ("score".into(), 0.75)]);
+        assert_eq!(vitals.take_complaint(), None);
+    }
+
+    #[test]
+    fn a_number_that_is_refused_is_complained_of_once_and_fails_no_item() {
+        for line in [
+            r#"{"metrics":{"latency-p99-ms":1}}"#,
+            r#"{"metrics":{"score":"high"}}"#,
+            r#"{"metrics":{"score":NaN}}"#,
+            r#"{"metrics":{"Score":1}}"#,
+        ] {
+            let vitals = vitals();
+            assert!(understand(line.as_bytes(), &vitals).is_none(), "{line}");
+            assert!(understand(line.as_bytes(), &vitals).is_none(), "{line}");
+            assert!(vitals.take_complaint().is_some(), "{line}");
+            assert_eq!(vitals.take_complaint(), None, "{line}");
+            assert!(vitals.metrics().values().is_empty(), "{line}");
         }
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_understood_or_refused_in_few_words(line in prop::collection::vec(any::<u8>(), 0..2_000)) {
-            if let Err(error) = understand(&line) {
-                prop_assert!(error.to_string().chars().count() < 700);
+            if let Some(Heard::Fault { why, .. }) = read(&line) {
+                prop_assert!(why.to_string().chars().count() < 2_000);
             }
         }
     }

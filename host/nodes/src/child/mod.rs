@@ -21,29 +21,54 @@
 //!   flushes is right.
 //! - A child that is silent while it works may write `{"heartbeat":true}` at any time; any answer counts as a heartbeat
 //!   too. A heartbeat shows that the child lives. It does not extend the time that an item may take.
+//! - A child may report numbers of its own, at any time, alone or with an answer: `{"metrics":{"cache-hits":12}}`. Names,
+//!   bounds and what becomes of several workers' numbers are described at [`crate::CustomMetrics`].
 //! - Standard error is the child's log. The newest lines are kept and the last is shown when the child dies.
 //! - When its standard input ends, the child ends.
-//! - Other keys in a child's line are passed over. A line that is not JSON or answers nothing, an answer to what was not
-//!   asked or too long a silence ends the child: what it says cannot be trusted any more. Items that were answered before
-//!   are answered; the others fail with the worker and are tried again elsewhere.
-//! - An answer that is no item (too deep, too large, a field named twice) fails the item that it is for, and the child
-//!   works on. What the host gives a child is within the same limits. A line that is many times as long as an item may
-//!   be fails its item if the line begins with its id, and ends the child if not.
+//! - Other keys in a child's line are passed over.
 //! - Numbers are as they were written, in both directions; a child that keeps their digits reads them as text or decimals.
-//! - The child is the leader of a process group of its own, and is killed with its group.
+//!
+//! # What goes wrong
+//!
+//! A line that is no answer (it is not JSON, has `NaN` or `Infinity`), or no item (too deep, too large, a field named twice)
+//! fails the item that it
+//! names. Where it names none, it stands for an item that is never answered: when nothing but such items is left of what was
+//! asked, and a moment later still, they fail. A second answer, or one to what was not asked, is dropped. A hundred of these
+//! in a row end the child, as do a line without an end and too long a silence; items that were answered before are answered,
+//! the others fail with the worker and are tried again elsewhere. The time that an item may take passes only while the host
+//! itself runs.
+//!
+//! A child that ends with code 0 after it has answered is replaced without a word: items that it left unanswered are given to
+//! the next.
+//!
+//! # Its surroundings
+//!
+//! The child has the environment that the manifest names and no other, standard input, output and error and no other
+//! descriptor, a session without a terminal, and a process group of its own. Whatever descends from it is killed when it
+//! ends, and all of it when the host ends, however that ends: see `supervisor.rs`.
 
+mod allowance;
+mod collecting;
 mod command;
+mod descendants;
 mod error;
+mod glimpse;
 mod line;
 mod listening;
+mod orphans;
 mod serve;
+mod started;
+mod supervisor;
 mod vitals;
 mod worker;
 
+pub use collecting::answers_in;
 pub use command::{ChildCommand, ChildOptions};
 pub use error::{ChildError, Exit};
+pub use orphans::{Adopting, adopt_orphans};
 pub use serve::{ServeError, serve};
-pub use vitals::Vitals;
+pub use supervisor::{Supervisor, supervise};
+pub use vitals::{Vitals, WorkerEnd};
 pub use worker::ChildProcessor;
 
 pub(crate) use command::Command;

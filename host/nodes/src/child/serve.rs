@@ -1,3 +1,7 @@
+//! The child's side of the protocol, as built-in nodes speak it in a process of their own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_json::{ItemLimits, Json};
@@ -8,8 +12,9 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::error::tamed;
+use super::glimpse::glimpse;
 use super::line::{Line, read_line};
-use crate::{Item, NodeError, Processed, Processor};
+use crate::{CustomMetrics, Item, NodeError, ProcessError, Processed, Processor};
 
 /// Why a node child ends before its input does.
 #[derive(Debug, thiserror::Error)]
@@ -62,20 +67,34 @@ where
     W: AsyncWrite + Unpin,
 {
     let node = crate::native(node_type, config, &ItemLimits::LARGEST)?;
-    let output = Mutex::new(stdout);
+    let (output, metrics) = (Mutex::new(stdout), node.metrics());
     tokio::select! {
         // First, so that a child shows that it lives as soon as it does.
         biased;
-        error = beat(&output) => Err(error.into()),
+        error = beat(&output, metrics) => Err(error.into()),
         done = answer(node, BufReader::with_capacity(64 * 1024, stdin), &output) => done,
     }
 }
 
-async fn beat<W: AsyncWrite + Unpin>(output: &Mutex<W>) -> io::Error {
+#[derive(Serialize)]
+struct Heartbeat {
+    heartbeat: bool,
+    /// The numbers that the node reports of itself, if it does.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metrics: BTreeMap<Arc<str>, f64>,
+}
+
+async fn beat<W: AsyncWrite + Unpin>(output: &Mutex<W>, metrics: Option<CustomMetrics>) -> io::Error {
     let mut beats = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        if let Err(error) = write(output, b"{\"heartbeat\":true}\n").await {
+        let metrics = metrics.iter().flat_map(CustomMetrics::values).collect();
+        let mut line = match serde_json::to_vec(&Heartbeat { heartbeat: true, metrics }) {
+            Ok(line) => line,
+            Err(error) => return error.into(),
+        };
+        line.push(b'\n');
+        if let Err(error) = write(output, &line).await {
             return error;
         }
         beats.tick().await;
@@ -109,11 +128,21 @@ where
             }
             Line::Whole => {}
         }
-        let Question { id, body } = serde_json::from_slice(&line)
-            .map_err(|error| ServeError::Input { cause: error.to_string(), line: tamed(&line, 200) })?;
         let asked = Instant::now();
-        let said = node.process(&[Item { id, body }]).await.pop();
-        reply(&mut replies, id, said)?;
+        match serde_json::from_slice::<Question>(&line) {
+            Ok(Question { id, body }) => {
+                let said = node.process(&[Item { id, body }]).await.pop();
+                reply(&mut replies, id, said)?;
+            }
+            // An item that cannot be read is one item, and no reason to end.
+            Err(error) => {
+                let id = glimpse(&line)
+                    .id
+                    .ok_or_else(|| ServeError::Input { cause: error.to_string(), line: tamed(&line, 200) })?;
+                let error = format!("the item cannot be read: {error}");
+                reply(&mut replies, id, Some(Err(ProcessError::Item(error))))?;
+            }
+        }
         // An answer waits only for answers that cost next to nothing.
         let more = input.buffer().contains(&b'\n') && asked.elapsed() < Duration::from_millis(1);
         if !more || replies.len() > WAITING {

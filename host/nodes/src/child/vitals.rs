@@ -1,11 +1,31 @@
+//! What is known of a child from outside, also while it works and after its end: kept by whoever watches it.
+
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Exit;
+use crate::CustomMetrics;
+
+/// How a worker that answers no more came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkerEnd {
+    /// It had answered, and ended with success: another is to take its place, and nobody is to blame.
+    Recycled,
+    /// It crashed, ended with an error, broke the protocol or was silent for too long.
+    Failed,
+    /// A signal ended it that comes from outside: from a person, or from the kernel that is out of memory.
+    FromOutside,
+}
+
+fn from_outside(signal: i32) -> bool {
+    use nix::sys::signal::Signal::{SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM};
+    [SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM].into_iter().any(|outside| outside as i32 == signal)
+}
 
 /// How a child is doing. It can be kept and read while the child works, and after its end.
 #[derive(Debug, Clone)]
@@ -16,13 +36,26 @@ struct Shared {
     pid: u32,
     heard: Mutex<Instant>,
     log: Mutex<VecDeque<String>>,
+    answered: AtomicBool,
+    metrics: CustomMetrics,
+    complaint: Mutex<Option<String>>,
+    complained: AtomicBool,
     exit: watch::Receiver<Option<Exit>>,
 }
 
 impl Vitals {
     pub(super) fn new(pid: u32, exit: watch::Receiver<Option<Exit>>) -> Self {
         let heard = Mutex::new(Instant::now());
-        Self(Arc::new(Shared { pid, heard, log: Mutex::default(), exit }))
+        Self(Arc::new(Shared {
+            pid,
+            heard,
+            log: Mutex::default(),
+            answered: AtomicBool::new(false),
+            metrics: CustomMetrics::default(),
+            complaint: Mutex::default(),
+            complained: AtomicBool::new(false),
+            exit,
+        }))
     }
 
     pub(super) fn beat(&self) {
@@ -36,6 +69,41 @@ impl Vitals {
             log.pop_front();
         }
         log.push_back(line);
+    }
+
+    pub(super) fn answer(&self) {
+        self.0.answered.store(true, Ordering::Release);
+    }
+
+    /// Notes what the child does wrong that fails no item; of each child the first only, as it may do so all the time.
+    pub(super) fn complain(&self, why: &str) {
+        if !self.0.complained.swap(true, Ordering::AcqRel) {
+            *self.0.complaint.lock() = Some(why.to_owned());
+        }
+        tracing::debug!(pid = self.pid(), "{}", flyball_model::printable(why));
+    }
+
+    /// What it does wrong that fails no item, told once.
+    pub fn take_complaint(&self) -> Option<String> {
+        self.0.complaint.lock().take()
+    }
+
+    /// The numbers that it reports of itself.
+    pub fn metrics(&self) -> CustomMetrics {
+        self.0.metrics.clone()
+    }
+
+    /// How it came to its end; none: it lives. A child that ends by itself, with code 0 and after it has answered, has
+    /// done what it was to do: some programs leave after so many items and expect to be started again.
+    pub fn end(&self) -> Option<WorkerEnd> {
+        let exit = self.exit()?;
+        Some(if exit.code == Some(0) && self.0.answered.load(Ordering::Acquire) {
+            WorkerEnd::Recycled
+        } else if exit.signal.is_some_and(from_outside) {
+            WorkerEnd::FromOutside
+        } else {
+            WorkerEnd::Failed
+        })
     }
 
     /// The process's number.

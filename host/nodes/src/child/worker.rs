@@ -1,68 +1,62 @@
-use std::process::Stdio;
-use std::time::Duration;
+//! A child process as a worker of a node: batches in, answers out.
 
 use async_trait::async_trait;
 use flyball_json::Json;
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, ChildStdin, Command};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::process::ChildStdin;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::timeout;
 
-use super::listening::{Answer, hear, keep_log};
-use super::{ChildCommand, ChildError, ChildOptions, Exit, Vitals};
-use crate::{Item, ProcessError, Processed, Processor};
+use super::collecting::{Collecting, REST};
+use super::listening::{Heard, hear, keep_log};
+use super::started::{Started, start};
+use super::{ChildCommand, ChildError, ChildOptions, Supervisor, Vitals, WorkerEnd};
+use crate::{CustomMetrics, Item, ProcessError, Processed, Processor};
 
-/// A child process as a worker of a node. Dropping it kills the child, with its process group, and reaps it.
+/// A child process as a worker of a node. Dropping it kills the child with all that descends from it, and reaps it.
 #[derive(Debug)]
 pub struct ChildProcessor {
     stdin: ChildStdin,
-    answers: mpsc::Receiver<Result<Answer, ChildError>>,
+    answers: mpsc::Receiver<Result<Heard, ChildError>>,
     log: JoinHandle<()>,
     vitals: Vitals,
     options: ChildOptions,
     /// Dropped, it ends the child.
     life: Option<oneshot::Sender<()>>,
     next_id: u64,
+    /// Wrong lines since the last answer.
+    faults: u32,
     /// Why the child cannot be used any more.
     broken: Option<ChildError>,
     /// A batch is under way. Still set at the next: whoever asked went away.
     asking: bool,
 }
 
-/// How long after a child's end the rest of its output may take: somebody else may hold the pipe open for ever.
-const REST: Duration = Duration::from_millis(250);
-
 impl ChildProcessor {
-    /// Starts the child. To be called within a tokio runtime.
-    pub fn spawn(command: &ChildCommand, options: ChildOptions) -> Result<Self, ChildError> {
-        let unstarted =
-            |cause: String| ChildError::Start { program: command.program.display().to_string(), cause };
-        let mut child = Command::new(&command.program)
-            .args(&command.args)
-            .envs(&command.env)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| unstarted(error.to_string()))?;
-        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take(), child.id());
-        let (Some(stdin), Some(stdout), Some(stderr), Some(pid)) = pipes else {
-            return Err(unstarted("it has no pipes".to_owned()));
-        };
-        let (exit_seen, exit) = watch::channel(None);
-        let (life, end) = oneshot::channel();
+    /// Starts the child, and waits until it is the program that was named. To be called within a tokio runtime.
+    pub fn spawn(
+        supervisor: &Supervisor,
+        command: &ChildCommand,
+        options: ChildOptions,
+    ) -> Result<Self, ChildError> {
+        let Started { pid, stdin, stdout, stderr, exit, life } = start(supervisor, command)?;
         let (heard, answers) = mpsc::channel(256);
         let vitals = Vitals::new(pid, exit);
-        tokio::spawn(supervise(child, end, exit_seen));
         tokio::spawn(hear(stdout, vitals.clone(), options.limits, heard));
         let log = tokio::spawn(keep_log(stderr, vitals.clone()));
-        let life = Some(life);
-        Ok(Self { stdin, answers, log, vitals, options, life, next_id: 1, broken: None, asking: false })
+        Ok(Self {
+            stdin,
+            answers,
+            log,
+            vitals,
+            options,
+            life: Some(life),
+            next_id: 1,
+            faults: 0,
+            broken: None,
+            asking: false,
+        })
     }
 
     /// To be kept by whoever watches the child.
@@ -73,6 +67,14 @@ impl ChildProcessor {
     /// Why the child cannot be used any more; none: it can.
     pub fn broken(&self) -> Option<&ChildError> {
         self.broken.as_ref()
+    }
+
+    /// How it came to its end; none: it can be used.
+    pub fn worker_end(&self) -> Option<WorkerEnd> {
+        match self.broken.as_ref()? {
+            ChildError::Died { .. } => self.vitals.end().or(Some(WorkerEnd::Failed)),
+            _ => Some(WorkerEnd::Failed),
+        }
     }
 
     fn end(&mut self, why: ChildError) {
@@ -89,7 +91,11 @@ impl ChildProcessor {
         let mut unwritten = true;
         let vitals = &self.vitals;
         let write = self.stdin.write_all(lines);
-        let read = collect(&mut self.answers, vitals, &self.options, first, answers);
+        let mut collecting = Collecting { first, answers, faults: &mut self.faults, strays: Vec::new() };
+        let ended = async {
+            vitals.ended().await;
+        };
+        let read = collecting.collect(&mut self.answers, vitals, &self.options, ended);
         let read_all = {
             tokio::pin!(write, read);
             loop {
@@ -121,71 +127,11 @@ impl ChildProcessor {
     }
 }
 
-/// Fills in the answers as they come. The error, when it is known; none: the output ended, or its writer did.
-async fn collect(
-    heard: &mut mpsc::Receiver<Result<Answer, ChildError>>,
-    vitals: &Vitals,
-    options: &ChildOptions,
-    first: u64,
-    answers: &mut [Option<Processed>],
-) -> Result<(), Option<ChildError>> {
-    let ended = async {
-        vitals.ended().await;
-        sleep(REST).await;
-    };
-    tokio::pin!(ended);
-    let mut missing = answers.len();
-    let mut deadline = Instant::now() + options.item_timeout;
-    while missing > 0 {
-        let next = tokio::select! {
-            biased;
-            next = heard.recv() => next,
-            () = &mut ended => None,
-            () = sleep_until(deadline) => return Err(Some(ChildError::Silent { after: options.item_timeout })),
-        };
-        let Answer { id, said } = next.ok_or(None)?.map_err(Some)?;
-        let place = id.checked_sub(first).and_then(|index| answers.get_mut(usize::try_from(index).ok()?));
-        match place {
-            Some(place @ None) => *place = Some(said),
-            _ => return Err(Some(ChildError::Unasked { id })),
-        }
-        missing -= 1;
-        deadline = Instant::now() + options.item_timeout;
-    }
-    Ok(())
-}
-
 /// One line of the protocol.
 fn ask(lines: &mut Vec<u8>, id: u64, body: &Json) {
     lines.extend_from_slice(format!("{{\"id\":{id},\"body\":").as_bytes());
     body.write_to(lines);
     lines.extend_from_slice(b"}\n");
-}
-
-/// Owns the process: reaps it when it ends, ends it when nobody wants it any more.
-async fn supervise(mut child: Child, end: oneshot::Receiver<()>, exit_seen: watch::Sender<Option<Exit>>) {
-    let status = tokio::select! {
-        status = child.wait() => status,
-        _ = end => {
-            kill_group(&mut child);
-            child.wait().await
-        }
-    };
-    let exit = status.map_or(Exit { code: None, signal: None }, Exit::from);
-    exit_seen.send_replace(Some(exit));
-}
-
-/// The group has the child's number as long as the child is not reaped.
-fn kill_group(child: &mut Child) {
-    let group = child.id().and_then(|pid| i32::try_from(pid).ok());
-    if let Some(group) = group
-        && let Err(error) = killpg(Pid::from_raw(group), Signal::SIGKILL)
-    {
-        tracing::debug!(group, %error, "the child's process group could not be killed");
-    }
-    if let Err(error) = child.start_kill() {
-        tracing::debug!(%error, "the child could not be killed");
-    }
 }
 
 #[async_trait]
@@ -217,6 +163,10 @@ impl Processor for ChildProcessor {
             }
         });
         answers.into_iter().map(|answer| answer.unwrap_or_else(|| Err(unanswered.clone()))).collect()
+    }
+
+    fn metrics(&self) -> Option<CustomMetrics> {
+        Some(self.vitals.metrics())
     }
 
     fn pid(&self) -> Option<u32> {

@@ -1,3 +1,4 @@
+use async_trait::async_trait;
 use flyball_json::{ItemLimits, Json, Number};
 use flyball_model::Problem;
 use regex::Regex;
@@ -5,9 +6,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Each, NodeConfig, Transform, field};
+use super::{NodeConfig, field};
 use crate::path::FieldPath;
-use crate::{Processed, Processor};
+use crate::{CustomMetrics, Item, Processed, Processor};
 
 /// Keeps or drops the items of which all the given conditions hold.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -103,7 +104,15 @@ impl NodeConfig for Filter {
             return Err(Problem::new("", "the filter has no condition")
                 .help("give at least one of equals, not_equals, matches, min, max, exists"));
         }
-        Ok(Each::boxed(Sieve { path, conditions, keeps: self.then == Then::Keep }))
+        let keeps = self.then == Then::Keep;
+        Ok(Box::new(Sieve {
+            path,
+            conditions,
+            keeps,
+            kept: 0,
+            dropped: 0,
+            metrics: CustomMetrics::default(),
+        }))
     }
 }
 
@@ -111,12 +120,36 @@ struct Sieve {
     path: FieldPath,
     conditions: Vec<Condition>,
     keeps: bool,
+    kept: u64,
+    dropped: u64,
+    /// A filter that suddenly drops everything fails nothing and is not slow: only these two numbers show it.
+    metrics: CustomMetrics,
 }
 
-impl Transform for Sieve {
-    fn transform(&self, body: &Json) -> Processed {
+impl Sieve {
+    fn keeps(&self, body: &Json) -> bool {
         let found = self.path.get(body);
-        let holds = self.conditions.iter().all(|condition| condition.holds(found));
-        Ok(if holds == self.keeps { vec![body.clone()] } else { Vec::new() })
+        self.conditions.iter().all(|condition| condition.holds(found)) == self.keeps
+    }
+}
+
+#[async_trait]
+impl Processor for Sieve {
+    async fn process(&mut self, items: &[Item]) -> Vec<Processed> {
+        let mut answers = Vec::with_capacity(items.len());
+        for item in items {
+            let keeps = self.keeps(&item.body);
+            *(if keeps { &mut self.kept } else { &mut self.dropped }) += 1;
+            answers.push(Ok(if keeps { vec![item.body.clone()] } else { Vec::new() }));
+        }
+        for (name, count) in [("items-kept", self.kept), ("items-dropped", self.dropped)] {
+            // The names are fit, and a count is finite.
+            let _ = self.metrics.set(name, count as f64);
+        }
+        answers
+    }
+
+    fn metrics(&self) -> Option<CustomMetrics> {
+        Some(self.metrics.clone())
     }
 }

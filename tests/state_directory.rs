@@ -237,14 +237,15 @@ fn a_host_whose_state_directory_is_gone_or_another_stops_acting_and_says_so() {
     host.says("journal.db is gone: nobody could halt this host", SOON);
 }
 
-/// Starts a pipeline with a child that runs this, while the host is halted. A child runs as the host's user, and may open its socket.
+/// Starts a pipeline with a child that runs this, while the host is halted. A child runs as the host's user, and may open its
+/// socket: `resume.sh` does so, and writes down what it was told.
 fn host_with_a_child(place: &Place, script: &str) -> Running {
-    let script = format!(
-        "resume() {{ '{}' resume --state state --why 'let me' > \"$1\" 2>&1; echo \"exit $?\" >> \"$1\"; }}\n\
-         {script}\ncat > nothing.txt\n",
+    let resume = format!(
+        "'{}' resume --state state --why 'let me' > told.txt 2>&1; echo \"exit $?\" >> told.txt\n",
         env!("CARGO_BIN_EXE_flyball")
     );
-    fs::write(place.at("child.sh"), script).unwrap();
+    fs::write(place.at("resume.sh"), resume).unwrap();
+    fs::write(place.at("child.sh"), format!("{script}\ncat > nothing.txt\n")).unwrap();
     let manifest = r#"name: children
 nodes:
   - { id: in, type: generate, params: { per_second: 1 } }
@@ -258,9 +259,9 @@ connections: [{ from: in, to: child }, { from: child, to: out }]
 }
 
 /// What a child that wanted the host resumed was told, and that the host is still halted.
-fn is_refused(place: &Place, file: &str) {
-    let text = || fs::read_to_string(place.at(file)).unwrap_or_default();
-    until(&format!("{file} is written"), SOON, || text().contains("exit"));
+fn is_refused(place: &Place) {
+    let text = || fs::read_to_string(place.at("told.txt")).unwrap_or_default();
+    until("the child was told", SOON, || text().contains("exit"));
     assert!(
         text().contains("was started by this host, directly or not") && text().contains("exit 1"),
         "{}",
@@ -275,6 +276,6 @@ fn is_refused(place: &Place, file: &str) {
 #[test]
 fn a_child_of_the_host_can_not_resume_it() {
     let place = Place::new();
-    let _host = host_with_a_child(&place, "resume told.txt");
-    is_refused(&place, "told.txt");
+    let _host = host_with_a_child(&place, ". ./resume.sh");
+    is_refused(&place);
 }

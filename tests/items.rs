@@ -101,7 +101,7 @@ connections: [{ from: in, to: child }, { from: child, to: out }]
     .unwrap();
     let mut command = flyball();
     let host = Running::start(command.current_dir(dir.path()).args(["run", "p.yaml", "--state", "state"]));
-    host.says("http-in listens at", SOON);
+    host.says("takes items at http", SOON);
     let told = host.said();
     let (_, rest) = told.split_once("http://").unwrap();
     let address = rest.split('/').next().unwrap().to_owned();

@@ -36,7 +36,8 @@ impl From<&Value> for Json {
 
 impl PartialEq<Value> for Json {
     fn eq(&self, other: &Value) -> bool {
-        *self == Self::from(other)
+        let theirs = Self::from(other);
+        *self == theirs
     }
 }
 

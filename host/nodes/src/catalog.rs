@@ -87,14 +87,15 @@ fn list(problems: &[Problem]) -> String {
 
 type Make<T> = Box<dyn Fn(&Value, &ItemLimits) -> Result<T, Problem> + Send + Sync>;
 
-type Check = Box<dyn Fn(&Value) -> Result<(), Problem> + Send + Sync>;
+/// Of a configuration alone: a sink takes what the limits let through.
+type Of<T> = Box<dyn Fn(&Value) -> Result<T, Problem> + Send + Sync>;
 
 enum Making {
     Source(Make<Box<dyn Source>>),
     Native(Make<Box<dyn Processor>>),
     /// A processor that only a command is.
     Command,
-    Sink(Box<dyn Fn(&Value) -> Result<Box<dyn Sink>, Problem> + Send + Sync>),
+    Sink(Of<Box<dyn Sink>>),
 }
 
 pub(crate) struct Definition {
@@ -104,7 +105,7 @@ pub(crate) struct Definition {
     /// How fast the host does it against a child process, where a child can do it too: only a pure transformation can.
     beside_child: Option<f64>,
     pub(crate) schema: fn() -> Value,
-    pub(crate) check: Check,
+    pub(crate) check: Of<()>,
     making: Making,
 }
 

@@ -47,6 +47,7 @@ async fn http_in_accepts_one_value_or_a_line_each() {
     let taken = next(&mut *source).await.unwrap();
     assert_eq!(taken, [json!({"a": 1}), json!({"n": 1}), json!({"n": 2}), json!("three")]);
     assert_eq!(source.progress().items, 4);
+    assert_eq!(put(&url, "\u{feff}1\n\n2").await, (202, json!({"accepted": 2})));
 }
 
 #[tokio::test]

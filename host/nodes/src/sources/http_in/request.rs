@@ -181,6 +181,8 @@ fn is_too_long(error: &axum::Error) -> bool {
 fn items(body: &[u8], door: &Door, mut memory: OwnedSemaphorePermit) -> Result<Vec<Accepted>, Refusal> {
     let most = door.items.max_capacity();
     let mut read = Vec::new();
+    // A mark of the byte order, with which some programs begin a text, is no part of it.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     for value in Values::new(body, &door.limits) {
         let value = value.map_err(refused)?;
         if read.len() >= most {

@@ -116,6 +116,44 @@ fn a_reader_that_is_stuck_keeps_no_run_from_ending() {
     drop(reader);
 }
 
+fn delivered(dir: &Path) -> usize {
+    fs::read_to_string(dir.join("out.jsonl")).unwrap_or_default().lines().count()
+}
+
+#[test]
+fn a_hang_up_drains_as_the_other_signals_do() {
+    for signal in [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT] {
+        let dir = tempfile::tempdir().unwrap();
+        pipeline(dir.path(), &endless(), &to_file());
+        let mut child = run(dir.path(), &["--report", "report.json"]).spawn().unwrap();
+        until("items arrive", SOON, || delivered(dir.path()) > 0);
+        kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+        assert!(ends(&mut child).is_some_and(|status| status.success()), "{signal}");
+        let account = &read_json(&dir.path().join("report.json"))["sessions"][0]["account"];
+        assert_eq!(
+            (&account["in_flight"], &account["delivered"]),
+            (&json!(0), &json!(delivered(dir.path())))
+        );
+        assert_eq!(account["accepted"], account["delivered"]);
+    }
+}
+
+#[test]
+fn a_hang_up_that_the_host_was_told_to_ignore_ends_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    pipeline(dir.path(), &endless(), &to_file());
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" run p.yaml --state state", env!("CARGO_BIN_EXE_flyball")]);
+    let mut child = command.current_dir(dir.path()).spawn().unwrap();
+    until("items arrive", SOON, || delivered(dir.path()) > 0);
+    let pid = Pid::from_raw(child.id().cast_signed());
+    kill(pid, Signal::SIGHUP).unwrap();
+    let before = delivered(dir.path());
+    until("more items arrive", SOON, || delivered(dir.path()) > before + 50);
+    kill(pid, Signal::SIGTERM).unwrap();
+    assert!(ends(&mut child).is_some_and(|status| status.success()));
+}
+
 #[test]
 fn a_report_leaves_what_it_is_written_to_as_it_is() {
     let dir = tempfile::tempdir().unwrap();

@@ -198,6 +198,13 @@ fn a_notice_is_posted_signed_and_again_when_the_server_fails_first() {
     let notice: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((&notice["what"], &notice["code"]), (&"notified".into(), &"approval-asked".into()));
     assert!(head.iter().any(|line| line.starts_with("flyball-signature: sha256=")), "{head:?}");
+    let journal = &notice["journal"];
+    assert!(journal["entries"].as_u64().unwrap() > 0, "{notice}");
+    assert_eq!(
+        journal["head"].as_str().unwrap().len(),
+        64,
+        "the chain's head goes out with each notice: {notice}"
+    );
 }
 
 fn read_request(stream: &std::net::TcpStream) -> (Vec<String>, String) {

@@ -118,8 +118,8 @@ pub(crate) struct RunOptions {
     #[command(flatten)]
     pub(crate) judging: Judging,
 
-    /// Stop after this long: 90s, 5m, 1h, 250ms
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    /// Stop after this long: 250ms, 90s, 5m, 1.5h, 1d
+    #[arg(long, value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
     pub(crate) duration: Option<Duration>,
 
     /// Write one JSON document on the whole run (its schema: `flyball schema report`). A file is replaced; a device, a pipe
@@ -141,7 +141,7 @@ pub(crate) struct RunOptions {
     pub(crate) dead_letters_max_mb: u64,
 
     /// How long the items on their way may take to arrive when the run is stopped
-    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    #[arg(long, value_name = "TIME", value_parser = duration, allow_hyphen_values = true, default_value = "10s")]
     pub(crate) drain: Duration,
 
     #[command(flatten)]
@@ -388,7 +388,7 @@ pub(crate) struct JournalOptions {
     pub(crate) plugin: Option<String>,
 
     /// Only what happened in this last time: 10m, 1h
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
     pub(crate) since: Option<Duration>,
 
     /// Ticks on which something was found, instead of actions
@@ -410,10 +410,16 @@ pub(crate) struct JournalOptions {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum JournalCommand {
+    /// Take a journal of version 1 over, which has no chain yet
+    ///
+    /// A host does not do so by itself: nothing shows whether such a file was altered since it was written. What is taken over
+    /// stays as it is, and `journal verify` says ever after how many rows were. Do it only if you know where the file is from.
+    Migrate,
     /// Hold everything in the journal against its hash chain, also while a host runs
     ///
     /// Each fault is a line. What the chain cannot tell by itself is that someone who may write the file wrote all of it
-    /// anew: keep the head that is printed where they cannot write, and name it the next time.
+    /// anew: keep the head that is printed where they cannot write, and name it the next time. Heads also go out with each
+    /// notice (--notify) and stand in each report.
     Verify {
         /// A head that an earlier verification printed: say whether everything up to it is still there
         #[arg(long, value_name = "HASH")]
@@ -451,7 +457,7 @@ pub(crate) struct Recorded {
     pub(crate) plugin: Option<String>,
 
     /// Only what was recorded in this last time: 10m, 1h
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
     pub(crate) since: Option<Duration>,
 }
 
@@ -521,7 +527,7 @@ pub(crate) struct DecidersOptions {
     pub(crate) session: Option<String>,
 
     /// Only what happened in this last time: 10m, 1h
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
     pub(crate) since: Option<Duration>,
 
     /// Print it as JSON
@@ -639,7 +645,72 @@ fn outcome(text: &str) -> Result<Outcome, serde_json::Error> {
     serde_json::from_value(Value::String(text.to_owned()))
 }
 
-/// A number and a unit: 250ms, 90s, 5m, 1h.
+/// A number and a unit, or several of them: 250ms, 90s, 5m, 1h30m, 1.5h, 1d.
 fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|fault| format!("{fault}; write it like 250ms, 90s, 5m or 1h30m"))
+    const HOW: &str = "write it like 250ms, 90s, 5m, 1h30m, 1.5h or 1d";
+    let text = text.trim();
+    if text.starts_with('-') {
+        return Err(format!("a time is not negative; {HOW}"));
+    }
+    if text.parse::<f64>().is_ok() {
+        return Err(format!("it has no unit; {HOW}"));
+    }
+    // To humantime it is a month.
+    if text.ends_with('M') {
+        return Err(format!("M is no unit: a minute is m, a month has days; {HOW}"));
+    }
+    if text.contains('.') {
+        return fraction(text).ok_or_else(|| format!("it is no time; {HOW}"));
+    }
+    humantime::parse_duration(text).map_err(|fault| format!("{fault}; {HOW}"))
+}
+
+/// One number with a fraction, and its unit.
+fn fraction(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at(text.find(|letter: char| letter.is_alphabetic())?);
+    let seconds = match unit.trim() {
+        "ms" => 0.001,
+        "s" | "sec" => 1.0,
+        "m" | "min" => 60.0,
+        "h" | "hr" => 3_600.0,
+        "d" | "day" | "days" => 86_400.0,
+        _ => return None,
+    };
+    let number: f64 = number.trim().parse().ok()?;
+    Duration::try_from_secs_f64(number * seconds).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        let of = |text: &str| duration(text).map(|time| time.as_millis());
+        assert_eq!(of("250ms"), Ok(250));
+        assert_eq!(of("1h30m"), Ok(5_400_000));
+        assert_eq!((of("1.5h"), of("0.5s"), of("1d")), (Ok(5_400_000), Ok(500), Ok(86_400_000)));
+        assert_eq!(of(" 1 m "), Ok(60_000));
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused_with_the_way_to_write_one() {
+        for wrong in [
+            "",
+            "90",
+            "1.5",
+            "-5s",
+            "1M",
+            "soon",
+            "1.5x",
+            "1.5",
+            ".h",
+            "nan h",
+            "1e999h",
+            "99999999999999999999h",
+        ] {
+            let said = duration(wrong).unwrap_err();
+            assert!(said.contains("write it like 250ms, 90s, 5m, 1h30m, 1.5h or 1d"), "{wrong}: {said}");
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use flyball_control::ports::{self, Clock, Journal as _, Judges, Keeper, Listener, SystemClock};
 use flyball_control::{Controller, Fleet, Options};
-use flyball_documents::{Source, locate, read_manifest};
+use flyball_documents::{Source, locate, policy_for, read_manifest, unmatched_nodes};
 use flyball_engine::{
     Bill, Engine, EngineOptions, Library, LibraryOptions, OpenError, PluginStatus, PolicySource, Reload,
     Trouble, Versions,
@@ -19,8 +19,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::args::{Judging, Notify, Record, Recording};
-use crate::coverage::{Status, Watched};
+use crate::coverage::{Status, Warning, Watched};
 use crate::exit::Failure;
+use crate::files;
 use crate::halt_reserve::{self, HaltReserve};
 use crate::hearing::Hearing;
 use crate::narrator::{Both, Narrator};
@@ -86,7 +87,8 @@ pub(crate) struct Session {
     controlling: JoinHandle<()>,
 }
 
-/// The WebAssembly engine, with its cache of compiled plugins in the state directory.
+/// The WebAssembly engine, with its cache of compiled plugins in the state directory; without one where there is no such
+/// directory, as whoever only looks at something makes none.
 pub(crate) fn open_engine(state: &StateDir) -> Result<Engine> {
     open_engine_with(state, None, None)
 }
@@ -98,8 +100,8 @@ fn open_engine_with(
     recordings: Option<&Arc<Recordings>>,
 ) -> Result<Engine> {
     let recorder = recordings.map(|recordings| recordings.clone() as Arc<dyn ports::Recorder>);
-    let options =
-        EngineOptions { cache_dir: Some(state.compiled()), keeper, recorder, ..EngineOptions::default() };
+    let cache_dir = state.path().is_dir().then(|| state.compiled());
+    let options = EngineOptions { cache_dir, keeper, recorder, ..EngineOptions::default() };
     Engine::new(options).context("cannot start the WebAssembly engine")
 }
 
@@ -150,8 +152,7 @@ pub(crate) fn library_of(
 
 /// Reads a manifest whole: as a document, and as a pipeline of nodes that exist.
 pub(crate) fn open_manifest(file: &Path, library: &Arc<Library>) -> Result<Manifest, Failure> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let source = Source::new(file.display().to_string(), text);
+    let source = files::document(file)?;
     let manifest = read_manifest(&source)?;
     let problems = flyball_pipeline::check(
         &manifest,
@@ -169,7 +170,7 @@ impl Host {
         let manifests = open_manifests(&plan.manifests, &kept.library)?;
         let recorder = Arc::new(Recorder::default());
         let fleet = kept.fleet(&plan.narrator).await?;
-        let listener = listener(&plan, &recorder, &kept.quiet)?;
+        let listener = listener(&plan, &recorder, &kept)?;
         let hearing = Hearing::open(dir.clone(), threads).await?;
         if plan.hear_signals {
             threads.hear_signals();
@@ -189,6 +190,7 @@ impl Host {
         let adopting = flyball_nodes::adopt_orphans().context("cannot learn when processes end")?;
         let mut made = Vec::new();
         for (file, manifest) in manifests {
+            tell_unmatched(&manifest, &kept.library, &plan.narrator);
             made.push(make_session(file, manifest, &common, threads).await?);
         }
         for warning in Status::of(&kept.library, &watched, plan.judging.policy.as_deref()).warnings {
@@ -274,6 +276,7 @@ impl Host {
             Ok(Err(fault)) => tracing::error!(%fault, "the journal does not know that the run ended"),
             Err(_) => tracing::error!("the journal does not answer, and does not know that the run ended"),
         }
+        let journal = tokio::time::timeout(STOPPING, self.store.chain_end()).await.ok().and_then(Result::ok);
         self.hearing.abort();
         self.dir.leave();
         let recordings = settled(self.states, self.quiet, self.recordings).await;
@@ -286,6 +289,7 @@ impl Host {
             plugins: plugin_reports(&self.library),
             reloads: self.library.reloads().iter().map(reload_report).collect(),
             recordings,
+            journal,
             figures: self.recorder.figures(),
         }
     }
@@ -317,6 +321,17 @@ async fn settled(
 pub(crate) fn recordings_report(recordings: &Recordings) -> RecordingsReport {
     let status = recordings.status();
     RecordingsReport { written: status.written, dropped: status.dropped, trouble: status.trouble }
+}
+
+/// A guard of the policy that names no node of the session looks like one that holds.
+fn tell_unmatched(manifest: &Manifest, library: &Library, narrator: &Narrator) {
+    let policies = library.policies();
+    // Two that claim a session equally are told by the library.
+    let Ok(Some(policy)) = policy_for(policies.iter(), &manifest.name) else { return };
+    for problem in unmatched_nodes(policy, manifest.nodes.iter().map(|node| node.id.as_str())) {
+        let message = format!("{}: policy {}: {problem}", manifest.name, policy.name);
+        narrator.warn(&Warning::new("no-such-node", message));
+    }
 }
 
 /// What every session of a host is given.
@@ -453,9 +468,9 @@ fn open_manifests(files: &[PathBuf], library: &Arc<Library>) -> Result<Vec<(Path
 }
 
 /// Whoever is told what happens.
-fn listener(plan: &Plan, recorder: &Arc<Recorder>, quiet: &Arc<QuietTicks>) -> Result<Arc<dyn Listener>> {
-    let told = Arc::new(Both(recorder.clone(), Arc::new(Both(plan.narrator.clone(), quiet.clone()))));
-    Ok(match Webhook::open(&plan.notify)? {
+fn listener(plan: &Plan, recorder: &Arc<Recorder>, kept: &Kept) -> Result<Arc<dyn Listener>> {
+    let told = Arc::new(Both(recorder.clone(), Arc::new(Both(plan.narrator.clone(), kept.quiet.clone()))));
+    Ok(match Webhook::open(&plan.notify, kept.store.clone())? {
         Some(webhook) => Arc::new(Both(told, Arc::new(webhook))),
         None => told,
     })

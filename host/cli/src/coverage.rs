@@ -88,13 +88,13 @@ pub(crate) struct UsedPlugin {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Warning {
     /// Stable, for machines: `no-policy`, `policy-broken`, `policy-gone`, `policy-not-read`, `plugin-broken`,
-    /// `plugin-unused`.
+    /// `plugin-unused`, `no-such-node`.
     pub(crate) code: String,
     pub(crate) message: String,
 }
 
 impl Warning {
-    fn new(code: &str, message: String) -> Self {
+    pub(crate) fn new(code: &str, message: String) -> Self {
         Self { code: code.to_owned(), message }
     }
 }

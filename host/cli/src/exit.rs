@@ -1,12 +1,17 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use crate::output::{errln, write_error};
+
 /// Why a command ends without having done what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// A document is wrong; its faults are shown with their places.
     #[error(transparent)]
     Documents(#[from] flyball_documents::Faults),
+    /// A file cannot be read.
+    #[error(transparent)]
+    File(#[from] flyball_files::FileError),
     /// It failed.
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
@@ -30,7 +35,8 @@ impl Failure {
         match self {
             Self::Documents(faults) => tell_faults(faults),
             Self::Said => {}
-            other => eprintln!("flyball: {other}"),
+            // A line that a name or a message brings along does not look like one of ours.
+            other => errln!("flyball: {}", other.to_string().replace('\n', "\n  ")),
         }
     }
 }
@@ -39,10 +45,10 @@ impl Failure {
 fn tell_faults(faults: &flyball_documents::Faults) {
     if std::io::stderr().is_terminal() {
         for fault in faults.iter() {
-            eprint!("{:?}", miette::Report::new(fault.clone()));
+            write_error(&format!("{:?}", miette::Report::new(fault.clone())));
         }
     } else {
-        eprintln!("{faults}");
+        errln!("{faults}");
     }
 }
 
@@ -54,6 +60,6 @@ pub(crate) fn code_of(done: Result<(), Failure>) -> ExitCode {
         Failure::NoHost(_) => 3,
         Failure::Unbalanced(_) => 4,
         Failure::Differs(_) => 5,
-        Failure::Documents(_) | Failure::Failed(_) | Failure::Said => 1,
+        Failure::Documents(_) | Failure::File(_) | Failure::Failed(_) | Failure::Said => 1,
     })
 }

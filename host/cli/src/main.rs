@@ -8,6 +8,7 @@ mod control_socket;
 mod coverage;
 mod demo;
 mod exit;
+mod files;
 mod halt_reserve;
 mod hearing;
 mod looked_at;
@@ -37,12 +38,25 @@ use clap::Parser;
 
 use crate::args::{Arguments, Command};
 
+/// As the help documents it.
+const WRONG_COMMAND_LINE: u8 = 2;
+
 fn main() -> ExitCode {
     // Before anything is read or opened: what follows is a child's command line, and none of this program's.
     if let Some(command) = supervised(std::env::args_os().skip(1)) {
         return flyball_nodes::supervise(command);
     }
-    let arguments = Arguments::parse();
+    let mut arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // What was typed may hold what a script took from a file's name.
+        Err(fault) if fault.use_stderr() => {
+            output::write_error(&fault.render().to_string());
+            return ExitCode::from(WRONG_COMMAND_LINE);
+        }
+        Err(shown) => shown.exit(),
+    };
+    // A variable that is set to nothing names no directory.
+    arguments.places.state = arguments.places.state.filter(|dir| !dir.as_os_str().is_empty());
     start_log(&arguments);
     let done = match arguments.command {
         Command::Node(options) => commands::node::run(&options),
@@ -86,12 +100,20 @@ fn start_log(arguments: &Arguments) {
         1 => "info",
         _ => "debug",
     };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("FLYBALL_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("warn,flyball={level}")));
+    let usual = || tracing_subscriber::EnvFilter::new(format!("warn,flyball={level}"));
+    let asked = std::env::var("FLYBALL_LOG").unwrap_or_default();
+    let filter = match asked.trim() {
+        "" => usual(),
+        asked => tracing_subscriber::EnvFilter::try_new(asked).unwrap_or_else(|fault| {
+            output::errln!("flyball: FLYBALL_LOG is passed over: {fault}; write it like flyball=debug");
+            usual()
+        }),
+    };
+    let styled = std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_writer(move || output::LogLines { styled })
+        .with_ansi(styled)
         .with_target(false)
         .init();
 }

@@ -1,5 +1,6 @@
 //! Tells a person what happens, where something happens.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -7,13 +8,14 @@ use anstyle::{AnsiColor, Style};
 use flyball_control::ports::Listener;
 use flyball_model::{
     ActionRecord, Attributed, Caller, DeciderSaid, Ending, Event, EventRecord, Finding, Outcome, Severity,
-    TickRecord, UnixMillis, Verdict, VerdictRecord,
+    TickRecord, UnixMillis, Verdict, VerdictRecord, printable, printable_lines,
 };
 use indicatif::MultiProgress;
 use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::coverage::Warning;
+use crate::output;
 use crate::printer::Printer;
 use crate::report::ReloadReport;
 
@@ -64,7 +66,7 @@ impl Narrator {
     pub(crate) fn warn(&self, warning: &Warning) {
         match self.form {
             Form::Silent => {}
-            Form::Json => self.print(&json!({ "warning": warning }).to_string()),
+            Form::Json => self.print_json(&json!({ "warning": warning })),
             Form::People => {
                 self.print(&format!("{WARN}warning:{WARN:#} {}", tame_to(2_000, &warning.message)))
             }
@@ -75,13 +77,18 @@ impl Narrator {
     pub(crate) fn reload(&self, reload: &ReloadReport) {
         match self.form {
             Form::Silent => {}
-            Form::Json => self.print(&json!({ "reload": reload }).to_string()),
+            Form::Json => self.print_json(&json!({ "reload": reload })),
             Form::People => self.print(&reload_text(reload)),
         }
     }
 
+    /// Nobody to tell it to is no reason to stop a pipeline.
     fn print(&self, text: &str) {
-        self.printer.print(text.to_owned());
+        self.printer.print(output::shown(text).into_owned());
+    }
+
+    fn print_json(&self, value: &serde_json::Value) {
+        self.printer.print(output::json_text(value));
     }
 
     /// Until all that was told is printed; a reader that is stuck is not waited for.
@@ -124,7 +131,7 @@ impl Listener for Narrator {
             Form::Silent => {}
             Form::Json => {
                 if record.ending != Ending::Quiet || !record.findings.is_empty() {
-                    self.print(&json!({ "tick": record }).to_string());
+                    self.print_json(&json!({ "tick": record }));
                 }
             }
             Form::People => {
@@ -138,7 +145,7 @@ impl Listener for Narrator {
     fn concluded(&self, action: &ActionRecord, outcome: Outcome) {
         match self.form {
             Form::Silent => {}
-            Form::Json => self.print(&json!({ "concluded": action }).to_string()),
+            Form::Json => self.print_json(&json!({ "concluded": action })),
             Form::People => self.print(&conclusion_text(action, outcome)),
         }
     }
@@ -146,7 +153,7 @@ impl Listener for Narrator {
     fn event(&self, event: &EventRecord) {
         match self.form {
             Form::Silent => {}
-            Form::Json => self.print(&json!({ "event": event }).to_string()),
+            Form::Json => self.print_json(&json!({ "event": event })),
             Form::People => self.print(&event_text(event)),
         }
     }
@@ -211,23 +218,47 @@ pub(crate) fn clock(at: UnixMillis) -> String {
     )
 }
 
-/// Text from a pipeline or a plugin, fit for a terminal: one line, no control characters, not too long.
+/// Text from outside, fit for a line on a terminal: escaped, and not too long.
 pub(crate) fn tame(text: &str) -> String {
     tame_to(240, text)
 }
 
-/// The same, with at most so many characters.
+/// The same, with at most so many characters of it. Commands that a person is told to type are never cut, wherever
+/// in the text they stand.
 pub(crate) fn tame_to(longest: usize, text: &str) -> String {
-    let mut tamed: String =
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(longest).collect();
-    if text.chars().nth(longest).is_some() {
-        tamed.push('…');
+    printable(&shortened(longest, text)).into_owned()
+}
+
+/// What begins a command in a message; a backtick ends it.
+const COMMAND: &str = "`flyball ";
+
+/// A command that is longer than this was not written by us.
+const LONGEST_COMMAND: usize = 600;
+
+fn shortened(longest: usize, text: &str) -> Cow<'_, str> {
+    let Some((cut, _)) = text.char_indices().nth(longest) else { return Cow::Borrowed(text) };
+    let mut short = text.get(..cut).unwrap_or_default().to_owned();
+    let mut behind = 0;
+    for (begin, _) in text.match_indices(COMMAND) {
+        let Some(length) = text.get(begin + 1..).and_then(|rest| rest.find('`')) else { break };
+        let end = begin + length + 2;
+        if begin < behind || end <= cut || length > LONGEST_COMMAND {
+            continue;
+        }
+        match text.get(cut..begin) {
+            Some(_) => short.push_str("… "),
+            // The cut goes through it.
+            None => short.truncate(begin),
+        }
+        short.push_str(text.get(begin..end).unwrap_or_default());
+        behind = end;
     }
-    tamed
+    short.push('…');
+    Cow::Owned(short)
 }
 
 fn head(at: UnixMillis, session: &str) -> String {
-    format!("{DIM}{}{DIM:#} {STRONG}{session}{STRONG:#}", clock(at))
+    format!("{DIM}{}{DIM:#} {STRONG}{}{STRONG:#}", clock(at), printable(session))
 }
 
 fn tick_text(record: &TickRecord) -> String {
@@ -351,7 +382,7 @@ fn outcome_text(outcome: Outcome) -> String {
 }
 
 fn reload_text(reload: &ReloadReport) -> String {
-    let what = reload.what.join(", ");
+    let what = tame(&reload.what.join(", "));
     let mut lines = vec![match reload.generation {
         Some(_) if reload.sessions.is_empty() => format!(
             "{} {what}; every session is judged as before {DIM}({:.1} ms){DIM:#}",
@@ -368,7 +399,8 @@ fn reload_text(reload: &ReloadReport) -> String {
             format!("{} {WARN}{what} changed; the last good one goes on{WARN:#}", head(reload.at, "reload"))
         }
     }];
-    lines.extend(reload.errors.iter().map(|error| format!("  {BAD}✗{BAD:#} {error}")));
+    let errors = reload.errors.iter().map(|error| printable_lines(error).replace('\n', "\n      "));
+    lines.extend(errors.map(|error| format!("  {BAD}✗{BAD:#} {error}")));
     lines.join("\n")
 }
 
@@ -389,5 +421,36 @@ impl<A: Listener + ?Sized, B: Listener + ?Sized> Listener for Both<std::sync::Ar
     fn event(&self, event: &EventRecord) {
         self.0.event(event);
         self.1.event(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flyball_model::is_hidden;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_command_in_a_message_is_never_cut() {
+        let why = "the reason of a plugin that talks a lot ".repeat(20);
+        let command = "`flyball approve 0123456789abcdef`";
+        let told = tame(&format!("{why}; {command}; expires in 5 minutes"));
+        assert!(told.contains(command) && told.len() < 400, "{told}");
+        let told = tame(&format!("{}{command} or {command}", "x".repeat(230)));
+        assert_eq!(told.matches(command).count(), 2, "the cut went through it: {told}");
+        assert_eq!(tame(command), command);
+        let flood = format!("{}`flyball {}`", "x".repeat(300), "y".repeat(5_000));
+        assert!(tame(&flood).len() < 400, "what is no command of ours is cut");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_tamed_stands_on_one_line_and_is_not_long(text in "(?s).{0,600}", longest in 1..300_usize) {
+            let told = tame_to(longest, &text);
+            prop_assert!(!told.chars().any(is_hidden), "{told:?}");
+            let shown = text.chars().take(longest).map(|letter| printable(&letter.to_string()).len()).sum::<usize>();
+            prop_assert!(text.contains(COMMAND) || told.len() <= shown + '…'.len_utf8(), "{told:?}");
+        }
     }
 }

@@ -7,6 +7,7 @@ use flyball_control::ports::Listener;
 use flyball_model::{
     Account, ActionRecord, Ending, EventRecord, Outcome, PluginKind, TickRecord, UnixMillis,
 };
+use flyball_store::ChainEnd;
 use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,9 @@ pub(crate) struct Report {
     /// What became of the calls that were to be recorded; none: none were to be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) recordings: Option<RecordingsReport>,
+    /// How far the journal's chain goes, for `flyball journal verify --head`; none: the journal did not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) journal: Option<ChainEnd>,
     /// What deciders said and cost, and what each incident took.
     #[serde(flatten)]
     pub(crate) figures: Figures,

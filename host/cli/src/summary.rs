@@ -35,6 +35,9 @@ pub(crate) fn of_run(report: &Report) -> String {
     if let Some(recordings) = &report.recordings {
         let _ = writeln!(text, "recordings: {}", recordings_line(recordings));
     }
+    if let Some(end) = &report.journal {
+        let _ = writeln!(text, "journal: {} entries, head {}", end.entries, end.head);
+    }
     text.trim_end().to_owned()
 }
 

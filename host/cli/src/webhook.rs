@@ -1,12 +1,15 @@
 //! Posts what people should know to a URL. It never holds up the loop: what cannot be sent is tried again for a while, told in
 //! the log, and is in the journal anyway.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use flyball_control::ports::Listener;
 use flyball_model::{ActionRecord, Event, EventRecord, Outcome, TickRecord};
+use flyball_store::{ChainEnd, Store};
 use hmac::{Hmac, Mac};
+use serde::Serialize;
 use sha2::Sha256;
 use tokio::sync::mpsc;
 
@@ -34,11 +37,22 @@ struct Sender {
     client: reqwest::Client,
     url: reqwest::Url,
     secret: Option<String>,
+    journal: Arc<Store>,
+}
+
+/// A notice, and how far the journal's chain goes: whoever keeps that where the host's user cannot write can tell later
+/// whether the chain was written anew (`flyball journal verify --head`).
+#[derive(Serialize)]
+struct Notice<'a> {
+    #[serde(flatten)]
+    event: &'a EventRecord,
+    /// None: the journal does not answer.
+    journal: Option<ChainEnd>,
 }
 
 impl Webhook {
     /// None: nobody is to be told.
-    pub(crate) fn open(notify: &Notify) -> Result<Option<Self>> {
+    pub(crate) fn open(notify: &Notify, journal: Arc<Store>) -> Result<Option<Self>> {
         let Some(url) = &notify.url else { return Ok(None) };
         let url: reqwest::Url = url.parse().with_context(|| format!("--notify: {url:?} is not a URL"))?;
         let secret = notify
@@ -58,7 +72,7 @@ impl Webhook {
             .build()
             .context("cannot make an HTTP client")?;
         let (queue, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(Sender { client, url, secret }.send_all(waiting));
+        tokio::spawn(Sender { client, url, secret, journal }.send_all(waiting));
         Ok(Some(Self { queue }))
     }
 }
@@ -78,7 +92,10 @@ impl Listener for Webhook {
 impl Sender {
     async fn send_all(self, mut waiting: mpsc::Receiver<EventRecord>) {
         while let Some(notice) = waiting.recv().await {
-            match serde_json::to_vec(&notice) {
+            // A journal whose disk hangs keeps no notice from leaving.
+            let asked = tokio::time::timeout(PATIENCE, self.journal.chain_end()).await;
+            let journal = asked.ok().and_then(Result::ok);
+            match serde_json::to_vec(&Notice { event: &notice, journal }) {
                 Ok(body) => self.send(body).await,
                 Err(error) => tracing::error!(%error, "a notice cannot be written"),
             }

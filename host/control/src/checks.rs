@@ -1,8 +1,9 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flyball_model::{
     Action, ActionKind, Attributed, Evidence, Executor, Finding, GraphSpec, NodeId, NodeType, Observation,
-    Proposal, Reason, Rules, Safety, total,
+    Proposal, Reason, Rules, Safety, hidden_in, matching, total,
 };
 use serde_json::Value;
 
@@ -28,11 +29,8 @@ pub(crate) fn narrowed(one: &Rules, other: &Rules) -> Rules {
     let mut rules = one.clone();
     rules.enabled &= other.enabled;
     rules.mutation = rules.mutation.min(other.mutation);
-    for node in &other.protected {
-        if !rules.protected.contains(node) {
-            rules.protected.push(node.clone());
-        }
-    }
+    let mine: BTreeSet<&String> = one.protected.iter().collect();
+    rules.protected.extend(other.protected.iter().filter(|pattern| !mine.contains(pattern)).cloned());
     rules.cooldown_ms = rules.cooldown_ms.max(other.cooldown_ms);
     rules.max_actions = rules.max_actions.min(other.max_actions);
     rules.window_ms = rules.window_ms.max(other.window_ms);
@@ -116,9 +114,11 @@ fn nodes(action: &Action, graph: &GraphSpec) -> Vec<Reason> {
 }
 
 fn protected(action: &Action, ground: &Ground<'_>) -> Option<Reason> {
-    let touched = touched(action, ground.graph);
-    let node = ground.rules.protected.iter().find(|node| touched.contains(node))?;
-    Some(reason("protected-node", format!("{node} is protected, and the action touches it")))
+    let protected = &ground.rules.protected;
+    let mut touched = touched(action, ground.graph).into_iter();
+    let (node, by) = touched.find_map(|node| matching(protected, node).map(|by| (node, by)))?;
+    let by = if by == node { String::new() } else { format!(" by {by:?}") };
+    Some(reason("protected-node", format!("{node} is protected{by}, and the action touches it")))
 }
 
 /// The nodes that the action changes or whose edges it changes, as the graph is now: an insertion that names nothing
@@ -159,7 +159,12 @@ fn id_fault(id: &str) -> Option<String> {
     if id.len() > MAX_ID_BYTES {
         return Some(format!("the new node's name has {} bytes; the most is {MAX_ID_BYTES}", id.len()));
     }
-    id.chars().any(char::is_control).then(|| format!("the new node's name {id:?} holds a control character"))
+    hidden_in(id).map(|letter| {
+        format!(
+            "the new node's name {id:?} holds a character that cannot be seen (U+{:04X})",
+            u32::from(letter)
+        )
+    })
 }
 
 fn not_an_object(name: &str, value: &Value) -> Option<String> {

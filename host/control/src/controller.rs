@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_model::{Ending, GateRefusal, TickRecord};
+use flyball_model::{Ending, GateRefusal, TickRecord, shell_word};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
@@ -322,7 +322,7 @@ impl Controller {
     }
 
     pub(crate) fn frozen_gate(&self, why: &str) -> GateRefusal {
-        refusal("frozen", format!("{why}; opens with `flyball resume {}`", self.session))
+        refusal("frozen", format!("{why}; opens with `flyball resume {}`", shell_word(&self.session)))
     }
 
     async fn answered(

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use flyball_model::{
     Attributed, Ending, Event, EventRecord, Finding, Notice, Safety, Severity, TickRecord, Verdict,
+    shell_word,
 };
 
 use crate::controller::{Controller, add_error};
@@ -87,7 +88,11 @@ impl Controller {
         let why = format!("{futile} actions in a row did not help; the limit is {}", safety.futile);
         state.frozen = Some(why.clone());
         self.tell(record, Event::Frozen { why: why.clone() }).await;
-        let message = format!("{} is frozen: {why}; `flyball resume {}` ends it", self.session, self.session);
+        let message = format!(
+            "{} is frozen: {why}; `flyball resume {}` ends it",
+            self.session,
+            shell_word(&self.session)
+        );
         self.notify(record, "frozen", message).await;
     }
 

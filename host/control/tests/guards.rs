@@ -66,6 +66,20 @@ async fn no_action_touches_a_protected_node() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn protected_names_take_patterns_and_hold_for_names_that_an_insertion_would_give() {
+    for (pattern, held) in
+        [("*", true), ("b*", true), ("*b", true), ("", false), ("*x", false), ("B*", false)]
+    {
+        let codes = refused(restart("b"), |rules| rules.protected = vec![pattern.into()]).await;
+        let expected: &[&str] = if held { &["protected-node"] } else { &[] };
+        assert_eq!(codes, expected, "{pattern}");
+    }
+    let inserted =
+        refused(insert("slow-2", "upper", &["a"], &["b"]), |rules| rules.protected = vec!["slow*".into()]);
+    assert_eq!(inserted.await, ["protected-node"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn protected_nodes_hold_for_the_neighbours_of_an_insertion() {
     let cases = [
         (insert("n", "upper", &["a"], &["b"]), "a", true),
@@ -95,6 +109,8 @@ async fn parameters_out_of_all_reason_are_rejected() {
         update(json!(3)),
         insert(" ", "upper", &["a"], &[]),
         insert("n\n", "upper", &["a"], &[]),
+        insert("n\u{202e}", "upper", &["a"], &[]),
+        insert("n\u{200b}", "upper", &["a"], &[]),
         insert(&long, "upper", &["a"], &[]),
         insert("n", "upper", &[], &[]),
     ] {

@@ -1,11 +1,12 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 
-use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
+use flyball_model::printable;
+use miette::{Diagnostic, LabeledSpan, SourceCode};
 
 use crate::Source;
+use crate::excerpt::Excerpt;
 
 /// More faults than this in one document tell nobody more.
 const MOST_FAULTS: usize = 100;
@@ -13,8 +14,7 @@ const MOST_FAULTS: usize = 100;
 /// One thing that is wrong with a document, and where.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    source: Arc<NamedSource<Arc<str>>>,
-    span: Range<usize>,
+    excerpt: Excerpt,
     line: usize,
     column: usize,
     message: String,
@@ -25,7 +25,7 @@ pub struct Fault {
 impl Fault {
     /// The file.
     pub fn name(&self) -> &str {
-        self.source.name()
+        self.excerpt.name()
     }
 
     /// Counted from 1.
@@ -68,11 +68,11 @@ impl Diagnostic for Fault {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(&*self.source)
+        Some(&self.excerpt)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let label = LabeledSpan::new_with_span(Some("here".to_owned()), self.span.clone());
+        let label = LabeledSpan::new_with_span(Some("here".to_owned()), self.excerpt.mark());
         Some(Box::new(std::iter::once(label)))
     }
 }
@@ -100,12 +100,13 @@ impl Faults {
         found.dedup();
         let more = found.len().saturating_sub(MOST_FAULTS);
         found.truncate(MOST_FAULTS);
-        let named = Arc::new(NamedSource::new(&source.name, Arc::clone(&source.text)));
         let faults = found
             .into_iter()
             .map(|Found { span, message, help, code }| {
                 let (line, column) = line_and_column(&source.text, span.start);
-                Fault { source: Arc::clone(&named), span, line, column, message, help, code }
+                let excerpt = Excerpt::of(&source.name, &source.text, &span, line, column);
+                let shown = |text: String| printable(&text).into_owned();
+                Fault { excerpt, line, column, message: shown(message), help: help.map(shown), code }
             })
             .collect();
         Self { faults, more }

@@ -8,7 +8,9 @@
 
 mod binding;
 mod decider_check;
+mod excerpt;
 mod fault;
+mod hidden;
 mod left_out;
 mod narrowing;
 mod never_asked;
@@ -20,6 +22,7 @@ mod schema;
 mod source;
 mod suggestion;
 mod tree;
+mod unmatched;
 mod wording;
 mod yaml;
 
@@ -31,3 +34,4 @@ pub use never_fires::never_fires;
 pub use reading::{is_manifest, is_policy, locate, read_as, read_manifest, read_policy, schema_problems};
 pub use schema::{manifest_schema, of as schema_of, policy_schema};
 pub use source::Source;
+pub use unmatched::unmatched_nodes;

@@ -1,16 +1,14 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flyball_model::{Controller, NodeId, Policy, Rules};
+use flyball_model::{Controller, Policy, Rules};
 
 /// Narrows a policy by what a manifest says of itself. A manifest never widens.
 pub fn rules(policy: &Policy, controller: &Controller) -> Rules {
     let (ours, theirs) = (&policy.constraints, &controller.constraints);
-    let mut protected: Vec<NodeId> = Vec::new();
-    for node in policy.protected_nodes.iter().chain(&controller.protected_nodes) {
-        if !protected.contains(node) {
-            protected.push(node.clone());
-        }
-    }
+    let mut seen = BTreeSet::new();
+    let patterns = policy.protected_nodes.iter().chain(&controller.protected_nodes);
+    let protected = patterns.filter(|pattern| seen.insert(pattern.as_str())).cloned().collect();
     Rules {
         enabled: controller.enabled,
         mutation: controller

@@ -2,13 +2,17 @@ use flyball_model::{
     DeciderBranch, DeciderForm, DeciderGroup, DeciderRule, DeciderUse, FindingKind, Policy, Problem, matches,
 };
 
+/// So many codes of ways are compared with each other in one policy; what a route of thousands hides is not looked for.
+const MOST_COMPARED: usize = 100_000;
+
 /// Every kind of finding.
 const KINDS: [FindingKind; 3] = [FindingKind::Failure, FindingKind::Performance, FindingKind::General];
 
 /// Deciders that can never be asked, and deadlines that can never pass. Whether one that may answer always does is not
 /// known, so that none behind it is told.
 pub(crate) fn never_asked(policy: &Policy, problems: &mut Vec<Problem>) {
-    rules("/judges/deciders", &policy.judges.deciders, problems);
+    let mut left = MOST_COMPARED;
+    rules("/judges/deciders", &policy.judges.deciders, &mut left, problems);
     for (index, shadow) in policy.judges.shadows.iter().enumerate() {
         deadline(&format!("/judges/shadows/{index}"), shadow, problems);
     }
@@ -20,23 +24,27 @@ pub(crate) fn never_asked(policy: &Policy, problems: &mut Vec<Problem>) {
     }
 }
 
-fn rules(at: &str, rules: &[DeciderRule], problems: &mut Vec<Problem>) {
+fn rules(at: &str, rules: &[DeciderRule], left: &mut usize, problems: &mut Vec<Problem>) {
     for (index, rule) in rules.iter().enumerate() {
         let at = format!("{at}/{index}");
         match rule {
             DeciderRule::One(used) => deadline(&at, used, problems),
-            DeciderRule::Group(group) => within(&at, group, problems),
+            DeciderRule::Group(group) => within(&at, group, left, problems),
         }
     }
 }
 
-fn within(at: &str, group: &DeciderGroup, problems: &mut Vec<Problem>) {
+fn within(at: &str, group: &DeciderGroup, left: &mut usize, problems: &mut Vec<Problem>) {
     match group.form() {
-        Ok(DeciderForm::Quorum(_, of)) => rules(&format!("{at}/of"), of, problems),
+        Ok(DeciderForm::Quorum(_, of)) => rules(&format!("{at}/of"), of, left, problems),
         Ok(DeciderForm::Route(ways)) => {
             for (index, way) in ways.iter().enumerate() {
                 let at = format!("{at}/route/{index}");
-                let before = ways.iter().take(index).position(|before| takes_all(before, way));
+                let before = ways.iter().take(index).position(|before| {
+                    let codes = (1 + before.codes.len()).saturating_mul(1 + way.codes.len());
+                    *left = left.saturating_sub(codes);
+                    *left > 0 && takes_all(before, way)
+                });
                 if let Some(before) = before {
                     let message = format!(
                         "this way is never taken: way {} of the route takes all that it is for",
@@ -46,7 +54,7 @@ fn within(at: &str, group: &DeciderGroup, problems: &mut Vec<Problem>) {
                         Problem::new(at.clone(), message).help("put it before that one, or leave it out"),
                     );
                 }
-                rules(&format!("{at}/ask"), &way.ask, problems);
+                rules(&format!("{at}/ask"), &way.ask, left, problems);
             }
         }
         Err(_) => {}

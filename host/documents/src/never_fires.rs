@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use flyball_model::{ActionKind, Budget, Policy, Problem};
 
 use crate::never_asked::never_asked;
@@ -81,10 +83,11 @@ fn kinds(policy: &Policy, problems: &mut Vec<Problem>) {
 }
 
 fn escalation(policy: &Policy, problems: &mut Vec<Problem>) {
+    let deciders: BTreeSet<&str> = policy.judges.deciders().map(|used| used.name()).collect();
     for (index, step) in policy.safety.escalation.iter().enumerate() {
         let at = format!("/safety/escalation/{index}");
         if let Some(decider) = &step.decider
-            && !policy.judges.deciders().any(|used| used.name() == decider)
+            && !deciders.contains(decider.as_str())
         {
             problems.push(
                 Problem::new(

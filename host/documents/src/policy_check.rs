@@ -9,6 +9,10 @@ use crate::wording::quoted;
 /// What decisions that no plugin made are attributed to.
 const RESERVED: [&str; 2] = ["host", "operator"];
 
+/// Of names with `*` in them.
+pub(crate) const MOST_PATTERNS: usize = 256;
+pub(crate) const LONGEST_PATTERN: usize = 256;
+
 const KINDS: [&str; 4] = ["heuristics", "catalogs", "validators", "reversers"];
 
 /// What a schema cannot say of a policy. Looks at the value and not at the type, so that a fault elsewhere hides
@@ -17,6 +21,7 @@ pub(crate) fn problems(policy: &Value) -> Vec<Problem> {
     let mut problems = Vec::new();
     name(policy, &mut problems);
     sessions(policy, &mut problems);
+    protected(policy, &mut problems);
     for kind in KINDS {
         plugins(kind, policy, &mut problems);
     }
@@ -51,6 +56,33 @@ fn sessions(policy: &Value, problems: &mut Vec<Problem>) {
                 Problem::new(format!("/sessions/{index}"), "an empty pattern matches no session")
                     .help("name one, or write \"*\" for all"),
             );
+        }
+    }
+}
+
+/// A pattern is held against each node of a session, again for each action.
+fn protected(policy: &Value, problems: &mut Vec<Problem>) {
+    let patterns = policy.get("protected_nodes").and_then(Value::as_array).into_iter().flatten();
+    let mut stars = 0;
+    for (index, pattern) in patterns.enumerate() {
+        let Some(pattern) = pattern.as_str() else { continue };
+        let at = || format!("/protected_nodes/{index}");
+        if pattern.trim().is_empty() {
+            problems
+                .push(Problem::new(at(), "an empty name protects no node").help("name one, or leave it out"));
+        }
+        if !pattern.contains('*') {
+            continue;
+        }
+        stars += 1;
+        if pattern.len() > LONGEST_PATTERN {
+            let message = format!("the pattern has {} bytes; {LONGEST_PATTERN} are the most", pattern.len());
+            problems.push(Problem::new(at(), message).help("make it shorter"));
+        }
+        if stars > MOST_PATTERNS {
+            let message = format!("there are more than {MOST_PATTERNS} patterns");
+            problems.push(Problem::new(at(), message).help("write fewer, with more `*` in them"));
+            return;
         }
     }
 }

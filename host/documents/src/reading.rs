@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::fault::{Faults, Found};
 use crate::tree::{Place, token};
 use crate::yaml::{self, Parsed};
-use crate::{Source, policy_check, schema, wording};
+use crate::{Source, hidden, policy_check, schema, wording};
 
 static POLICY: LazyLock<Option<Validator>> =
     LazyLock::new(|| jsonschema::validator_for(schema::policy()).ok());
@@ -55,7 +55,7 @@ pub fn locate(source: &Source, problems: Vec<Problem>) -> Faults {
 /// What a value's own schema says of it, in the words that faults of documents have: whoever has another schema than a
 /// document's, such as a plugin of its settings, is told the nearest key and the range too.
 pub fn schema_problems(schema: &Value, validator: &Validator, value: &Value) -> Vec<Problem> {
-    wording::problems(schema, validator, value)
+    wording::problems(schema, validator, value, &|_| None)
 }
 
 /// Whether a document is a policy: it names judges. What is no mapping, or no YAML, is not.
@@ -86,9 +86,14 @@ fn read<T: DeserializeOwned>(
 ) -> Result<T, Faults> {
     let Parsed { value, place, mut found } =
         yaml::parse(&source.text).map_err(|fault| Faults::new(source, vec![fault]))?;
+    let written = |pointer: &str| match place.nearest(pointer) {
+        (place, true) => source.text.get(place.value.clone()),
+        _ => None,
+    };
     let by_schema =
-        validator.map(|validator| wording::problems(schema, validator, &value)).unwrap_or_default();
-    found.extend(by_schema.into_iter().chain(check(&value)).map(|problem| placed(&place, problem)));
+        validator.map(|validator| wording::problems(schema, validator, &value, &written)).unwrap_or_default();
+    let told = by_schema.into_iter().chain(check(&value)).chain(hidden::problems(&value));
+    found.extend(told.map(|problem| placed(&place, problem)));
     if !found.is_empty() {
         return Err(Faults::new(source, found));
     }

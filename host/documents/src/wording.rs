@@ -8,33 +8,51 @@ use serde_json::Value;
 use crate::suggestion;
 use crate::tree::token;
 
+/// For more unknown keys of one mapping than this nobody is told which was probably meant.
+const MOST_SEARCHES: usize = 100;
+
 /// Text of a document that is longer than this is cut in messages.
 const LONGEST_QUOTE: usize = 60;
 
 /// The keys of a policy that say where the host reads a secret.
 const NAMES_A_SECRET: [&str; 2] = ["key", "from"];
 
-pub(crate) fn problems(schema: &Value, validator: &Validator, value: &Value) -> Vec<Problem> {
-    validator.iter_errors(value).flat_map(|error| worded(schema, &error)).collect()
+/// How the value that a pointer names is written in the document.
+pub(crate) type Written<'a> = &'a dyn Fn(&str) -> Option<&'a str>;
+
+/// For more faults than are told, no sentence is made.
+const MOST_WORDED: usize = 1_000;
+
+pub(crate) fn problems(
+    schema: &Value,
+    validator: &Validator,
+    value: &Value,
+    written: Written<'_>,
+) -> Vec<Problem> {
+    validator.iter_errors(value).flat_map(|error| worded(schema, &error, written)).take(MOST_WORDED).collect()
 }
 
-fn worded(schema: &Value, error: &ValidationError<'_>) -> Vec<Problem> {
+fn worded(schema: &Value, error: &ValidationError<'_>, written: Written<'_>) -> Vec<Problem> {
     let pointer = error.instance_path().as_str();
     let value = error.instance();
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
             let known = known_keys(schema, error);
-            unexpected.iter().map(|key| unknown_key(pointer, key, &known)).collect()
+            let told = unexpected.iter().take(MOST_WORDED).enumerate();
+            told.map(|(index, key)| {
+                unknown_key(pointer, key, if index < MOST_SEARCHES { &known } else { &[] })
+            })
+            .collect()
         }
         ValidationErrorKind::Required { property } => vec![missing_key(schema, error, pointer, property)],
         ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
-            alternatives(schema, pointer, value, context)
+            alternatives(schema, pointer, value, context, written)
         }
         ValidationErrorKind::Enum { options } => {
             let options = options.as_array().map(Vec::as_slice).unwrap_or_default();
             vec![unknown_word(pointer, value, &options.iter().filter_map(Value::as_str).collect::<Vec<_>>())]
         }
-        ValidationErrorKind::Type { kind } => vec![wrong_type(pointer, value, kind)],
+        ValidationErrorKind::Type { kind } => vec![wrong_type(pointer, value, kind, written(pointer))],
         ValidationErrorKind::Minimum { limit } => {
             vec![out_of_range(pointer, value, &range(schema, error, &format!("at least {}", bound(limit))))]
         }
@@ -61,10 +79,13 @@ fn known_keys<'a>(schema: &'a Value, error: &ValidationError<'_>) -> Vec<&'a str
 }
 
 fn unknown_key(pointer: &str, key: &str, known: &[&str]) -> Problem {
-    Problem::new(format!("{pointer}/{}", token(key)), format!("unknown key {}", quoted(key)))
-        .help(suggestion::help(key, known.iter().copied()))
-        .code("unknown-key")
-        .of_key()
+    let problem = Problem::new(format!("{pointer}/{}", token(key)), format!("unknown key {}", quoted(key)));
+    let problem = match key {
+        "<<" => problem.help("merge keys are not of YAML 1.2; write out what is merged"),
+        _ if known.is_empty() => problem,
+        _ => problem.help(suggestion::help(key, known.iter().copied())),
+    };
+    problem.code("unknown-key").of_key()
 }
 
 fn missing_key(schema: &Value, error: &ValidationError<'_>, pointer: &str, property: &Value) -> Problem {
@@ -86,6 +107,7 @@ fn alternatives(
     pointer: &str,
     value: &Value,
     context: &[Vec<ValidationError<'static>>],
+    written: Written<'_>,
 ) -> Vec<Problem> {
     let errors = context.iter().flatten();
     let words: Vec<&str> = errors
@@ -102,7 +124,7 @@ fn alternatives(
         .filter(|error| {
             !matches!(error.kind(), ValidationErrorKind::Type { kind: TypeKind::Single(JsonType::Null) })
         })
-        .flat_map(|error| worded(schema, error))
+        .flat_map(|error| worded(schema, error, written))
         .collect()
 }
 
@@ -118,7 +140,7 @@ fn unknown_word(pointer: &str, value: &Value, words: &[&str]) -> Problem {
         .code("unknown-value")
 }
 
-fn wrong_type(pointer: &str, value: &Value, kind: &TypeKind) -> Problem {
+fn wrong_type(pointer: &str, value: &Value, kind: &TypeKind, written: Option<&str>) -> Problem {
     let types: Vec<JsonType> = match kind {
         TypeKind::Single(one) => vec![*one],
         TypeKind::Multiple(several) => several.iter().filter(|kind| *kind != JsonType::Null).collect(),
@@ -128,20 +150,25 @@ fn wrong_type(pointer: &str, value: &Value, kind: &TypeKind) -> Problem {
     let given = match value {
         // Where a secret's source is named, somebody may have written the secret.
         Value::String(_) if NAMES_A_SECRET.contains(&name.as_str()) => "text".to_owned(),
+        // As it is written: `010` and `1.0` are numbers that JSON writes otherwise.
+        Value::Number(number) => written.map_or_else(|| number.to_string(), cut),
         _ => quoted_value(value),
     };
     let problem = Problem::new(pointer, format!("{name} must be {wanted}, not {given}")).code("wrong-type");
-    match help(&types, value) {
+    match help(&types, value, &name, &given) {
         Some(help) => problem.help(help),
         None => problem,
     }
 }
 
-fn help(wanted: &[JsonType], value: &Value) -> Option<String> {
+fn help(wanted: &[JsonType], value: &Value, name: &str, given: &str) -> Option<String> {
     match value {
+        Value::Null if wanted.contains(&JsonType::String) => {
+            Some("give it a value; a word such as null is put in quotes: \"null\"".to_owned())
+        }
         Value::Null => Some("give it a value or leave the key out".to_owned()),
         Value::Number(_) | Value::Bool(_) if wanted.contains(&JsonType::String) => {
-            Some(format!("put it in quotes: \"{value}\""))
+            Some(format!("put it in quotes: \"{given}\""))
         }
         Value::String(text) if wanted.contains(&JsonType::Boolean) => {
             match text.to_ascii_lowercase().as_str() {
@@ -153,7 +180,7 @@ fn help(wanted: &[JsonType], value: &Value) -> Option<String> {
         Value::String(text)
             if wanted.iter().any(|kind| matches!(kind, JsonType::Integer | JsonType::Number)) =>
         {
-            text.parse::<f64>().ok().map(|_| "leave the quotes out".to_owned())
+            number_meant(text, name)
         }
         _ if wanted.contains(&JsonType::Array) && !value.is_object() => {
             Some("put it in brackets: [...]".to_owned())
@@ -175,6 +202,27 @@ fn range(schema: &Value, error: &ValidationError<'_>, one: &str) -> String {
         (Some(least), Some(most)) if !of_its_type(most) => format!("{} to {}", bound(least), bound(most)),
         _ => one.to_owned(),
     }
+}
+
+/// The number that a text was probably meant to be.
+fn number_meant(text: &str, name: &str) -> Option<String> {
+    if text.parse::<f64>().is_ok() {
+        return Some("leave the quotes out".to_owned());
+    }
+    let digits = text.replace(['_', ' ', ',', '\''], "");
+    if digits.len() < text.len() && digits.parse::<u64>().is_ok() {
+        return Some(format!("write {digits}"));
+    }
+    let (number, unit) = text.split_at(text.find(|letter: char| !letter.is_ascii_digit())?);
+    let factor = match unit.trim() {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    let millis = number.parse::<u64>().ok()?.checked_mul(factor).filter(|_| name.ends_with("_ms"))?;
+    Some(format!("it is in milliseconds: write {millis}"))
 }
 
 /// A bound of a number with a fraction is written `0.0` in the schema; people write 0.

@@ -34,6 +34,14 @@ pub(crate) fn parse(text: &str) -> Result<Parsed, Found> {
             code: "too-large".into(),
         });
     }
+    if let Some(at) = other_version(text) {
+        return Err(Found {
+            span: at,
+            message: "the document says that it is of another version of YAML than 1.2".to_owned(),
+            help: Some("take this line out; `yes` and `010` mean here what YAML 1.2 says".to_owned()),
+            code: "not-yaml".into(),
+        });
+    }
     let unmarked = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut builder = Builder::new(text.len() - unmarked.len(), unmarked);
     let mut parser: Parser<'_, StrInput<'_>> = Parser::new_from_str(unmarked);
@@ -42,6 +50,22 @@ pub(crate) fn parse(text: &str) -> Result<Parsed, Found> {
         builder.take(event, span)?;
     }
     builder.finish()
+}
+
+/// The line in which a document says that it is of another version. Such lines come before all else.
+fn other_version(text: &str) -> Option<Range<usize>> {
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let told = line.trim_start_matches('\u{feff}').trim_end();
+        if let Some(version) = told.strip_prefix("%YAML") {
+            return (version.trim() != "1.2").then(|| at..at + line.trim_end().len());
+        }
+        if !(told.is_empty() || told.starts_with(['#', '%'])) {
+            return None;
+        }
+        at += line.len();
+    }
+    None
 }
 
 /// A list or mapping that is not closed yet.
@@ -86,12 +110,13 @@ impl Builder {
 
     fn not_yaml(&self, error: &ScanError) -> Found {
         let at = self.byte(*error.marker());
-        Found {
-            span: at..at,
-            message: format!("this is not YAML: {}", error.info()),
-            help: Some("look at the brackets, quotes and indentation here and just before".to_owned()),
-            code: "not-yaml".into(),
-        }
+        let help = if error.info().contains("alias") {
+            "text that begins with * or & is put in quotes: \"*\""
+        } else {
+            "look at the brackets, quotes and indentation here and just before"
+        };
+        let message = format!("this is not YAML: {}", error.info());
+        Found { span: at..at, message, help: Some(help.to_owned()), code: "not-yaml".into() }
     }
 
     fn refuse(&self, span: Span, message: impl Into<String>, help: &str) -> Found {
@@ -102,9 +127,11 @@ impl Builder {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Found> {
         match event {
             Event::DocumentStart(_) => self.document(span),
-            Event::Alias(_) => {
-                Err(self.refuse(span, "aliases are not allowed", "write out what the alias stands for"))
-            }
+            Event::Alias(_) => Err(self.refuse(
+                span,
+                "aliases are not allowed",
+                "write out what the alias stands for; text that begins with * is put in quotes",
+            )),
             Event::Scalar(_, _, _, Some(_))
             | Event::SequenceStart(_, Some(_))
             | Event::MappingStart(_, Some(_)) => {

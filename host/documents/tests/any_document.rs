@@ -118,6 +118,11 @@ fn texts() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Names are what can be seen.
+fn names() -> impl Strategy<Value = String> {
+    "[!-~äß✓]{1,20}"
+}
+
 fn values() -> impl Strategy<Value = Value> {
     let leaves = prop_oneof![
         Just(Value::Null),
@@ -166,7 +171,7 @@ fn policies() -> impl Strategy<Value = Policy> {
     let numbers = (any::<u64>(), 1..u32::MAX, 1..u64::MAX, 1..3_600_u32);
     let constraints = (prop::option::of(0.0..1e12), prop::option::of(0.0..1e12));
     let judges = (uses(), uses(), uses(), uses(), uses());
-    (words(), vec("[a-z*-]{1,9}", 1..3), levels, numbers, constraints, vec(texts(), 0..3), judges).prop_map(
+    (words(), vec("[a-z*-]{1,9}", 1..3), levels, numbers, constraints, vec(names(), 0..3), judges).prop_map(
         |(name, sessions, mutation_policy, numbers, constraints, protected_nodes, judges)| Policy {
             safety: Default::default(),
             name,

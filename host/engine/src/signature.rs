@@ -1,15 +1,15 @@
 //! Detached signatures in minisign's format: who vouches for exactly these bytes.
 
 use std::ffi::OsString;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use flyball_files::{FileError, Limit, read};
 use minisign_verify::{Error, PublicKey, Signature};
 
 /// A signature file is four short lines; what is longer is none.
-const LARGEST: u64 = 4096;
+const LARGEST: Limit = Limit::new(4096, "sign the plugin anew");
 
 /// A public key whose signatures count.
 #[derive(Debug, Clone)]
@@ -123,18 +123,11 @@ pub fn signature_path(file: &Path) -> PathBuf {
 /// # Errors
 ///
 /// There is one and it cannot be read.
-pub fn signature_beside(file: &Path) -> std::io::Result<Option<String>> {
-    let path = signature_path(file);
-    match std::fs::metadata(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-        // A pipe would hold up whoever opens it.
-        Ok(found) if !found.is_file() => return Ok(Some(String::new())),
-        Ok(_) => {}
+pub fn signature_beside(file: &Path) -> Result<Option<String>, FileError> {
+    match read(&signature_path(file), LARGEST) {
+        Err(error) if error.is_missing() => Ok(None),
+        read => Ok(Some(String::from_utf8_lossy(&read?).into_owned())),
     }
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?.take(LARGEST).read_to_end(&mut bytes)?;
-    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 /// Keys and signatures begin with two bytes for the algorithm and eight for the key's id.

@@ -1,9 +1,11 @@
 //! Model to contract: what plugins are told.
 
+use std::collections::BTreeSet;
+
 use flyball_control::ports::Situation;
 use flyball_model::{
     Action, ActionKind, Evidence, Finding, GraphSpec, Learned, MutationPolicy, NodeSpec, NodeType, Outcome,
-    PastAction, Proposal, Severity,
+    PastAction, Proposal, Severity, matching,
 };
 
 use crate::bindings::{actions, deciding, judgement, offers, reversing, reviewing};
@@ -69,8 +71,18 @@ fn constraints(situation: &Situation) -> actions::Constraints {
             MutationPolicy::Optimize => actions::MutationPolicy::Optimize,
             MutationPolicy::Full => actions::MutationPolicy::Full,
         },
-        protected: rules.protected.clone(),
+        protected: protected(&rules.protected, &situation.graph),
     }
+}
+
+/// Most plugins compare names: beside the patterns of the rules they are given the nodes that fit one.
+fn protected(patterns: &[String], graph: &GraphSpec) -> Vec<String> {
+    let mut named = patterns.to_vec();
+    let known: BTreeSet<&str> = patterns.iter().map(String::as_str).collect();
+    let stars: Vec<String> = patterns.iter().filter(|pattern| pattern.contains('*')).cloned().collect();
+    let fitting = graph.nodes.iter().map(|node| &node.id).filter(|id| matching(&stars, id).is_some());
+    named.extend(fitting.filter(|id| !known.contains(id.as_str())).cloned());
+    named
 }
 
 fn finding(finding: &Finding) -> judgement::Finding {

@@ -1,7 +1,9 @@
 //! Keys: the host holds them, one header carries them, and nobody reads one back.
 
 use std::fmt;
+use std::path::Path;
 
+use flyball_files::Limit;
 use flyball_model::{Problem, SecretSource};
 use reqwest::header::HeaderValue;
 use serde_json::Value;
@@ -12,6 +14,9 @@ const PLACEHOLDER: &str = "{{key}}";
 
 /// A shorter one would be found, and masked, in what has nothing to do with it.
 const SHORTEST: usize = 8;
+
+/// A header's value is shorter than a file of this size.
+const LARGEST: Limit = Limit::new(64 << 10, "name a file that holds the key and nothing else");
 
 /// A provider's key; none where a server asks for none.
 #[derive(Clone, Default)]
@@ -46,9 +51,8 @@ impl Key {
                 (Zeroizing::new(text), "/env")
             }
             SecretSource::File(file) => {
-                let text = std::fs::read_to_string(file).map_err(|error| {
-                    Problem::new("/file", format!("cannot read the key in {file}: {error}"))
-                })?;
+                let text = flyball_files::read_text(Path::new(file), LARGEST)
+                    .map_err(|error| Problem::new("/file", format!("there is no key: {error}")))?;
                 (Zeroizing::new(text), "/file")
             }
         };

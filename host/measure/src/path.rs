@@ -11,6 +11,7 @@ pub fn critical_path(seen: &[Reading], edges: &[(u32, u32)], order: &[usize]) ->
     // The costliest way from a source to each node: what it costs, and from where it comes.
     let mut ways: Vec<Option<(f64, Option<usize>)>> = vec![None; seen.len()];
     let mut best: Option<(f64, usize)> = None;
+    let behind = behind(seen.len(), edges);
     for &index in order {
         let Some(node) = seen.get(index) else { continue };
         if node.source
@@ -26,8 +27,8 @@ pub fn critical_path(seen: &[Reading], edges: &[(u32, u32)], order: &[usize]) ->
         if node.sink && best.is_none_or(|(most, _)| spent > most) {
             best = Some((spent, index));
         }
-        for (_, to) in edges.iter().filter(|(from, _)| *from as usize == index) {
-            if let Some(way) = ways.get_mut(*to as usize)
+        for &to in behind.get(index).into_iter().flatten() {
+            if let Some(way) = ways.get_mut(to)
                 && way.is_none_or(|(most, _)| spent > most)
             {
                 *way = Some((spent, Some(index)));
@@ -48,6 +49,17 @@ pub fn critical_path(seen: &[Reading], edges: &[(u32, u32)], order: &[usize]) ->
     path
 }
 
+/// The nodes that come next behind each one, in the order of the edges.
+fn behind(count: usize, edges: &[(u32, u32)]) -> Vec<Vec<usize>> {
+    let mut behind = vec![Vec::new(); count];
+    for (from, to) in edges {
+        if let Some(behind) = behind.get_mut(*from as usize) {
+            behind.push(*to as usize);
+        }
+    }
+    behind
+}
+
 /// Topological order; what is on a cycle is left out.
 pub fn sorted(count: usize, edges: &[(u32, u32)]) -> Vec<usize> {
     let mut feeds = vec![0usize; count];
@@ -56,12 +68,12 @@ pub fn sorted(count: usize, edges: &[(u32, u32)]) -> Vec<usize> {
             *feeds += 1;
         }
     }
+    let behind = behind(count, edges);
     let mut order: Vec<usize> = (0..count).filter(|node| feeds.get(*node) == Some(&0)).collect();
     let mut next = 0;
     while let Some(&node) = order.get(next) {
         next += 1;
-        for (_, to) in edges.iter().filter(|(from, _)| *from as usize == node) {
-            let to = *to as usize;
+        for &to in behind.get(node).into_iter().flatten() {
             if let Some(feeds) = feeds.get_mut(to) {
                 *feeds -= 1;
                 if *feeds == 0 {

@@ -59,7 +59,7 @@ pub use observation::{
     Executor, GraphMetrics, Metrics, NodeColumns, Observation, SeenError, Status, Trend, metric, total,
 };
 pub use outcome::{Outcome, PastAction};
-pub use pattern::matches;
+pub use pattern::{matches, matching};
 pub use plugin::{
     Cost, HttpAnswer, HttpExchange, LlmAnswer, LlmExchange, LlmUse, NodeOffer, NodeType, PluginId, PluginKind,
 };
@@ -67,7 +67,7 @@ pub use policy::{
     BreakerPolicy, Constraints, Grants, HttpGrant, Judges, Limits, OnDowngrade, OnFailure, OnMissing,
     PluginRules, PluginUse, Policy, Rules, SecretGrant, SecretSource, StateGrant,
 };
-pub use printable::{hidden_in, is_hidden, printable, printable_lines};
+pub use printable::{hidden_in, is_hidden, printable, printable_lines, shell_word};
 pub use problem::Problem;
 pub use rule::{DEEPEST_RULE, GroupForm, Members, Rule, ValidatorGroup, ValidatorRule};
 pub use safety::{ApprovalRules, Budget, Safety, Step, Systemic};

@@ -159,9 +159,9 @@ pub struct Controller {
     /// What the session must keep to; the tighter of these and the policy's.
     #[serde(default)]
     pub constraints: Constraints,
-    /// Nodes that no action may touch, beside the policy's.
+    /// Nodes that no action may touch, beside the policy's: names, in which `*` stands for any text.
     #[serde(default)]
-    pub protected_nodes: Vec<NodeId>,
+    pub protected_nodes: Vec<String>,
     /// Which model its author has in mind. It grants nothing: whether a model is asked, and which, a policy says, by
     /// `grants.llm` of a decider. `flyball check` says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,3 +10,8 @@ pub fn matches(pattern: &str, name: &str) -> bool {
     }
     true
 }
+
+/// The pattern of several that a name fits.
+pub fn matching<'a>(patterns: &'a [String], name: &str) -> Option<&'a str> {
+    patterns.iter().map(String::as_str).find(|pattern| matches(pattern, name))
+}

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{DeciderRule, DeciderUse, LlmGrant, MutationPolicy, NodeId, Safety, ValidatorRule};
+use crate::{DeciderRule, DeciderUse, LlmGrant, MutationPolicy, Safety, ValidatorRule};
 
 /// Binds plugins, settings, limits, grants and constraints to sessions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,9 +30,10 @@ pub struct Policy {
     /// What a session must keep to; a breach is a finding of the host's own.
     #[serde(default)]
     pub constraints: Constraints,
-    /// Nodes that no action may touch.
+    /// Nodes that no action may touch: names, in which `*` stands for any text. `flyball check` with a manifest beside the
+    /// policy, and a host when it starts, tell those that fit no node.
     #[serde(default)]
-    pub protected_nodes: Vec<NodeId>,
+    pub protected_nodes: Vec<String>,
     /// What keeps the loop from doing harm.
     #[serde(default)]
     pub safety: Safety,
@@ -366,8 +367,8 @@ pub struct Rules {
     pub max_latency_ms: Option<f64>,
     /// Items delivered a second.
     pub min_throughput: Option<f64>,
-    /// Nodes that no action may touch.
-    pub protected: Vec<NodeId>,
+    /// Nodes that no action may touch: names, in which `*` stands for any text.
+    pub protected: Vec<String>,
     /// Least time between the end of one decision and the next, in milliseconds.
     pub cooldown_ms: u64,
     /// Actions within the window; the next one is held.

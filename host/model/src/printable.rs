@@ -45,6 +45,15 @@ pub fn hidden_in(name: &str) -> Option<char> {
     name.chars().find(|letter| is_hidden(*letter))
 }
 
+/// A name as a word of a command that a person is told to type: quoted where a shell would make something else of it.
+pub fn shell_word(name: &str) -> Cow<'_, str> {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "-_./:@%+,".contains(letter);
+    if !name.is_empty() && !name.starts_with('-') && name.chars().all(is_plain) {
+        return Cow::Borrowed(name);
+    }
+    Cow::Owned(format!("'{}'", name.replace('\'', "'\\''")))
+}
+
 fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
     let Some(first) = text.find(&is_escaped) else { return Cow::Borrowed(text) };
     let (clean, rest) = text.split_at(first);

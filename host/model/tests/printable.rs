@@ -1,7 +1,7 @@
 //! What is printed holds nothing that a terminal obeys, that ends a line or that cannot be seen.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use flyball_model::{hidden_in, is_hidden, printable, printable_lines};
+use flyball_model::{hidden_in, is_hidden, printable, printable_lines, shell_word};
 use proptest::prelude::*;
 
 /// One of each kind that is known to have been used against readers.
@@ -66,6 +66,14 @@ fn what_people_write_stays_as_it_is() {
         assert!(matches!(printable(text), std::borrow::Cow::Borrowed(same) if same == text), "{text:?}");
         assert_eq!(hidden_in(text), None, "{text:?}");
     }
+}
+
+#[test]
+fn a_name_in_a_command_is_one_word_to_a_shell() {
+    assert_eq!(shell_word("payments-eu"), "payments-eu");
+    assert_eq!(shell_word("two words; rm -rf ~"), "'two words; rm -rf ~'");
+    assert_eq!(shell_word("it's"), "'it'\\''s'");
+    assert_eq!((shell_word(""), shell_word("-v")), ("''".into(), "'-v'".into()));
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Secrets: the host holds them, a plugin writes `{{secret:NAME}}`, and nobody reads one back.
 
 use std::fmt;
+use std::path::Path;
 
+use flyball_files::Limit;
 use flyball_model::{Problem, SecretGrant, SecretSource};
 use memchr::memmem;
 use zeroize::Zeroizing;
@@ -11,6 +13,9 @@ const CLOSING: &str = "}}";
 
 /// A shorter one would be found, and masked, in what has nothing to do with it.
 const SHORTEST: usize = 8;
+
+/// A header's value is shorter than a file of this size.
+const LARGEST: Limit = Limit::new(64 << 10, "name a file that holds the secret and nothing else");
 
 pub(crate) struct Secret {
     name: String,
@@ -49,9 +54,11 @@ impl Secret {
                 Problem::new("/from/env", format!("the secret \"{name}\" is not in the environment"))
                     .help(format!("set {variable} for the host"))
             })?,
-            SecretSource::File(file) => std::fs::read_to_string(file).map_err(|error| {
-                Problem::new("/from/file", format!("cannot read the secret \"{name}\" in {file}: {error}"))
-            })?,
+            SecretSource::File(file) => {
+                flyball_files::read_text(Path::new(file), LARGEST).map_err(|error| {
+                    Problem::new("/from/file", format!("the secret \"{name}\" has no value: {error}"))
+                })?
+            }
         };
         let value = Zeroizing::new(value);
         let trimmed = Zeroizing::new(value.trim().to_owned());

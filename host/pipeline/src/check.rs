@@ -1,9 +1,12 @@
 //! What is wrong with a manifest, each fault with its place.
+//!
+//! A manifest may come from anybody, and has up to a megabyte: everything here takes time in proportion to its size. What
+//! looks at all nodes for one fault (the nearest name, a list of all) is done for the first faults only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use flyball_measure::sorted;
-use flyball_model::{ItemSizes, Manifest, NodeDeclaration, NodeType, Problem};
+use flyball_model::{ItemSizes, Manifest, NodeDeclaration, NodeType, Problem, matches};
 use flyball_nodes::WasmNodes;
 use serde_json::Value;
 
@@ -13,6 +16,16 @@ use crate::stock::{Role, check_config, listed, nearest, offers, role, types};
 pub(crate) const MOST_WAITING: u32 = 1_000_000;
 pub(crate) const MOST_REPLICAS: u32 = 256;
 
+/// Each pattern is held against each node.
+const MOST_PATTERNS: usize = 256;
+const LONGEST_PATTERN: usize = 256;
+
+/// For more faults than this nobody is told which name was probably meant.
+const MOST_SEARCHES: usize = 20;
+
+/// More names than this are not listed.
+const MOST_LISTED: usize = 12;
+
 /// What is wrong with a manifest: nothing, when it can run. Nothing outside is touched: a file that is missing shows
 /// when the pipeline starts.
 pub fn check(manifest: &Manifest, wasm: &dyn WasmNodes) -> Vec<Problem> {
@@ -21,6 +34,8 @@ pub fn check(manifest: &Manifest, wasm: &dyn WasmNodes) -> Vec<Problem> {
     if manifest.name.trim().is_empty() {
         problems.push(Problem::new("/name", "the session has no name").help("name it"));
     }
+    let types_by_name: BTreeMap<&str, &NodeType> =
+        types.iter().map(|known| (known.name.as_str(), known)).collect();
     let mut first: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, node) in manifest.nodes.iter().enumerate() {
         if let Some(before) = first.get(node.id.as_str()) {
@@ -30,7 +45,7 @@ pub fn check(manifest: &Manifest, wasm: &dyn WasmNodes) -> Vec<Problem> {
         } else {
             first.insert(&node.id, index);
         }
-        check_node(node, index, &types, wasm, &mut problems);
+        check_node(node, index, &types_by_name, wasm, &mut problems);
     }
     check_sizes(&manifest.items, &mut problems);
     check_protected(manifest, &first, &mut problems);
@@ -58,7 +73,7 @@ fn check_sizes(sizes: &ItemSizes, problems: &mut Vec<Problem>) {
 fn check_node(
     node: &NodeDeclaration,
     index: usize,
-    types: &[NodeType],
+    types: &BTreeMap<&str, &NodeType>,
     wasm: &dyn WasmNodes,
     problems: &mut Vec<Problem>,
 ) {
@@ -75,8 +90,9 @@ fn check_node(
         let message = format!("a capacity of {}; it must be 1 to {MOST_WAITING}", node.queue_capacity);
         problems.push(Problem::new(at("queue_capacity"), message));
     }
-    let Some(found) = types.iter().find(|have| have.name == node.node_type) else {
-        problems.push(unknown_type(at("type"), &node.node_type, types, wasm));
+    let Some(found) = types.get(node.node_type.as_str()) else {
+        let is_searched = problems.len() < MOST_SEARCHES;
+        problems.push(unknown_type(at("type"), &node.node_type, types, wasm, is_searched));
         return;
     };
     if role(&node.node_type) == Role::Source && node.replicas > 1 {
@@ -96,14 +112,16 @@ fn check_node(
 }
 
 /// A type that there is not, with the one that was probably meant, or all that there are.
-fn unknown_type(at: String, name: &str, types: &[NodeType], wasm: &dyn WasmNodes) -> Problem {
+fn unknown_type(
+    at: String,
+    name: &str,
+    types: &BTreeMap<&str, &NodeType>,
+    wasm: &dyn WasmNodes,
+    is_searched: bool,
+) -> Problem {
     let all = || {
-        let mut names: Vec<&str> = types.iter().map(|have| have.name.as_str()).collect();
-        names.sort_unstable();
-        format!(
-            "the types are {}; others are plugins of world node, in the directory of --plugins",
-            listed(names)
-        )
+        let names = listed(types.keys());
+        format!("the types are {names}; others are plugins of world node, in the directory of --plugins")
     };
     if let Some(kind) = wasm.other_kind(name) {
         return Problem::new(at, format!("the plugin \"{name}\" is a {kind}, not a node"))
@@ -111,7 +129,10 @@ fn unknown_type(at: String, name: &str, types: &[NodeType], wasm: &dyn WasmNodes
             .code("wrong-kind");
     }
     let problem = Problem::new(at, format!("unknown node type \"{name}\"")).code("unknown-node-type");
-    match nearest(name, types.iter().map(|have| have.name.as_str())) {
+    if !is_searched {
+        return problem;
+    }
+    match nearest(name, types.keys().copied()) {
         Some(near) => problem.help(format!("did you mean \"{near}\"?")),
         None => problem.help(all()),
     }
@@ -119,18 +140,46 @@ fn unknown_type(at: String, name: &str, types: &[NodeType], wasm: &dyn WasmNodes
 
 /// A misspelt guard guards nothing.
 fn check_protected(manifest: &Manifest, nodes: &BTreeMap<&str, usize>, problems: &mut Vec<Problem>) {
+    let mut patterns = BTreeSet::new();
     for (index, id) in manifest.controller.protected_nodes.iter().enumerate() {
-        if !nodes.contains_key(id.as_str()) {
-            problems.push(no_such_node(format!("/controller/protected_nodes/{index}"), id, nodes));
+        let at = || format!("/controller/protected_nodes/{index}");
+        if !id.contains('*') {
+            if !nodes.contains_key(id.as_str()) {
+                let found = problems.len();
+                problems.push(no_such_node(at(), id, nodes, found));
+            }
+        } else if id.len() > LONGEST_PATTERN {
+            let message = format!("the pattern has {} bytes; {LONGEST_PATTERN} are the most", id.len());
+            problems.push(Problem::new(at(), message).help("make it shorter"));
+        } else if patterns.insert(id) && patterns.len() > MOST_PATTERNS {
+            let message = format!("there are more than {MOST_PATTERNS} patterns");
+            problems.push(Problem::new(at(), message).help("write fewer, with more `*` in them"));
+            return;
+        } else if !nodes.keys().any(|node| matches(id, node)) {
+            problems.push(Problem::new(at(), format!("no node fits \"{id}\"")).help(names_help(nodes)));
         }
     }
 }
 
-fn no_such_node(at: String, id: &str, nodes: &BTreeMap<&str, usize>) -> Problem {
+/// The nearest name is searched for as long as not too many faults were found.
+fn no_such_node(at: String, id: &str, nodes: &BTreeMap<&str, usize>, found: usize) -> Problem {
     let problem = Problem::new(at, format!("there is no node \"{id}\""));
+    if found >= MOST_SEARCHES {
+        return problem;
+    }
     match nearest(id, nodes.keys().copied()) {
         Some(near) => problem.help(format!("did you mean \"{near}\"?")),
-        None => problem.help(format!("the nodes are {}", listed(nodes.keys()))),
+        None => problem.help(names_help(nodes)),
+    }
+}
+
+fn names_help(nodes: &BTreeMap<&str, usize>) -> String {
+    match nodes.len() {
+        ..=MOST_LISTED => format!("the nodes are {}", listed(nodes.keys())),
+        many => format!(
+            "there are {many} nodes, of which the first are {}",
+            listed(nodes.keys().take(MOST_LISTED))
+        ),
     }
 }
 
@@ -146,7 +195,8 @@ fn check_edges(
         let mut end = |field: &str, id: &str| {
             let found = nodes.get(id).and_then(|found| u32::try_from(*found).ok());
             if found.is_none() {
-                problems.push(no_such_node(format!("/connections/{index}/{field}"), id, nodes));
+                let before = problems.len();
+                problems.push(no_such_node(format!("/connections/{index}/{field}"), id, nodes, before));
             }
             found
         };
@@ -222,47 +272,62 @@ fn reached(starts: &[u32], edges: impl Iterator<Item = (u32, u32)>) -> BTreeSet<
     reached
 }
 
+/// Goes on from each node that lies on a cycle or behind one until it comes back to where it is. Cycles that share a node
+/// are told once: with one of them gone the next one shows.
 fn check_cycles(manifest: &Manifest, edges: &[(u32, u32, usize)], problems: &mut Vec<Problem>) {
     let pairs: Vec<(u32, u32)> = edges.iter().map(|(from, to, _)| (*from, *to)).collect();
     let mut left: BTreeSet<u32> = (0..).zip(&manifest.nodes).map(|(index, _)| index).collect();
     for sorted in sorted(manifest.nodes.len(), &pairs) {
         left.remove(&u32::try_from(sorted).unwrap_or(u32::MAX));
     }
-    // Whatever is left lies on a cycle or behind one: walking backwards from any of it comes into the cycle.
-    while let Some(&start) = left.first() {
-        let (mut walk, mut at) = (vec![start], start);
-        let cycle = loop {
-            let Some((before, _)) = pairs.iter().find(|(from, to)| *to == at && left.contains(from)) else {
-                break Vec::new();
-            };
-            at = *before;
-            if let Some(met) = walk.iter().position(|have| *have == at) {
-                break walk.split_off(met);
-            }
-            walk.push(at);
-        };
-        let cycle: Vec<u32> = cycle.into_iter().rev().collect();
-        let Some((&head, &last)) = cycle.first().zip(cycle.last()) else {
-            left.remove(&start);
+    let mut next: BTreeMap<u32, Vec<(u32, usize)>> = BTreeMap::new();
+    for (from, to, index) in edges.iter().filter(|(_, to, _)| left.contains(to)) {
+        next.entry(*from).or_default().push((*to, *index));
+    }
+    let mut on_the_way: BTreeMap<u32, bool> = BTreeMap::new();
+    let (mut told, mut rounds) = (BTreeSet::new(), 0);
+    for start in left {
+        if on_the_way.contains_key(&start) {
             continue;
-        };
-        let closing = edges.iter().find(|(from, to, _)| *from == last && *to == head);
-        let names: Vec<&str> = cycle
-            .iter()
-            .chain([&head])
-            .filter_map(|index| manifest.nodes.get(*index as usize))
-            .map(|node| node.id.as_str())
-            .collect();
-        let at = closing
-            .map_or_else(|| "/connections".to_owned(), |(_, _, index)| format!("/connections/{index}"));
-        problems.push(
-            Problem::new(at, format!("a cycle: {}", names.join(" → "))).help("take out one of its edges"),
-        );
-        // What is behind this cycle is not another one, unless it still is one without it.
-        let rest: Vec<(u32, u32)> =
-            pairs.iter().filter(|(from, to)| !cycle.contains(from) && !cycle.contains(to)).copied().collect();
-        for sorted in sorted(manifest.nodes.len(), &rest) {
-            left.remove(&u32::try_from(sorted).unwrap_or(u32::MAX));
+        }
+        on_the_way.insert(start, true);
+        let mut way = vec![(start, 0)];
+        while let Some((node, taken)) = way.last_mut() {
+            let Some(&(to, index)) = next.get(node).and_then(|edges| edges.get(*taken)) else {
+                on_the_way.insert(*node, false);
+                way.pop();
+                continue;
+            };
+            *taken += 1;
+            match on_the_way.get(&to) {
+                None => {
+                    on_the_way.insert(to, true);
+                    way.push((to, 0));
+                }
+                Some(false) => {}
+                Some(true) => {
+                    let cycle: Vec<u32> =
+                        way.iter().map(|(node, _)| *node).skip_while(|node| *node != to).collect();
+                    if cycle.iter().all(|node| told.insert(*node)) {
+                        problems.push(cycle_problem(manifest, &cycle, index));
+                    }
+                    rounds += 1;
+                    if rounds == MOST_SEARCHES {
+                        return;
+                    }
+                }
+            }
         }
     }
+}
+
+/// The connection closes the cycle.
+fn cycle_problem(manifest: &Manifest, cycle: &[u32], connection: usize) -> Problem {
+    let nodes = cycle.iter().chain(cycle.first()).filter_map(|index| manifest.nodes.get(*index as usize));
+    let mut names: Vec<&str> = nodes.map(|node| node.id.as_str()).collect();
+    if names.len() > MOST_LISTED {
+        names.splice(MOST_LISTED - 1..names.len() - 1, ["…"]);
+    }
+    Problem::new(format!("/connections/{connection}"), format!("a cycle: {}", names.join(" → ")))
+        .help("take out one of its edges")
 }

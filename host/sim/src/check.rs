@@ -72,10 +72,9 @@ fn check_graph(graph: &GraphSpec, stock: &Stock) -> Vec<Problem> {
     if edges.is_empty() {
         problems.push(Problem::new("/connections", "nothing leads from a source to a sink"));
     }
-    let alone = graph
-        .nodes
-        .iter()
-        .filter(|node| graph.before(&node.id).next().is_none() && graph.after(&node.id).next().is_none());
+    let connected: BTreeSet<&str> =
+        graph.edges.iter().flat_map(|(from, to)| [from.as_str(), to.as_str()]).collect();
+    let alone = graph.nodes.iter().filter(|node| !connected.contains(node.id.as_str()));
     problems
         .extend(alone.map(|node| Problem::new("/nodes", format!("\"{}\" is connected to nothing", node.id))));
     problems

@@ -122,9 +122,13 @@ impl Stock {
     }
 }
 
+/// Of more names than this nobody searches the nearest one: it would take a large document's square.
+const MOST_COMPARED: usize = 256;
+
 /// The name that was probably meant.
 pub(crate) fn nearest<'a>(written: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let near = names.into_iter().map(|name| (strsim::damerau_levenshtein(written, name), name));
+    let near =
+        names.into_iter().take(MOST_COMPARED).map(|name| (strsim::damerau_levenshtein(written, name), name));
     near.filter(|(distance, name)| *distance <= 1 + name.len() / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)

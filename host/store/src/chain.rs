@@ -18,7 +18,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use serde::{Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::content::{Digest, Table, Told, What, stored};
 
@@ -66,10 +68,26 @@ impl FromStr for Head {
     }
 }
 
+impl<'de> Deserialize<'de> for Head {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
 impl Serialize for Head {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
+}
+
+/// How far a chain goes: kept elsewhere, it shows later whether all of this is still there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChainEnd {
+    /// The number of the last entry.
+    pub entries: u64,
+    /// Its hash, for `flyball journal verify --head`.
+    #[schemars(with = "String")]
+    pub head: Head,
 }
 
 /// Where the next entry goes.
@@ -160,9 +178,11 @@ pub(crate) fn highest(db: &Connection) -> rusqlite::Result<i64> {
     .query_row((), |row| row.get(0))
 }
 
-/// Takes all that a journal of version 1 holds into the chain, as it is.
-pub(crate) fn take_over(db: &Connection, now: u64) -> rusqlite::Result<()> {
+/// Takes all that a journal of version 1 holds into the chain, as it is. The last entry says of how many rows nobody knows
+/// whether they were altered before; their number.
+pub(crate) fn take_over(db: &Connection, now: u64) -> rusqlite::Result<(i64, End)> {
     let mut end = End::default();
+    let mut taken = 0;
     for table in [Table::Runs, Table::Actions, Table::Ticks] {
         let known = match table {
             Table::Runs => "ended IS NOT NULL",
@@ -175,6 +195,7 @@ pub(crate) fn take_over(db: &Connection, now: u64) -> rusqlite::Result<()> {
         let mut rows = statement.query(())?;
         while let Some(row) = rows.next()? {
             let id = row.get(0)?;
+            taken += 1;
             end.add(db, now, table.made(), id)?;
             if let Some(became) = table.became()
                 && row.get(1)?
@@ -183,5 +204,6 @@ pub(crate) fn take_over(db: &Connection, now: u64) -> rusqlite::Result<()> {
             }
         }
     }
-    Ok(())
+    end.add(db, now, What::TookOver, taken)?;
+    Ok((taken, end))
 }

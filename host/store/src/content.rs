@@ -18,6 +18,8 @@ pub(crate) enum What {
     Event,
     /// Up to this tick.
     ForgotTicks,
+    /// So many rows of a journal without a chain, as they were then.
+    TookOver,
 }
 
 /// A table whose rows are in the chain: once when they are made, and again whenever what becomes of them is known.
@@ -30,8 +32,16 @@ pub(crate) enum Table {
 }
 
 impl What {
-    const ALL: [Self; 7] =
-        [Self::Run, Self::RunEnded, Self::Intent, Self::Outcome, Self::Tick, Self::Event, Self::ForgotTicks];
+    const ALL: [Self; 8] = [
+        Self::Run,
+        Self::RunEnded,
+        Self::Intent,
+        Self::Outcome,
+        Self::Tick,
+        Self::Event,
+        Self::ForgotTicks,
+        Self::TookOver,
+    ];
 
     pub(crate) const fn word(self) -> &'static str {
         match self {
@@ -42,6 +52,7 @@ impl What {
             Self::Tick => "tick",
             Self::Event => "event",
             Self::ForgotTicks => "forgot-ticks",
+            Self::TookOver => "took-over",
         }
     }
 
@@ -61,7 +72,7 @@ impl What {
             Self::Outcome => "outcome, note, after, settled_at",
             Self::Tick => "run, session, tick, generation, at, ending, record",
             Self::Event => "run, session, tick, at, what, event",
-            Self::ForgotTicks => "",
+            Self::ForgotTicks | Self::TookOver => "",
         }
     }
 
@@ -72,7 +83,7 @@ impl What {
             Self::Intent | Self::Outcome => Some(Table::Actions),
             Self::Tick => Some(Table::Ticks),
             Self::Event => Some(Table::Events),
-            Self::ForgotTicks => None,
+            Self::ForgotTicks | Self::TookOver => None,
         }
     }
 

@@ -51,9 +51,22 @@ pub enum StoreError {
     },
     /// An older Flyball wrote it, and it does not have what is asked for.
     #[error(
-        "the journal {0} was written by an older Flyball, which kept no chain; run a host with its state directory once, which takes it over"
+        "the journal {0} is of version 1, which kept no chain: nothing shows whether it was altered since it was written; if you know where it comes from, `flyball journal migrate` takes it over as it is, else move it away"
     )]
     Older(PathBuf),
+    /// There is nothing to take over.
+    #[error("the journal {0} has a chain already, so there is nothing to take over")]
+    NothingToMigrate(PathBuf),
+    /// It says that it is of version 1, and was of a newer one.
+    #[error(
+        "the journal {path} says that it is of version 1, and {trace} is of a newer one: somebody took its chain away; keep a copy of it, and move it away so that a new one is begun"
+    )]
+    WasNewer {
+        /// The file.
+        path: PathBuf,
+        /// What a journal of version 1 cannot have.
+        trace: String,
+    },
     /// Another program holds it.
     #[error("the journal {0} is locked by another program; stop that one, or name another state directory")]
     Locked(PathBuf),

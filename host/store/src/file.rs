@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flyball_control::ports::{Clock, SystemClock};
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
+use serde::Serialize;
 
-use crate::{StoreError, chain};
+use crate::{Head, StoreError, chain};
 
 /// The version of the tables, kept in SQLite's `user_version`.
 const VERSION: i64 = 2;
@@ -154,21 +155,84 @@ fn known_version(connection: &Connection, path: &Path) -> Result<i64, StoreError
     Ok(found)
 }
 
-/// All of them or none: a host that is killed here leaves an empty file, or one of the version that it found.
+/// All of them or none: a host that is killed here leaves an empty file. A journal of version 1 is taken over by a person
+/// and not here: nothing tells whether it is what an older Flyball wrote or what somebody made of a newer one.
 fn make_tables(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |error: rusqlite::Error| StoreError::of(path, &error);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    let found = known_version(&transaction, path)?;
-    if found < 1 {
-        transaction.execute_batch(TABLES).map_err(failed)?;
+    match known_version(&transaction, path)? {
+        VERSION => return Ok(()),
+        0 => {}
+        _ => return Err(StoreError::Older(path.to_owned())),
     }
-    if found < 2 {
-        transaction.execute_batch(NEW_IN_2).map_err(failed)?;
-        transaction.execute_batch(chain::TABLE).map_err(failed)?;
-        chain::take_over(&transaction, SystemClock.now()).map_err(failed)?;
+    let tables: i64 =
+        transaction.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).map_err(failed)?;
+    if tables > 0 {
+        let cause = "it has tables, and its version was taken away".to_owned();
+        return Err(StoreError::Damaged { path: path.to_owned(), cause });
     }
-    if found < VERSION {
-        transaction.pragma_update(None, "user_version", VERSION).map_err(failed)?;
-    }
+    transaction.execute_batch(TABLES).map_err(failed)?;
+    transaction.execute_batch(NEW_IN_2).map_err(failed)?;
+    transaction.execute_batch(chain::TABLE).map_err(failed)?;
+    transaction.pragma_update(None, "user_version", VERSION).map_err(failed)?;
     transaction.commit().map_err(failed)
+}
+
+/// What was taken over from a journal without a chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Migrated {
+    /// So many rows, as they were.
+    pub rows: u64,
+    /// The chain's head since.
+    pub head: Head,
+}
+
+/// Takes a journal of version 1 over, whole or not at all, and notes in its chain that it did. A person asks for it, who can
+/// tell where the file comes from.
+///
+/// # Errors
+///
+/// There is none, it is of another version, it has traces of a newer one, or it cannot be written.
+pub fn migrate(directory: &Path) -> Result<Migrated, StoreError> {
+    let path = path(directory);
+    if !path.exists() {
+        return Err(StoreError::Missing(path));
+    }
+    let failed = |error: rusqlite::Error| StoreError::of(&path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(&path, flags).map_err(failed)?;
+    connection.busy_timeout(PATIENCE).map_err(failed)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    match known_version(&transaction, &path)? {
+        0 => return Err(StoreError::Missing(path)),
+        1 => {}
+        _ => return Err(StoreError::NothingToMigrate(path)),
+    }
+    if let Some(trace) = trace_of_2(directory, &transaction).map_err(failed)? {
+        return Err(StoreError::WasNewer { path, trace });
+    }
+    let migrated = || -> rusqlite::Result<(i64, chain::End)> {
+        transaction.execute_batch(NEW_IN_2)?;
+        transaction.execute_batch(chain::TABLE)?;
+        let taken = chain::take_over(&transaction, SystemClock.now())?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        Ok(taken)
+    };
+    let (rows, end) = migrated().map_err(failed)?;
+    transaction.commit().map_err(failed)?;
+    make_private(&path).map_err(|error| StoreError::unopenable(&path, &error))?;
+    Ok(Migrated { rows: rows.cast_unsigned(), head: end.hash })
+}
+
+/// What a journal that says that it is of version 1 can only have from a newer Flyball.
+fn trace_of_2(directory: &Path, db: &Connection) -> rusqlite::Result<Option<String>> {
+    let newer = "SELECT tbl_name FROM sqlite_schema WHERE tbl_name IN ('events', 'chain')
+                 UNION ALL SELECT name FROM sqlite_sequence WHERE name IN ('events', 'chain') LIMIT 1";
+    let in_file: Option<String> = db.query_row(newer, (), |row| row.get(0)).optional()?;
+    if let Some(name) = in_file {
+        return Ok(Some(format!("its table {name}")));
+    }
+    // A host makes this one once its journal is open.
+    let beside = directory.join(crate::quiet::FILE);
+    Ok(beside.exists().then(|| format!("the file {} beside it", crate::quiet::FILE)))
 }

@@ -28,9 +28,10 @@ mod trouble;
 mod verifying;
 mod writer;
 
-pub use chain::{Head, NoHead};
+pub use chain::{ChainEnd, Head, NoHead};
 pub use error::StoreError;
 pub use fault::Fault;
+pub use file::{Migrated, migrate};
 pub use filter::{ActionFilter, EventFilter, Run, TickFilter};
 pub use keeping::PluginStates;
 pub use quiet::{QUIET_TICKS_KEPT, QuietTicks, QuietTicksError, QuietTicksReader};
@@ -40,4 +41,4 @@ pub use recordings::{
     RecordingsReader, RecordingsStatus, SECRET_FIELDS, Which, same,
 };
 pub use store::{Store, TICKS_KEPT};
-pub use verifying::Verified;
+pub use verifying::{TakenOver, Verified};

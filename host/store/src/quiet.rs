@@ -19,6 +19,9 @@ use crate::recordings::{packed, squeezed, whole};
 use crate::rows::{int, uint};
 use crate::side_file::{PATIENCE, open_to_write, version};
 
+/// Its name in a state directory.
+pub(crate) const FILE: &str = "quiet-ticks.db";
+
 /// Of all sessions together; older ones are forgotten. Some 60 MB.
 pub const QUIET_TICKS_KEPT: u64 = 100_000;
 
@@ -245,7 +248,7 @@ fn commit(db: &mut Connection, ticks: &VecDeque<TickRecord>, kept: u64) -> Resul
 }
 
 fn path(directory: &Path) -> PathBuf {
-    directory.join("quiet-ticks.db")
+    directory.join(FILE)
 }
 
 /// The quiet ticks cannot be read.

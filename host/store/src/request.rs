@@ -1,7 +1,7 @@
 use flyball_model::{ActionRecord, EventRecord, Halt, TickRecord, UnixMillis};
 use tokio::sync::oneshot;
 
-use crate::StoreError;
+use crate::{ChainEnd, StoreError};
 
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -27,5 +27,6 @@ pub(crate) enum Read {
     OpenIntents { session: String, reply: Reply<Vec<ActionRecord>> },
     Halts(Reply<Vec<Halt>>),
     ResumedAt { session: String, reply: Reply<Option<UnixMillis>> },
+    ChainEnd(Reply<ChainEnd>),
     Undoable { session: String, count: usize, reply: Reply<Vec<ActionRecord>> },
 }

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::chain::End;
 use crate::request::{Read, Reply, Request, Write};
 use crate::writer::{Now, Writer};
-use crate::{Reader, StoreError, file};
+use crate::{ChainEnd, Reader, StoreError, file};
 
 /// Older ticks are forgotten when there are more; actions are kept.
 pub const TICKS_KEPT: u64 = 100_000;
@@ -36,7 +36,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// It cannot be written, is damaged, or was written by a newer Flyball.
+    /// It cannot be written, is damaged, was written by a newer Flyball, or is of version 1, which a person takes over by
+    /// [`crate::migrate`].
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         Self::keeping(directory, TICKS_KEPT)
     }
@@ -93,6 +94,15 @@ impl Store {
     pub async fn end_run(&self, run: u64) -> Result<(), StoreError> {
         let at = SystemClock.now();
         self.write(|reply| Write::EndRun { run, at, reply }).await
+    }
+
+    /// How far its chain goes, of what is committed.
+    ///
+    /// # Errors
+    ///
+    /// The journal's writer has stopped.
+    pub async fn chain_end(&self) -> Result<ChainEnd, StoreError> {
+        self.read(Read::ChainEnd).await
     }
 
     /// Ticks that are not in the journal because it could not keep up, or failed.

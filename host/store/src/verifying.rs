@@ -2,6 +2,7 @@
 
 use std::iter::Peekable;
 
+use flyball_model::UnixMillis;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 use serde::Serialize;
@@ -22,6 +23,18 @@ pub struct Verified {
     pub head: Head,
     /// How many faults were told.
     pub faults: u64,
+    /// What was taken over from a journal without a chain: of that the chain tells only that it is as it was then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taken_over: Option<TakenOver>,
+}
+
+/// Rows that were in a journal before it had a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct TakenOver {
+    /// How many.
+    pub rows: u64,
+    /// When they were taken into the chain.
+    pub at: UnixMillis,
 }
 
 /// The connection is in a transaction, so that everything is seen as of one moment.
@@ -40,7 +53,8 @@ pub(crate) fn verify(
     for table in Table::ALL {
         compare(db, table, walked.forgotten, &mut tell)?;
     }
-    Ok(Verified { entries: walked.entries, head: walked.end.hash, faults })
+    let Walked { entries, end, taken_over, .. } = walked;
+    Ok(Verified { entries, head: end.hash, faults, taken_over })
 }
 
 /// What SQLite itself finds, indexes included, by which rows would not be found.
@@ -61,11 +75,12 @@ struct Walked {
     end: End,
     /// Ticks up to this were forgotten.
     forgotten: i64,
+    taken_over: Option<TakenOver>,
 }
 
 /// Each entry by itself, and that it follows the one before it.
 fn walk(db: &Connection, expected: Option<Head>, tell: &mut impl FnMut(Fault)) -> rusqlite::Result<Walked> {
-    let mut walked = Walked { entries: 0, end: End::default(), forgotten: 0 };
+    let mut walked = Walked { entries: 0, end: End::default(), forgotten: 0, taken_over: None };
     let mut found = expected.is_none_or(|head| head == Head::default());
     let mut statement = db.prepare("SELECT id, at, what, ref, digest, prev, hash FROM chain ORDER BY id")?;
     let mut rows = statement.query(())?;
@@ -85,6 +100,10 @@ fn walk(db: &Connection, expected: Option<Head>, tell: &mut impl FnMut(Fault)) -
         }
         match What::of(what) {
             Some(What::ForgotTicks) => walked.forgotten = walked.forgotten.max(entry.of),
+            Some(What::TookOver) => {
+                let (rows, at) = (entry.of.cast_unsigned(), entry.at.cast_unsigned());
+                walked.taken_over = walked.taken_over.or(Some(TakenOver { rows, at }));
+            }
             Some(_) => {}
             None => {
                 let what = told(ValueRef::Text(what));

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::chain::End;
 use crate::content::What;
 use crate::request::{Read, Reply, Request, Write};
-use crate::{StoreError, events, rows};
+use crate::{ChainEnd, StoreError, events, rows};
 
 /// More than this does not go into one transaction, so that nobody waits long for it.
 const LARGEST_BATCH: usize = 256;
@@ -100,6 +100,10 @@ impl Writer {
             }
             Read::ResumedAt { session, reply } => {
                 drop(reply.send(events::resumed_at(db, &session).map_err(failed)));
+            }
+            Read::ChainEnd(reply) => {
+                let End { id, hash } = self.now.chain;
+                drop(reply.send(Ok(ChainEnd { entries: id.cast_unsigned(), head: hash })));
             }
             Read::Halts(reply) => drop(reply.send(events::halts(db).map_err(failed))),
             Read::Undoable { session, count, reply } => {

@@ -5,7 +5,7 @@ use crate::args::{ApprovalsOptions, ApproveOptions, DenyOptions, Places};
 use crate::control_socket::{Request, ask_host};
 use crate::exit::Failure;
 use crate::narrator::{clock, tame};
-use crate::output::outln;
+use crate::output::{json_value, outln};
 use crate::state_dir::StateDir;
 
 #[derive(Deserialize)]
@@ -17,7 +17,7 @@ struct Standing {
 pub(crate) fn list(places: &Places, options: &ApprovalsOptions) -> Result<(), Failure> {
     let answer = asked(places, &Request::Approvals)?;
     if options.json {
-        outln!("{answer}");
+        json_value(&answer);
         return Ok(());
     }
     let standing: Vec<Standing> = serde_json::from_value(answer).map_err(anyhow::Error::from)?;

@@ -1,9 +1,9 @@
-use anyhow::Context;
 use flyball_store::{ActionFilter, Reader};
 
 use crate::args::{DecidersOptions, Places};
 use crate::commands::recordings::ago;
 use crate::exit::Failure;
+use crate::output::{json_pretty, outln};
 use crate::state_dir::StateDir;
 use crate::tally::{Figures, Tally};
 use crate::tally_text;
@@ -25,9 +25,9 @@ pub(crate) fn run(places: &Places, options: &DecidersOptions) -> Result<(), Fail
     reader.actions(&actions).map_err(anyhow::Error::from)?.iter().for_each(|action| tally.concluded(action));
     let figures = tally.figures();
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&figures).context("cannot write the figures")?);
+        json_pretty(&figures)?;
     } else {
-        println!("{}", text(&figures));
+        outln!("{}", text(&figures));
     }
     Ok(())
 }

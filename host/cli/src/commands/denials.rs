@@ -1,7 +1,7 @@
 //! What guards said no to, for plain `flyball journal`: an action that never happened is no action, and a journal that shows only
 //! actions looks as if nobody had wanted anything. The same no again and again is one line.
 
-use flyball_model::{Ending, TickRecord, UnixMillis, Verdict};
+use flyball_model::{Ending, TickRecord, UnixMillis, Verdict, shell_word};
 use flyball_store::{Reader, TickFilter};
 
 use crate::exit::Failure;
@@ -79,7 +79,7 @@ impl Denial {
             tame(session),
             tame(what),
             tame(by),
-            tame(session)
+            tame(&shell_word(session))
         )
     }
 }

@@ -3,7 +3,7 @@
 
 use anyhow::Context;
 use flyball_control::ports::{Clock, Journal, SystemClock};
-use flyball_model::{Caller, Event, EventRecord};
+use flyball_model::{Caller, Event, EventRecord, shell_word};
 use flyball_store::Store;
 use nix::unistd::geteuid;
 use serde_json::Value;
@@ -49,7 +49,8 @@ pub(crate) fn halt(places: &Places, options: &HaltOptions) -> Result<(), Failure
 /// What the host says that it did.
 fn say_halted(session: Option<&str>, answer: &Value) {
     let whose = session.unwrap_or("the host");
-    let resume = session.map(|name| format!(" {name}")).unwrap_or_default();
+    let resume = session.map(|name| format!(" {}", shell_word(name))).unwrap_or_default();
+    let whose = tame(whose);
     outln!("{whose} acts no more; observing goes on. `flyball resume{resume}` ends it.");
     for under_way in answer.get("under_way").and_then(Value::as_array).into_iter().flatten() {
         let what = under_way.as_str().unwrap_or_default();
@@ -66,7 +67,7 @@ pub(crate) fn resume(places: &Places, options: &ResumeOptions) -> Result<(), Fai
     let session = options.session.as_deref();
     match ask(&state, &request)? {
         Asked::Answer(_) => {
-            outln!("{} may act again.", session.unwrap_or("the host"));
+            outln!("{} may act again.", tame(session.unwrap_or("the host")));
             Ok(())
         }
         Asked::Unreachable(why) => Err(Failure::NoHost(format!("{why}. Nothing was resumed"))),

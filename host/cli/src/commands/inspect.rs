@@ -12,24 +12,23 @@ use super::verify::signers;
 use crate::args::{InspectOptions, Places};
 use crate::assembly::open_engine;
 use crate::exit::Failure;
+use crate::files;
 use crate::narrator::tame;
-use crate::output::{out, outln};
+use crate::output::{json_pretty, out};
 use crate::state_dir::StateDir;
 
 pub(crate) fn run(places: &Places, options: &InspectOptions) -> Result<(), Failure> {
     let state = StateDir::of(places)?;
-    state.make()?;
     let file = &options.file;
     let signers = signers(&options.keys)?;
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let bytes = files::plugin(file)?;
     let signature = signed(file, &bytes, &signers)?;
     let plugin = open_engine(&state)?.load(&bytes).map_err(|fault| anyhow!("{}: {fault}", file.display()))?;
     let inspected = Inspected::of(&plugin, signature);
     if options.json {
-        outln!("{}", serde_json::to_string_pretty(&inspected).context("cannot write what was found")?);
-    } else {
-        out!("{}", inspected.text().context("cannot write what was found")?);
+        return json_pretty(&inspected);
     }
+    out!("{}", inspected.text().context("cannot write what was found")?);
     Ok(())
 }
 

@@ -1,17 +1,20 @@
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use flyball_model::{ActionRecord, TickRecord, UnixMillis};
-use flyball_store::{ActionFilter, EventFilter, Head, Reader, TickFilter};
+use flyball_store::{ActionFilter, EventFilter, Head, Reader, TakenOver, TickFilter};
 
 use crate::args::{JournalCommand, JournalOptions, Places};
 use crate::commands::denials;
 use crate::commands::recordings::ago;
 use crate::exit::Failure;
 use crate::narrator::{clock, event_text, tame};
-use crate::output::outln;
+use crate::output::{json, json_value, outln};
 use crate::state_dir::StateDir;
 
 pub(crate) fn run(places: &Places, options: &JournalOptions) -> Result<(), Failure> {
     let state = StateDir::of(places)?;
+    if let Some(JournalCommand::Migrate) = &options.command {
+        return migrate(&state);
+    }
     let reader = Reader::open(state.path()).map_err(anyhow::Error::from)?;
     if let Some(JournalCommand::Verify { head, json }) = &options.command {
         return verify(&reader, *head, *json);
@@ -53,20 +56,44 @@ fn print_with_denials(newest_first: &[ActionRecord], denied: Vec<(UnixMillis, St
     lines.iter().skip(older).for_each(|(_, line)| outln!("{line}"));
 }
 
+/// The day and the time, UTC; a number where no clock shows it.
+fn date(at: UnixMillis) -> String {
+    let time = std::time::UNIX_EPOCH.checked_add(std::time::Duration::from_millis(at));
+    match time.filter(|_| at < YEAR_9999) {
+        Some(time) => humantime::format_rfc3339_seconds(time).to_string(),
+        None => format!("{at} ms since 1970"),
+    }
+}
+
+/// The last that has a date, in milliseconds.
+const YEAR_9999: UnixMillis = 253_000_000_000_000;
+
+/// A person says that the file is theirs.
+fn migrate(state: &StateDir) -> Result<(), Failure> {
+    let migrated = flyball_store::migrate(state.path()).map_err(anyhow::Error::from)?;
+    outln!(
+        "{} rows are taken over as they were; whether they were altered before nobody can tell, and \
+         `flyball journal verify` says so from now on\nhead {}",
+        migrated.rows,
+        migrated.head
+    );
+    Ok(())
+}
+
 /// Each fault as it is found; at the end the head, which is worth keeping only when there was none.
 fn verify(reader: &Reader, expected: Option<Head>, as_json: bool) -> Result<(), Failure> {
     let verified = reader
         .verify(expected, |fault| {
             if as_json {
                 let message = fault.to_string();
-                outln!("{}", serde_json::json!({ "fault": fault, "message": message }));
+                json_value(&serde_json::json!({ "fault": fault, "message": message }));
             } else {
                 outln!("{}", tame(&fault.to_string()));
             }
         })
         .map_err(anyhow::Error::from)?;
     if as_json {
-        outln!("{}", serde_json::json!({ "verified": verified }));
+        json_value(&serde_json::json!({ "verified": verified }));
     }
     if verified.faults > 0 {
         let faults =
@@ -82,6 +109,13 @@ fn verify(reader: &Reader, expected: Option<Head>, as_json: bool) -> Result<(), 
             verified.entries,
             verified.head
         );
+        if let Some(TakenOver { rows, at }) = verified.taken_over {
+            outln!(
+                "{rows} rows were taken over from a journal without a chain on {}: of them it is known only that they are \
+                 as they were then",
+                date(at)
+            );
+        }
     }
     Ok(())
 }
@@ -94,7 +128,7 @@ fn print<T: serde::Serialize>(
 ) -> Result<(), Failure> {
     for record in newest_first.iter().rev() {
         if as_json {
-            outln!("{}", serde_json::to_string(record).context("cannot write the record")?);
+            json(record)?;
         } else {
             outln!("{}", line(record));
         }

@@ -9,7 +9,7 @@ use minisign::KeyPair;
 
 use crate::args::KeygenOptions;
 use crate::exit::Failure;
-use crate::output::outln;
+use crate::output::{outln, shown_path};
 
 pub(crate) fn run(options: &KeygenOptions) -> Result<(), Failure> {
     let (secret, public) = (with(&options.out, ".key"), with(&options.out, ".pub"));
@@ -28,8 +28,8 @@ pub(crate) fn run(options: &KeygenOptions) -> Result<(), Failure> {
     outln!(
         "{}: the secret key; it has no password, so keep it where only you can read it\n{}: the public key\n\n\
          Policies that should take plugins signed with it name it:\n\nsigners:\n  - {}",
-        secret.display(),
-        public.display(),
+        shown_path(&secret),
+        shown_path(&public),
         pair.pk.to_base64()
     );
     Ok(())

@@ -6,7 +6,7 @@ use crate::assembly::{open_library, plugin_reports};
 use crate::control_socket::{Asked, Request, ask};
 use crate::exit::Failure;
 use crate::narrator::tame;
-use crate::output::outln;
+use crate::output::{json_pretty, outln};
 use crate::report::PluginReport;
 use crate::state_dir::StateDir;
 
@@ -31,14 +31,12 @@ pub(crate) fn run(places: &Places, options: &PluginsOptions) -> Result<(), Failu
             serde_json::from_value(answer).context("the host's answer is not a list of plugins")?
         }
         None => {
-            state.make()?;
             let library = open_library(&options.judging, &state)?;
             plugin_reports(&library)
         }
     };
     if options.json {
-        outln!("{}", serde_json::to_string_pretty(&plugins).context("cannot write the plugins")?);
-        return Ok(());
+        return json_pretty(&plugins);
     }
     outln!("{}", table(&plugins));
     if !hosted {
@@ -55,11 +53,12 @@ fn roll_back(state: &StateDir, name: &str, undo: bool) -> Result<(), Failure> {
     let short = |digest: &str| digest.get(..12).unwrap_or(digest).to_owned();
     if undo {
         versions.go_forward(name).context("cannot go forward")?;
-        outln!("{name}: what its file holds serves again");
+        outln!("{}: what its file holds serves again", tame(name));
     } else {
         let back = versions.roll_back(name).context("cannot roll back")?;
         outln!(
-            "{name}: back to {}; {} is passed over until its file changes (--undo ends it)",
+            "{}: back to {}; {} is passed over until its file changes (--undo ends it)",
+            tame(name),
             short(&back.to),
             short(&back.over)
         );
@@ -90,11 +89,11 @@ fn table(plugins: &[PluginReport]) -> String {
             plugin.kind.map_or("-", |kind| kind.name()),
             plugin.version.as_deref().map_or_else(|| "-".to_owned(), tame),
             digest.get(..12).unwrap_or("-"),
-            plugin.state,
+            tame(&plugin.state),
             plugin.calls,
             micros(plugin.p50_us),
             micros(plugin.p99_us),
-            plugin.from
+            tame(&plugin.from)
         ));
         if let Some(error) = &plugin.error {
             let desired = plugin.desired.as_deref().and_then(|digest| digest.get(..12)).unwrap_or("-");

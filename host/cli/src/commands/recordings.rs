@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use anyhow::Context;
 use flyball_control::ports::{Clock, Decided, Said, SystemClock};
 use flyball_model::{Reversal, UnixMillis, Verdict};
 use flyball_store::{CallFilter, Listed, RecordingsReader};
@@ -9,7 +8,7 @@ use crate::args::{Places, Recorded, RecordingsOptions};
 use crate::control_socket::{Asked, Request, ask};
 use crate::exit::Failure;
 use crate::narrator::{clock, tame};
-use crate::output::outln;
+use crate::output::{json, outln};
 use crate::report::RecordingsReport;
 use crate::state_dir::StateDir;
 use crate::summary::recordings_line;
@@ -21,7 +20,7 @@ pub(crate) fn run(places: &Places, options: &RecordingsOptions) -> Result<(), Fa
     let calls = reader.list(&filter).map_err(anyhow::Error::from)?;
     for call in calls.iter().rev() {
         if options.json {
-            outln!("{}", serde_json::to_string(call).context("cannot write the call")?);
+            json(call)?;
         } else {
             outln!("{}", line(call));
         }

@@ -14,8 +14,9 @@ use crate::args::{Grant, Places, ReplayOptions};
 use crate::assembly::open_engine;
 use crate::commands::recordings::{filter, summary};
 use crate::exit::Failure;
+use crate::files;
 use crate::narrator::tame;
-use crate::output::outln;
+use crate::output::{json_value, outln};
 use crate::state_dir::StateDir;
 use crate::wordless::wordless;
 
@@ -40,7 +41,7 @@ pub(crate) fn run(places: &Places, options: &ReplayOptions) -> Result<(), Failur
         };
         count.add(&replayed.ending);
         if options.json {
-            outln!("{}", replayed.json(id));
+            json_value(&replayed.json(id));
         } else if !options.all || !matches!(replayed.ending, Ending::Same | Ending::OtherWords) {
             outln!("{}", replayed.text(id));
         }
@@ -181,7 +182,7 @@ impl Components {
         let instead = match instead {
             None => None,
             Some(file) => {
-                let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+                let bytes = files::plugin(file)?;
                 let plugin = engine.load(&bytes).map_err(|fault| anyhow!("{}: {fault}", file.display()))?;
                 Some(Arc::new(plugin))
             }

@@ -4,7 +4,7 @@ use crate::args::{Places, RollbackOptions};
 use crate::control_socket::{Request, ask_host};
 use crate::exit::Failure;
 use crate::narrator::tame;
-use crate::output::outln;
+use crate::output::{json_value, outln};
 use crate::state_dir::StateDir;
 
 pub(crate) fn run(places: &Places, options: &RollbackOptions) -> Result<(), Failure> {
@@ -12,7 +12,7 @@ pub(crate) fn run(places: &Places, options: &RollbackOptions) -> Result<(), Fail
     let request = Request::Rollback { session: options.session.clone(), count: options.count };
     let answer = ask_host(&state, &request)?;
     if options.json {
-        outln!("{answer}");
+        json_value(&answer);
     }
     let undone = answer.as_array().cloned().unwrap_or_default();
     if !options.json {

@@ -3,18 +3,16 @@ use std::time::Instant;
 
 use anyhow::{Context, anyhow};
 use flyball_engine::Engine;
-use serde_json::json;
 
 use crate::args::{Places, ScenarioOptions};
 use crate::assembly::open_engine;
 use crate::exit::Failure;
-use crate::output::{out, outln};
+use crate::output::{json_value, out, outln};
 use crate::scenario::{Folder, Played, differences, folders, play};
 use crate::state_dir::StateDir;
 
 pub(crate) fn run(places: &Places, options: &ScenarioOptions) -> Result<(), Failure> {
     let state = StateDir::of(places)?;
-    state.make()?;
     let engine = open_engine(&state)?;
     let mut failed = 0_usize;
     let mut all = 0_usize;
@@ -67,7 +65,7 @@ fn one(path: &Path, engine: &Engine, options: &ScenarioOptions) -> Result<Came, 
         }
     };
     if options.json {
-        outln!("{}", as_json(&folder, &played, &differences));
+        json_value(&as_json(&folder, &played, &differences));
     } else {
         let mark = match came {
             Came::AsExpected => "✓",
@@ -93,7 +91,7 @@ fn one(path: &Path, engine: &Engine, options: &ScenarioOptions) -> Result<Came, 
 }
 
 fn as_json(folder: &Folder, played: &Played, differences: &[String]) -> serde_json::Value {
-    json!({
+    serde_json::json!({
         "scenario": folder.name,
         "about": folder.scenario.about,
         "as_expected": differences.is_empty(),

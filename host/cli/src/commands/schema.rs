@@ -1,11 +1,10 @@
 //! `flyball schema`: the JSON Schema of each document that people write or programs read.
 
-use anyhow::Context;
 use serde_json::{Value, json};
 
 use crate::args::{Document, SchemaOptions};
 use crate::exit::Failure;
-use crate::output::outln;
+use crate::output::json_pretty;
 use crate::report;
 use crate::scenario::Scenario;
 
@@ -18,8 +17,7 @@ pub(crate) fn run(options: &SchemaOptions) -> Result<(), Failure> {
         Document::World => schemars::schema_for!(flyball_sim::World).to_value(),
         Document::Case => schemars::schema_for!(flyball_model::Case).to_value(),
     };
-    outln!("{}", serde_json::to_string_pretty(&schema).context("cannot write the schema")?);
-    Ok(())
+    json_pretty(&schema)
 }
 
 /// Adds the built-in node types, each with what its `params` may hold: an editor can offer them, and whoever looks for a type

@@ -9,12 +9,13 @@ use minisign::{PublicKey, SecretKey, SecretKeyBox};
 
 use crate::args::SignOptions;
 use crate::exit::Failure;
+use crate::files;
 use crate::narrator::tame;
-use crate::output::outln;
+use crate::output::{outln, shown_path};
 
 pub(crate) fn run(options: &SignOptions) -> Result<(), Failure> {
     let file = &options.file;
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let bytes = files::plugin(file)?;
     let key = secret_key(&options.key)?;
     let name = file.file_name().map(|name| tame(&name.to_string_lossy())).unwrap_or_default();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -25,12 +26,12 @@ pub(crate) fn run(options: &SignOptions) -> Result<(), Failure> {
     let path = signature_path(file);
     write(&path, &signature)?;
     let public = PublicKey::from_secret_key(&key).context("cannot tell the public key")?;
-    outln!("{}: good for policies whose `signers` name {}", path.display(), public.to_base64());
+    outln!("{}: good for policies whose `signers` name {}", shown_path(&path), public.to_base64());
     Ok(())
 }
 
 fn secret_key(path: &Path) -> Result<SecretKey> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = files::key(path)?;
     SecretKeyBox::from_string(&text).and_then(SecretKeyBox::into_unencrypted_secret_key).with_context(|| {
         format!(
             "{} is no secret key of `flyball keygen`; with a key that has a password, sign by `minisign -S`",

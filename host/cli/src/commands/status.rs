@@ -8,7 +8,7 @@ use crate::control_socket::{Request, ask_host};
 use crate::coverage::{PolicyReport, SessionStatus, Status, UsedPlugin};
 use crate::exit::Failure;
 use crate::narrator::{tame, tame_to};
-use crate::output::outln;
+use crate::output::{json_pretty, outln};
 use crate::state_dir::StateDir;
 
 /// A warning holds a sentence with names and patterns, and is not cut.
@@ -18,8 +18,7 @@ pub(crate) fn run(places: &Places, options: &StatusOptions) -> Result<(), Failur
     let state = StateDir::of(places)?;
     let answer = ask_host(&state, &Request::Status)?;
     if options.json {
-        outln!("{}", serde_json::to_string_pretty(&answer).context("cannot write the status")?);
-        return Ok(());
+        return json_pretty(&answer);
     }
     let status: Status = serde_json::from_value(answer).context("the host's answer is no status")?;
     outln!("{}", text(&status));

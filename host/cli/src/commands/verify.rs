@@ -5,17 +5,18 @@ use flyball_engine::{Signer, signature_beside, verify_signature};
 
 use crate::args::VerifyOptions;
 use crate::exit::Failure;
-use crate::output::outln;
+use crate::files;
+use crate::output::{outln, shown_path};
 
 pub(crate) fn run(options: &VerifyOptions) -> Result<(), Failure> {
     let file = &options.file;
     let signers = signers(&options.keys)?;
-    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let bytes = files::plugin(file)?;
     let signature =
         signature_beside(file).with_context(|| format!("cannot read the signature of {}", file.display()))?;
     let signer = verify_signature(&bytes, signature.as_deref(), &signers)
         .map_err(|error| anyhow!("{}: {error}", file.display()))?;
-    outln!("{}: signed with the key {}, and as it was then", file.display(), signer.id());
+    outln!("{}: signed with the key {}, and as it was then", shown_path(file), signer.id());
     Ok(())
 }
 
@@ -23,11 +24,10 @@ pub(crate) fn run(options: &VerifyOptions) -> Result<(), Failure> {
 pub(crate) fn signers(keys: &[String]) -> Result<Vec<Signer>> {
     keys.iter()
         .map(|key| {
-            if !Path::new(key).is_file() {
+            if !Path::new(key).exists() {
                 return Ok(Signer::read(key)?);
             }
-            let text = std::fs::read_to_string(key).with_context(|| format!("cannot read {key}"))?;
-            Signer::read(&text).with_context(|| key.clone())
+            Signer::read(&files::key(Path::new(key))?).with_context(|| key.clone())
         })
         .collect()
 }

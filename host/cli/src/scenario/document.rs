@@ -16,6 +16,7 @@ use super::embedded::Embedded;
 use crate::args::Judging;
 use crate::assembly::library_of;
 use crate::exit::Failure;
+use crate::files;
 
 /// What goes wrong with a pipeline, and what the controller is expected to make of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -237,27 +238,21 @@ fn source(folder: &Path, name: &str) -> Result<Source, Failure> {
         Some(shared) if !own.is_file() && shared.is_file() => shared,
         _ => own,
     };
-    let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    Ok(Source::new(file.display().to_string(), text))
+    Ok(files::document(&file)?)
 }
 
 /// The policies of a directory, as `flyball run` takes them.
 fn policies_in(dir: &Path) -> Result<Vec<Source>, Failure> {
     let cannot = || format!("cannot read {}; name a directory of policies with --policy DIR", dir.display());
-    let mut files = Vec::new();
+    let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).with_context(cannot)? {
         let path = entry.with_context(cannot)?.path();
         if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
-            files.push(path);
+            found.push(path);
         }
     }
-    files.sort();
-    let read = |file: &PathBuf| {
-        let text =
-            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        Ok(Source::new(file.display().to_string(), text))
-    };
-    files.iter().map(read).collect()
+    found.sort();
+    found.iter().map(|file| Ok(files::document(file)?)).collect()
 }
 
 /// The policies with no judge in a hurry, if one of them judges the session: a scenario that nobody judges shows nothing.

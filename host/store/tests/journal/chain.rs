@@ -2,7 +2,7 @@ use std::path::Path;
 
 use flyball_control::ports::Journal;
 use flyball_model::{Ending, Outcome};
-use flyball_store::{Fault, Head, Reader, Store, StoreError, Verified};
+use flyball_store::{Fault, Head, Reader, Store, StoreError, Verified, migrate};
 use rusqlite::Connection;
 
 use crate::migrating::version_1;
@@ -188,16 +188,19 @@ async fn a_journal_of_version_1_is_taken_into_the_chain_as_it_is() {
     version_1(directory.path());
     let error = Reader::open(directory.path()).unwrap().verify(None, |_| {}).unwrap_err();
     assert!(matches!(error, StoreError::Older(_)), "{error:?}");
-    assert!(error.to_string().contains("run a host"), "{error}");
+    assert!(error.to_string().contains("`flyball journal migrate`"), "{error}");
 
+    let migrated = migrate(directory.path()).unwrap();
     let store = Store::open(directory.path()).unwrap();
     let (first, none) = verified(directory.path(), None);
-    assert_eq!((first.entries, none.len()), (3 + 5 + 5, 0), "{none:?}");
+    assert_eq!((first.entries, none.len()), (3 + 5 + 5 + 1, 0), "{none:?}");
+    assert_eq!((migrated.rows, migrated.head), (10, first.head));
     store.conclude(&concluded(intent("shop", 3), 3, Outcome::Failed)).await.unwrap();
     store.intend(&intent("shop", 4)).await.unwrap();
     drop(store);
     let (second, none) = verified(directory.path(), Some(first.head));
-    assert_eq!((second.entries, none.len()), (15, 0), "{none:?}");
+    assert_eq!((second.entries, none.len()), (16, 0), "{none:?}");
+    assert_eq!(second.taken_over.unwrap().rows, 10, "it is said ever after");
     alter(directory.path(), "UPDATE ticks SET tick = 5 WHERE id = 9");
     assert_eq!(faults(directory.path()).len(), 1);
 }

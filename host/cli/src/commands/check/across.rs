@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use flyball_documents::{locate, policy_for};
+use flyball_documents::{locate, policy_for, unmatched_nodes};
 use flyball_engine::Library;
-use flyball_model::{Manifest, PluginKind, Policy, Problem, matches};
+use flyball_model::{Manifest, PluginKind, Policy, Problem};
 
 use super::Found;
 use super::told::{Checked, Told};
@@ -61,26 +61,8 @@ fn protected(found: &Found, checked: &mut [Checked]) {
         if manifests.is_empty() {
             continue;
         }
-        let nodes: Vec<&str> =
-            manifests.iter().flat_map(|manifest| &manifest.nodes).map(|node| node.id.as_str()).collect();
-        let missing = policy
-            .protected_nodes
-            .iter()
-            .enumerate()
-            .filter(|(_, name)| !nodes.iter().any(|node| matches(name, node)));
-        let problems = missing.map(|(index, name)| {
-            let sessions: Vec<&str> = manifests.iter().map(|manifest| manifest.name.as_str()).collect();
-            let message =
-                format!("{name:?} is no node of {}, so nothing is protected by it", sessions.join(", "));
-            let near = nodes.iter().min_by_key(|node| strsim::osa_distance(node, name));
-            let near = near.filter(|node| strsim::osa_distance(node, name) <= (name.len() / 3).max(1));
-            let help = match near {
-                Some(near) => format!("did you mean {near:?}?"),
-                None => format!("the nodes are {}", nodes.join(", ")),
-            };
-            Problem::new(format!("/protected_nodes/{index}"), message).help(help).code("no-such-node")
-        });
-        let problems: Vec<Problem> = problems.collect();
+        let nodes = manifests.iter().flat_map(|manifest| &manifest.nodes).map(|node| node.id.as_str());
+        let problems = unmatched_nodes(policy, nodes);
         if let Some(checked) = checked.get_mut(*place)
             && !problems.is_empty()
         {

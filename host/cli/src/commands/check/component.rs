@@ -3,21 +3,20 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use flyball_engine::Plugin;
 
 use super::told::{Checked, Told};
 use super::{Bench, Found};
 use crate::exit::Failure;
+use crate::files;
 use crate::narrator::tame;
 
 /// Whoever mends cases need not be told of more at once.
 const MOST_CASES: usize = 10;
 
 pub(super) fn check(bench: &Bench, place: usize, file: &Path, found: &mut Found) -> Result<Checked, Failure> {
-    let bytes = flyball_files::read(file, super::documents::PLUGIN)
-        .map_err(anyhow::Error::from)
-        .context("the plugin is not checked")?;
+    let bytes = files::plugin(file)?;
     let loaded = bench.engine.load(&bytes).map_err(|fault| anyhow!("{}: {fault}", file.display()))?;
     let plugin = Arc::new(loaded);
     let mut checked = Checked::good(file, "plugin", summary(&plugin));

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use flyball_documents::{Source, is_manifest, is_policy, locate, policy_warnings, read_as, read_policy};
+use flyball_documents::{
+    Source, is_manifest, is_policy, locate, policy_warnings, read_as, read_manifest, read_policy,
+};
 use flyball_engine::{PolicySource, Versions};
-use flyball_files::Limit;
 use flyball_model::{Case, HttpGrant, Manifest, Policy, Problem, ValidatorRule};
 use serde_json::Value;
 
@@ -12,11 +13,7 @@ use super::told::{Checked, Told};
 use super::{Bench, Found};
 use crate::assembly::{library_of, open_manifest};
 use crate::exit::Failure;
-
-/// A document is bounded more tightly by whoever reads it; this only keeps a file of gigabytes out of memory.
-const DOCUMENT: Limit = Limit::new(16 << 20, "a document is far smaller; split it");
-/// As large as the engine takes, and a little more, so that it is the engine that says what a plugin may have.
-pub(super) const PLUGIN: Limit = Limit::new(65 << 20, "build the plugin optimised and stripped");
+use crate::files;
 
 pub(super) fn check(
     bench: &mut Bench,
@@ -24,8 +21,7 @@ pub(super) fn check(
     file: &Path,
     found: &mut Found,
 ) -> Result<Checked, Failure> {
-    let text = flyball_files::read_text(file, DOCUMENT).map_err(anyhow::Error::from)?;
-    let source = Source::new(file.display().to_string(), text);
+    let source = files::document(file)?;
     if is_policy(&source) {
         return policy(bench, place, file, source, found);
     }
@@ -127,6 +123,8 @@ fn manifest(
     source: Source,
     found: &mut Found,
 ) -> Result<Checked, Failure> {
+    // What is wrong with the document itself is told without loading a plugin.
+    read_manifest(&source)?;
     let library = bench.library()?;
     let manifest = open_manifest(file, &library)?;
     let mut checked = Checked::good(file, "manifest", manifest_summary(&manifest));

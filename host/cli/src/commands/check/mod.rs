@@ -45,7 +45,6 @@ struct Found {
 
 pub(crate) fn run(places: &Places, options: &CheckOptions) -> Result<(), Failure> {
     let state = StateDir::of(places)?;
-    state.make()?;
     let files = paths::files(&options.files);
     let plugins = options.plugins.clone().or_else(|| paths::plugin_folder(&options.files));
     let mut bench = Bench { engine: open_engine(&state)?, state, plugins, library: None };

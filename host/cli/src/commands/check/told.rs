@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::Context;
 use flyball_documents::{Fault, Faults};
 use flyball_model::printable;
 use serde::Serialize;
 
 use crate::exit::Failure;
-use crate::output::outln;
+use crate::output::{errln, json_pretty, outln};
 
 /// The form of the JSON document.
 const VERSION: u32 = 1;
@@ -129,7 +128,7 @@ impl Checked {
         }
         match &self.failure {
             Some(failure) => failure.tell(),
-            None => self.faults.iter().for_each(|fault| eprintln!("{}", fault.line())),
+            None => self.faults.iter().for_each(|fault| errln!("{}", fault.line())),
         }
         self.warnings.iter().for_each(|warning| outln!("  warning: {}", warning.line()));
     }
@@ -168,6 +167,5 @@ pub(super) fn print_json(checked: &[Checked]) -> Result<(), Failure> {
         faults: checked.iter().flat_map(|one| &one.faults).collect(),
         warnings: checked.iter().flat_map(|one| &one.warnings).collect(),
     };
-    outln!("{}", serde_json::to_string_pretty(&document).context("cannot write what was found")?);
-    Ok(())
+    json_pretty(&document)
 }

@@ -348,3 +348,31 @@ fn settled(metadata: &Metadata) -> bool {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     now.saturating_sub(changed) > SETTLED + Duration::from_secs(1)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_must_rest_is_taken_once_it_has_and_until_then_what_was_there_before_serves() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("p.yaml");
+        std::fs::write(&path, "name: first").unwrap();
+        let mut folder = Folder::new(place.path(), Holds::Policies);
+        let text = |folder: &mut Folder| {
+            let scan = folder.scan().unwrap();
+            scan.found.get("p.yaml").map(|found| String::from_utf8_lossy(&found.bytes).into_owned())
+        };
+        assert_eq!(text(&mut folder).as_deref(), Some("name: first"));
+        folder.rest = Duration::from_secs(3_600);
+        std::fs::write(&path, "name: half").unwrap();
+        std::fs::write(place.path().join("new.yaml"), "name: new").unwrap();
+        assert_eq!(text(&mut folder).as_deref(), Some("name: first"));
+        assert_eq!(folder.restless().collect::<std::collections::BTreeSet<_>>().len(), 2);
+        folder.rest = Duration::ZERO;
+        assert_eq!(text(&mut folder).as_deref(), Some("name: half"));
+        assert!(!folder.is_restless());
+    }
+}

@@ -248,7 +248,7 @@ async fn an_undo_is_done_while_a_decider_thinks_and_holds_what_it_decides() {
 #[tokio::test(start_paused = true)]
 async fn a_step_of_an_undo_that_is_so_already_is_left_out() {
     let remove = Action::RemoveNode { node: "b".into() };
-    let rig = after(&[remove.clone()], |panel| panel.reversers = vec![puts_b_back()]).await;
+    let rig = after(std::slice::from_ref(&remove), |panel| panel.reversers = vec![puts_b_back()]).await;
     let undone = rig.controller.rollback(1, "").await.unwrap();
     assert_eq!(undone[0].result.as_ref().unwrap().len(), 1, "an inserted node has one worker");
     assert_eq!(rig.applied().len(), 2);

@@ -41,11 +41,11 @@ fn again(rig: &Rig, generation: u64, set_up: impl FnOnce(&mut Panel)) {
 
 fn last_notice(rig: &Rig) -> String {
     let events = rig.told.events.lock();
-    let notices = events.iter().filter_map(|event| match event {
+    let mut notices = events.iter().rev().filter_map(|event| match event {
         Event::Notified(notice) => Some(format!("{}: {}", notice.code, notice.message)),
         _ => None,
     });
-    notices.last().unwrap_or_default()
+    notices.next().unwrap_or_default()
 }
 
 #[tokio::test(start_paused = true)]

@@ -24,7 +24,7 @@ use crate::stock::Role;
 use crate::tool::Tool;
 
 /// How long a sink that is to go now may take to say what became of what it has under way.
-const LAST_WORD: Duration = Duration::from_secs(1);
+const LAST_WORD: Duration = Duration::from_secs(5);
 /// So many items that may all be to blame are held at once.
 const MOST_SUSPECTS: usize = 64;
 /// And so much longer is waited for a worker that leaves.

@@ -122,7 +122,7 @@ fn a_path_that_leads_to_no_file_ends_with_a_sentence_at_once() {
     for (arguments, expected) in [
         (&["check", "/dev/zero"][..], "it is a device, not a file"),
         (&["check", "fifo.yaml"], "it is a pipe, not a file"),
-        (&["check", "."], "directory"),
+        (&["check", "."], "./fifo.yaml: it is a pipe, not a file"),
         (&["check", "large.yaml"], "it has 1048577 bytes, and at most 1048576 are read; split it"),
         (&["check", "latin.yaml"], "latin.yaml:2:13: the text is not UTF-8 (byte 0xe9); save it as UTF-8"),
         (&["check", "nowhere.yaml"], "cannot read nowhere.yaml: there is no such file"),

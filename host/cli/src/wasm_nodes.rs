@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use flyball_engine::{CallError, Library, NodeWorker, WorkerError};
+use flyball_engine::{CallError, Library, MetricSink, NodeWorker, WorkerError};
 use flyball_model::{NodeType, Problem, printable};
-use flyball_nodes::{Item, ItemLimits, Json, ProcessError, Processed, Processor, WasmNodes};
+use flyball_nodes::{CustomMetrics, Item, ItemLimits, Json, ProcessError, Processed, Processor, WasmNodes};
 use serde_json::Value;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
@@ -23,7 +23,13 @@ impl WasmNodes for LibraryNodes {
     fn worker(&self, node_type: &str, config: &Value) -> Result<Box<dyn Processor>, String> {
         // The component is asked about its configuration, and may take as long as it is given.
         let worker = letting_others_go_on(|| self.library.node_worker(&self.session, node_type, config));
-        Ok(Box::new(Component(worker.map_err(|fault| fault.to_string())?)))
+        let worker = worker.map_err(|fault| fault.to_string())?;
+        let metrics = CustomMetrics::default();
+        let taken = metrics.clone();
+        worker.report_to(MetricSink::new(move |name, value| {
+            taken.set(name, value).map_err(|error| error.to_string())
+        }));
+        Ok(Box::new(Component { worker, metrics }))
     }
 
     fn check(&self, node_type: &str, config: &Value) -> Vec<Problem> {
@@ -47,7 +53,10 @@ fn letting_others_go_on<R>(work: impl FnOnce() -> R) -> R {
     }
 }
 
-struct Component(NodeWorker);
+struct Component {
+    worker: NodeWorker,
+    metrics: CustomMetrics,
+}
 
 #[async_trait]
 impl Processor for Component {
@@ -56,7 +65,7 @@ impl Processor for Component {
         if given.len() == 1 {
             return vec![self.alone(given).await];
         }
-        match self.0.process(given.clone()).await {
+        match self.worker.process(given.clone()).await {
             Ok(answers) => answers.into_iter().map(read).collect(),
             Err(fault @ CallError::Quarantined { .. }) => {
                 given.iter().map(|_| Err(ProcessError::Item(fault.to_string()))).collect()
@@ -71,11 +80,15 @@ impl Processor for Component {
             }
         }
     }
+
+    fn metrics(&self) -> Option<CustomMetrics> {
+        Some(self.metrics.clone())
+    }
 }
 
 impl Component {
     async fn alone(&mut self, item: Vec<(u64, Vec<u8>)>) -> Processed {
-        match self.0.process(item).await {
+        match self.worker.process(item).await {
             Ok(answers) => answers
                 .into_iter()
                 .next()

@@ -13,6 +13,7 @@ wasmtime::component::bindgen!({
         world everything {
             import flyball:plugin/settings@0.1.0;
             import flyball:plugin/log@0.1.0;
+            import flyball:plugin/metrics@0.1.0;
             import flyball:plugin/state@0.1.0;
             import flyball:plugin/http@0.1.0;
             import flyball:plugin/llm@0.1.0;
@@ -35,6 +36,6 @@ wasmtime::component::bindgen!({
 });
 
 pub(crate) use flyball::plugin::{
-    actions, assessing, deciding, http, judgement, lifecycle, listing, llm, log, observed, offers, pipeline,
-    processing, reversing, reviewing, settings, state,
+    actions, assessing, deciding, http, judgement, lifecycle, listing, llm, log, metrics, observed, offers,
+    pipeline, processing, reversing, reviewing, settings, state,
 };

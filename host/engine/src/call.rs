@@ -16,6 +16,7 @@ use crate::grants::Keeping;
 use crate::language_model::{LanguageModel, Waiting};
 use crate::logging::{LONGEST_REASON, Log, plain};
 use crate::pulled::Pulled;
+use crate::reporting::MetricSink;
 use crate::settings::Settings;
 use crate::traffic::Traffic;
 use crate::wasi::Wasi;
@@ -36,6 +37,7 @@ pub(crate) struct Given {
     pub(crate) web: Option<Web>,
     pub(crate) model: Option<LanguageModel>,
     pub(crate) waiting: Option<Waiting>,
+    pub(crate) metrics: Option<MetricSink>,
 }
 
 /// How a call ended, and what it left.
@@ -67,6 +69,7 @@ pub(crate) struct Call {
     pub(crate) waiting: Option<Waiting>,
     pub(crate) deadline: Instant,
     pub(crate) wasi: Option<Box<Wasi>>,
+    pub(crate) metrics: Option<MetricSink>,
     memory: Memory,
 }
 
@@ -197,6 +200,7 @@ impl Ready {
             waiting: given.waiting,
             deadline: begun + Duration::from_millis(limits.time_ms),
             wasi: None,
+            metrics: given.metrics,
             memory: Memory { used: 0, limit: bytes(limits.memory_mb, 1 << 20) },
         };
         let mut store = Store::new(self.instance.engine(), call);

@@ -186,7 +186,8 @@ pub(crate) fn check_granted(component: &Component, grants: &Grants) -> Result<()
 pub(crate) fn wants_wasi(component: &Component) -> Result<bool, LoadError> {
     const WASI: [&str; 6] =
         ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
-    const OURS: [&str; 13] = [
+    const OURS: [&str; 14] = [
+        "metrics",
         "state",
         "http",
         "llm",

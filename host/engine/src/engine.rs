@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::bindings::{http, llm, log, observed, pipeline, settings, state};
+use crate::bindings::{http, llm, log, metrics, observed, pipeline, settings, state};
 use crate::cache::Cache;
 use crate::call::{Call, Whole};
 use crate::grants::{Imports, States};
@@ -226,6 +226,7 @@ fn config(max_calls: u32) -> Config {
 fn offer(linker: &mut Linker<Call>, imports: Imports) -> wasmtime::Result<()> {
     settings::add_to_linker::<Call, Whole>(linker, |call| call)?;
     log::add_to_linker::<Call, Whole>(linker, |call| call)?;
+    metrics::add_to_linker::<Call, Whole>(linker, |call| call)?;
     pipeline::add_to_linker::<Call, Whole>(linker, |call| call)?;
     observed::add_to_linker::<Call, Whole>(linker, |call| call)?;
     standard::offer(linker, imports)?;

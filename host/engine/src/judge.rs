@@ -25,6 +25,7 @@ use crate::health::{Bill, Health};
 use crate::language_model::{LanguageModel, Waiting};
 use crate::logging::{LONGEST_REASON, plain};
 use crate::pulled::Pulled;
+use crate::reporting::MetricSink;
 use crate::settings::Settings;
 use crate::sight::{Past, Seen};
 use crate::web::Web;
@@ -64,6 +65,8 @@ pub struct Judge {
     web: Option<Web>,
     model: Option<LanguageModel>,
     health: Arc<Health>,
+    /// Where a node's own numbers go.
+    metrics: Option<MetricSink>,
     /// What a validator set while it let an action pass, by session: it is kept once the action is done.
     held: Arc<Mutex<HashMap<Arc<str>, Changes>>>,
 }
@@ -119,6 +122,7 @@ impl Judge {
             used: Arc::new(used.clone()),
             web: None,
             model: None,
+            metrics: None,
             plugin,
             in_use: true,
             generation,
@@ -137,6 +141,7 @@ impl Judge {
             used: Arc::new(used),
             web: None,
             model: None,
+            metrics: None,
             plugin,
             in_use: false,
             generation: 0,
@@ -216,7 +221,8 @@ impl Judge {
 
     fn processed(&self, items: &[(u64, Vec<u8>)]) -> Answer<Vec<Processed>> {
         let given = items.iter().map(|(id, body)| processing::Item { id: *id, body: body.clone() }).collect();
-        let (answer, _) = self.called::<Process, _>(PluginKind::Node, (given,), self.given(), |(said,)| {
+        let what = Given { metrics: self.metrics.clone(), ..self.given() };
+        let (answer, _) = self.called::<Process, _>(PluginKind::Node, (given,), what, |(said,)| {
             if said.len() == items.len() {
                 return Ok(said);
             }
@@ -226,6 +232,11 @@ impl Judge {
             })
         });
         answer
+    }
+
+    /// Where the numbers go that it reports of itself, as a node; else it is told that nobody takes them.
+    pub fn report_to(&mut self, sink: MetricSink) {
+        self.metrics = Some(sink);
     }
 
     fn record<T>(&self, answer: &Answer<T>) {

@@ -26,6 +26,7 @@ mod logging;
 mod plugin;
 mod pool;
 mod pulled;
+mod reporting;
 mod schema;
 mod settings;
 mod shape;
@@ -50,6 +51,7 @@ pub use library::{
     PolicyStatus, Reload, Served, Subject, Trouble, Usage, Versions, VersionsError, WatchError, WorkerError,
 };
 pub use plugin::{Description, Plugin};
+pub use reporting::MetricSink;
 pub use settings::Settings;
 pub use signature::{SignatureError, Signer, signature_beside, signature_path, signed_by, verify_signature};
 pub use stage::Stage;

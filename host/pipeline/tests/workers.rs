@@ -164,3 +164,17 @@ async fn a_child_that_somebody_kills_waits_for_the_controller() {
     run.try_act(&Action::RestartProcess { node: "child".to_owned() }).await.unwrap();
     assert_eq!(run.pipeline.worker_pids("child").len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_reports_what_it_kept_and_dropped_in_the_host_and_in_a_process() {
+    for executor in ["native", "multiprocess"] {
+        let child = json!({"id": "child", "type": "filter", "executor": executor,
+            "params": {"field": "n", "min": 100}});
+        let run = Run::start(line(true, 300, vec![child])).await;
+        run.finish_without_shutdown().await;
+        seen(&run, "what the filter did", |seen| {
+            number(seen, "items-kept") == 200.0 && number(seen, "items-dropped") == 100.0
+        })
+        .await;
+    }
+}

@@ -22,6 +22,7 @@ wit_bindgen::generate!({
             import flyball:plugin/pipeline@0.1.0;
             import flyball:plugin/settings@0.1.0;
             import flyball:plugin/log@0.1.0;
+            import flyball:plugin/metrics@0.1.0;
             import flyball:plugin/state@0.1.0;
             import flyball:plugin/http@0.1.0;
             import flyball:plugin/llm@0.1.0;
@@ -32,4 +33,6 @@ wit_bindgen::generate!({
     additional_derives: [PartialEq],
 });
 
-pub use flyball::plugin::{actions, http, judgement, llm, log, observed, offers, pipeline, settings, state};
+pub use flyball::plugin::{
+    actions, http, judgement, llm, log, metrics, observed, offers, pipeline, settings, state,
+};

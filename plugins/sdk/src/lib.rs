@@ -122,7 +122,7 @@ pub use decider::Decider;
 pub use export::About;
 pub use flyball_json as item;
 pub use heuristic::Heuristic;
-pub use node::Node;
+pub use node::{Node, report};
 pub use observation::{Metric, Node as SeenNode, Observation};
 pub use pattern::matches;
 pub use reverser::Reverser;

@@ -25,6 +25,19 @@ pub trait Node: Settings {
     fn process(&self, body: Json) -> Processed;
 }
 
+/// Sets a number that the node reports of itself, beside what the host measures; it is in every observation by this name. The
+/// newest number of each worker counts, and a node's number is the sum over its workers. The error says why it was not taken:
+/// the name is none or the host's own, there are too many, or the number is not finite.
+pub fn report(name: &str, value: f64) -> Result<(), String> {
+    #[cfg(target_family = "wasm")]
+    return crate::bindings::metrics::set(name, value);
+    #[cfg(not(target_family = "wasm"))]
+    {
+        std::eprintln!("{name} = {value}");
+        Ok(())
+    }
+}
+
 impl<P: Node + About + 'static> Guest for Exported<P> {
     fn process(items: Vec<Item>) -> Vec<Result<Vec<Vec<u8>>, String>> {
         crate::begin();

@@ -21,7 +21,7 @@ use super::generation::{Serving, nearest};
 use crate::health::Health;
 use crate::pool::Owner;
 use crate::signature::SignatureError;
-use crate::{Bill, CallError, Judge, LoadError, Plugin, Processed};
+use crate::{Bill, CallError, Judge, LoadError, MetricSink, Plugin, Processed};
 
 /// How often, and after which pause, a call is tried for which the engine has no room.
 const ROOM_TRIES: u32 = 100;
@@ -148,6 +148,8 @@ struct Asked {
     judge: Judge,
     /// A newer version that this node cannot take; it is not tried again.
     refused: Option<Arc<str>>,
+    /// Where its own numbers go.
+    metrics: Option<MetricSink>,
 }
 
 impl Library {
@@ -182,7 +184,7 @@ impl Library {
             on_failure: Default::default(),
         };
         let judge = self.configured(session, &name, serving, &used)?;
-        let asked = Asked { session: session.into(), name, used, judge, refused: None };
+        let asked = Asked { session: session.into(), name, used, judge, refused: None, metrics: None };
         Ok(NodeWorker { library: Arc::clone(self), asked: Arc::new(Mutex::new(asked)) })
     }
 
@@ -250,6 +252,13 @@ impl NodeWorker {
         self.once(&items).await
     }
 
+    /// Where the numbers go that it reports of itself, also those of a newer version of its plugin.
+    pub fn report_to(&self, sink: MetricSink) {
+        let mut asked = self.asked.lock();
+        asked.judge.report_to(sink.clone());
+        asked.metrics = Some(sink);
+    }
+
     async fn once(&self, items: &Arc<[(u64, Vec<u8>)]>) -> Result<Vec<Processed>, CallError> {
         let (library, asked, items) = (Arc::clone(&self.library), Arc::clone(&self.asked), Arc::clone(items));
         let threads = self.library.nodes.threads.pool();
@@ -271,7 +280,12 @@ impl Asked {
             return;
         }
         match library.configured(&self.session, &self.name, newest, &self.used) {
-            Ok(judge) => self.judge = judge,
+            Ok(judge) => {
+                self.judge = judge;
+                if let Some(sink) = &self.metrics {
+                    self.judge.report_to(sink.clone());
+                }
+            }
             Err(error) => {
                 tracing::warn!(session = &*self.session, %error, "the node goes on with the version that it has");
                 self.refused = Some(digest);

@@ -18,7 +18,7 @@ use crate::contract::VERSION;
 /// Every version of the contract that this host knows, the oldest first, each with its files.
 const KNOWN: [(&str, &[&str]); 1] = [(VERSION, &V0_1_0)];
 
-const V0_1_0: [&str; 15] = [
+const V0_1_0: [&str; 16] = [
     include_str!("../../../../wit/actions.wit"),
     include_str!("../../../../wit/assessing.wit"),
     include_str!("../../../../wit/deciding.wit"),
@@ -27,6 +27,7 @@ const V0_1_0: [&str; 15] = [
     include_str!("../../../../wit/judgement.wit"),
     include_str!("../../../../wit/lifecycle.wit"),
     include_str!("../../../../wit/listing.wit"),
+    include_str!("../../../../wit/metrics.wit"),
     include_str!("../../../../wit/observed.wit"),
     include_str!("../../../../wit/pipeline.wit"),
     include_str!("../../../../wit/processing.wit"),

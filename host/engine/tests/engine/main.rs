@@ -17,6 +17,7 @@ mod guests;
 mod hostile;
 mod language_model;
 mod loading;
+mod metrics;
 mod nodes;
 mod quota;
 mod reloading;

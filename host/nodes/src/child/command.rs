@@ -60,6 +60,7 @@ pub(crate) struct Command {
     env: BTreeMap<String, String>,
     /// Variables of the host that the program gets as they are, by name: `["PATH", "API_KEY"]`.
     #[serde(default)]
+    #[schemars(extend("x-decides-reach" = true))]
     pass_env: Vec<String>,
     /// How long an item may take, in milliseconds; then the program is killed.
     #[serde(default = "default_timeout")]

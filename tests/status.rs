@@ -104,6 +104,13 @@ fn what_nobody_judges_and_nobody_uses_is_told_at_the_start_and_in_the_status() {
     let codes: Vec<&str> =
         found["warnings"].as_array().unwrap().iter().map(|one| one["code"].as_str().unwrap()).collect();
     assert_eq!(codes, ["no-policy", "policy-not-read", "plugin-unused"]);
+    fs::remove_file(at("plugins/idle.wasm")).unwrap();
+    until("the plugin is gone in the status", SOON, || {
+        let found = status(dir.path()).unwrap();
+        let told = found["warnings"].as_array().unwrap().iter();
+        told.filter(|one| one["code"] == "plugin-gone" || one["code"] == "plugin-broken")
+            .any(|one| one["message"].as_str().is_some_and(|message| message.contains("idle")))
+    });
     let text = flyball().current_dir(dir.path()).args(["status", "--state", "state"]).output().unwrap();
     let text = said(&text);
     assert!(text.contains("payments               none") && text.contains("observed only"), "{text}");

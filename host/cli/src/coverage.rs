@@ -88,7 +88,7 @@ pub(crate) struct UsedPlugin {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Warning {
     /// Stable, for machines: `no-policy`, `policy-broken`, `policy-gone`, `policy-not-read`, `plugin-broken`,
-    /// `plugin-unused`, `no-such-node`.
+    /// `plugin-unused`, `plugin-gone`, `no-such-node`.
     pub(crate) code: String,
     pub(crate) message: String,
 }
@@ -141,7 +141,26 @@ impl Status {
         warnings.extend(policy_folder.into_iter().flat_map(not_read));
         warnings.extend(self.policies.iter().filter_map(policy_warning));
         warnings.extend(self.plugins.iter().filter_map(plugin_warning));
+        warnings.extend(self.plugins_gone(library));
         warnings
+    }
+}
+
+impl Status {
+    /// Plugins that nothing used any more when their files were taken away; one that is used serves on, and is told as broken.
+    fn plugins_gone(&self, library: &Library) -> Vec<Warning> {
+        let gone = taken_away(library).into_iter().filter_map(|subject| match subject {
+            Subject::Plugin(name) => Some(name),
+            Subject::Policy(_) => None,
+        });
+        let unknown = |name: &String| self.plugins.iter().all(|one| one.plugin.name != *name);
+        gone.filter(unknown)
+            .map(|name| {
+                let message =
+                    format!("the plugin {name} was there in this run, and its file was taken away; nothing used it then");
+                Warning::new("plugin-gone", message)
+            })
+            .collect()
     }
 }
 
@@ -169,16 +188,23 @@ fn policies(library: &Library, sessions: &[SessionStatus]) -> Vec<PolicyReport> 
     reports
 }
 
-/// The policies that served in this run and whose files were taken away.
-fn gone(library: &Library, known: &[PolicyReport]) -> Vec<PolicyReport> {
+/// What served in this run and was taken away since.
+fn taken_away(library: &Library) -> Vec<Subject> {
     let mut last = BTreeMap::new();
     for change in library.reloads().iter().flat_map(|reload| &reload.changes) {
-        if let Subject::Policy(file) = &change.subject {
-            last.insert(file.clone(), change.to.is_none());
-        }
+        last.insert(change.subject.clone(), change.to.is_none());
     }
-    let gone = last.into_iter().filter(|(file, gone)| *gone && known.iter().all(|one| one.file != *file));
-    gone.map(|(file, _)| PolicyReport {
+    last.into_iter().filter_map(|(subject, gone)| gone.then_some(subject)).collect()
+}
+
+/// The policies that served in this run and whose files were taken away.
+fn gone(library: &Library, known: &[PolicyReport]) -> Vec<PolicyReport> {
+    let files = taken_away(library).into_iter().filter_map(|subject| match subject {
+        Subject::Policy(file) => Some(file),
+        Subject::Plugin(_) => None,
+    });
+    let gone = files.filter(|file| known.iter().all(|one| one.file != *file));
+    gone.map(|file| PolicyReport {
         file,
         name: None,
         state: "gone".to_owned(),

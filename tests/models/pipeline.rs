@@ -138,6 +138,7 @@ impl DataPlane for Failing {
             provides: Vec::new(),
             offers: vec![NodeOffer { executor, relative_speed: None, relative_cost: None }],
             config_schema: None,
+            reach: flyball_model::Reach::Pure,
         };
         TYPES.iter().zip(EXECUTORS).map(|(name, executor)| offered(name, executor)).collect()
     }

@@ -14,7 +14,7 @@ use crate::checks::same;
 use crate::controller::Controller;
 use crate::deciding::Answer;
 use crate::pace::{refusal, seconds};
-use crate::ports::Panel;
+use crate::ports::{DataPlane, Panel};
 use crate::state::State;
 use crate::tries::named;
 

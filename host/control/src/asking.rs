@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::assess::{ask, failed, refused_to};
 use crate::checks::{Ground, check, reason, unresolved};
 use crate::pace::seconds;
-use crate::ports::{Decided, Decider, Judged, Sight, Situation, Support};
+use crate::ports::{Decided, Decider, Judged, Sight, Situation};
 
 pub(crate) type Turns = [Turn<Arc<dyn Decider>>];
 
@@ -26,8 +26,8 @@ pub(crate) type Turns = [Turn<Arc<dyn Decider>>];
 pub(crate) struct Asking<'a> {
     sight: &'a Sight,
     situation: &'a Situation,
-    /// What the data plane can do.
-    support: &'a [Support],
+    /// What the host itself holds an answer against.
+    ground: Ground<'a>,
     /// The decider that was asked before the others, and is not asked again.
     called: Option<&'a str>,
     heard: Mutex<Heard>,
@@ -61,11 +61,11 @@ impl<'a> Asking<'a> {
         turns: &'a Turns,
         first: Option<&'a str>,
         (sight, situation): (&'a Sight, &'a Situation),
-        support: &'a [Support],
+        ground: Ground<'a>,
     ) -> Heard {
         let mut ones = turns.iter().flat_map(Turn::ones);
         let first = first.and_then(|first| ones.find(|(decider, _)| decider.name() == first));
-        let mut asking = Self { sight, situation, support, called: None, heard: Mutex::default() };
+        let mut asking = Self { sight, situation, ground, called: None, heard: Mutex::default() };
         let mut vote = None;
         if let Some((decider, within)) = first {
             vote = asking.one(decider, within, None).await;
@@ -160,7 +160,10 @@ impl<'a> Asking<'a> {
                 heard.costs.push((id.clone(), cost));
                 drop(heard);
                 match said {
-                    Decided::For(decision) => {
+                    Decided::For(mut decision) => {
+                        let Ground { plane, rules, .. } = &self.ground;
+                        let action = std::mem::replace(&mut decision.proposal.action, Action::NoOp);
+                        decision.proposal.action = plane.masked(action, &rules.safety.may_create);
                         let against = self.against(&decision.proposal);
                         let why = match &against {
                             Some(why) => format!("the host would refuse it: {why}"),
@@ -187,9 +190,8 @@ impl<'a> Asking<'a> {
 
     /// What the host has against it as things are now. It is checked again when the decision lands.
     fn against(&self, proposal: &Proposal) -> Option<String> {
-        let Situation { graph, rules, node_types, allowed, .. } = self.situation;
-        let ground = Ground { graph, rules, support: self.support, node_types };
-        let mut wrong = check(&proposal.action, &ground);
+        let allowed = &self.situation.allowed;
+        let mut wrong = check(&proposal.action, &self.ground);
         wrong.extend(unresolved(proposal, &self.sight.now));
         let kind = proposal.action.kind();
         if wrong.is_empty() && !allowed.contains(&kind) {

@@ -7,7 +7,9 @@ use flyball_model::{
 };
 use serde_json::Value;
 
+use crate::masking::MaskedPlane;
 use crate::ports::{Support, UndoKind};
+use crate::reach::reach;
 
 /// The longest name of a new node.
 const MAX_ID_BYTES: usize = 128;
@@ -21,7 +23,12 @@ pub(crate) struct Ground<'a> {
     pub graph: &'a GraphSpec,
     pub rules: &'a Rules,
     pub support: &'a [Support],
+    /// Those of catalogs too.
     pub node_types: &'a [NodeType],
+    /// What the data plane itself says of its types, and what its nodes were.
+    pub plane: &'a MaskedPlane,
+    /// The graph before what is undone, where it is an undo.
+    pub restoring: Option<&'a GraphSpec>,
 }
 
 /// The rules of both: the narrower of each.
@@ -44,6 +51,7 @@ fn safer(one: &Safety, other: &Safety) -> Safety {
     safety.propose_only |= one.propose_only;
     safety.undo_worse |= one.undo_worse;
     safety.irreversible.retain(|kind| one.irreversible.contains(kind));
+    safety.may_create.retain(|entry| one.may_create.contains(entry));
     for (mine, theirs) in
         [(&mut safety.dry_run, &one.dry_run), (&mut safety.approval.kinds, &one.approval.kinds)]
     {
@@ -63,7 +71,11 @@ pub(crate) fn check(action: &Action, ground: &Ground<'_>) -> Vec<Reason> {
     wrong.extend(nodes(action, ground.graph));
     wrong.extend(protected(action, ground));
     wrong.extend(parameters(action));
-    wrong.extend(types(action, ground));
+    let unknown = types(action, ground);
+    if unknown.is_none() {
+        wrong.extend(reach(action, ground));
+    }
+    wrong.extend(unknown);
     wrong
 }
 

@@ -12,6 +12,7 @@ use crate::deciding::{Answer, Pending};
 use crate::fleet::Fleet;
 use crate::gates::{SYSTEMIC, stands, unread};
 use crate::landing::Landing;
+use crate::masking::MaskedPlane;
 use crate::pace::{barred, deciding, refusal};
 use crate::ports::{Clock, DataPlane, Journal, Judges, Listener, Panel, Sight};
 use crate::shadows::Shadows;
@@ -38,7 +39,8 @@ impl Default for Options {
 /// The loop of one session.
 pub struct Controller {
     pub(crate) session: Arc<str>,
-    pub(crate) plane: Arc<dyn DataPlane>,
+    /// As everybody may see it.
+    pub(crate) plane: Arc<MaskedPlane>,
     pub(crate) judges: Arc<dyn Judges>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -64,7 +66,7 @@ impl Controller {
         fleet.joined();
         Self {
             session,
-            plane,
+            plane: Arc::new(MaskedPlane::new(plane)),
             judges,
             journal,
             clock,
@@ -257,7 +259,7 @@ impl Controller {
         }
         let question = self.question(state, &panel, sight, record).await;
         let (mut pending, shown) = Pending::ask(question, record.tick);
-        state.shadows.ask(&panel, sight, &shown, record);
+        state.shadows.ask(&panel, sight, &shown, &self.plane, record);
         drop(shown);
         match timeout(self.options.answer_within, &mut pending.task).await {
             Ok(answer) => {

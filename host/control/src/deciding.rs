@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use flyball_model::{
     Attributed, Cost, DeciderAnswer, Decision, FailedJudge, Finding, NodeOffer, NodeType, PluginId,
-    PluginKind,
+    PluginKind, Reach,
 };
 use tokio::sync::watch::{self, Sender};
 use tokio::task::JoinHandle;
@@ -10,12 +10,16 @@ use tokio::time::Instant;
 
 use crate::asking::{Asking, Heard};
 use crate::assess::{ask, failed, refused_to};
+use crate::checks::Ground;
+use crate::masking::MaskedPlane;
 use crate::ports::{Judged, Panel, Sight, Situation, Support};
+use crate::reach::creatable;
 use crate::shadows::Shown;
 
 /// What deciders are asked.
 pub(crate) struct Question {
     pub panel: Arc<Panel>,
+    pub plane: Arc<MaskedPlane>,
     pub sight: Sight,
     /// Its node types are the data plane's own; the catalogs' are added before a decider is asked.
     pub situation: Situation,
@@ -32,6 +36,8 @@ pub(crate) struct Answer {
     pub panel: Arc<Panel>,
     /// What it was asked in.
     pub situation: Situation,
+    /// Every type that there is; the situation's are those of which nodes may be made.
+    pub types: Arc<[NodeType]>,
     /// What woke the deciders.
     pub findings: Vec<Attributed<Finding>>,
     /// None: no decider had an answer.
@@ -67,19 +73,28 @@ impl Drop for Pending {
 
 /// Asks the catalogs, then the deciders. Their shadows are shown the same, as soon as it is known.
 async fn decide(question: Question, shown: Sender<Option<Arc<Situation>>>) -> Answer {
-    let Question { panel, sight, mut situation, findings, support, first } = question;
+    let Question { panel, plane, sight, mut situation, findings, support, first } = question;
     let mut failures = Vec::new();
     let mut costs = Vec::new();
     let own = situation.node_types.to_vec();
-    situation.node_types = offered(&panel, own, &mut failures, &mut costs).await.into();
+    let types: Arc<[NodeType]> = offered(&panel, own, &mut failures, &mut costs).await.into();
+    situation.node_types = creatable(&types, &panel.rules.safety.may_create, &plane).into();
     if shown.receiver_count() > 0 {
         shown.send_replace(Some(Arc::new(situation.clone())));
     }
-    let heard = Asking::all(&panel.deciders, first.as_deref(), (&sight, &situation), &support).await;
+    let ground = Ground {
+        graph: &situation.graph,
+        rules: &panel.rules,
+        support: &support,
+        node_types: &types,
+        plane: &plane,
+        restoring: None,
+    };
+    let heard = Asking::all(&panel.deciders, first.as_deref(), (&sight, &situation), ground).await;
     failures.extend(heard.failures);
     costs.extend(heard.costs);
     let Heard { decision, answers, .. } = heard;
-    Answer { panel, situation, findings, decision, answers, failures, costs }
+    Answer { panel, situation, types, findings, decision, answers, failures, costs }
 }
 
 /// What the data plane offers, and what the catalogs add to it.
@@ -107,7 +122,8 @@ pub(crate) async fn offered(
 
 fn add(types: &mut Vec<NodeType>, listed: NodeType) {
     let Some(known) = types.iter_mut().find(|known| known.name == listed.name) else {
-        types.push(listed);
+        // Nobody but the data plane knows of its types that they reach nothing outside.
+        types.push(NodeType { reach: Reach::Outside, ..listed });
         return;
     };
     for capability in listed.provides {

@@ -18,7 +18,7 @@ use crate::escalation;
 use crate::follow_up::FollowUp;
 use crate::measure::{Measure, Taken};
 use crate::pace::{disabled, no_policy};
-use crate::ports::{Panel, Sight, Support};
+use crate::ports::{DataPlane, Panel, Sight, Support};
 use crate::review::{Review, Reviewers, acted};
 use crate::state::State;
 
@@ -56,7 +56,7 @@ impl Controller {
         landing: &Landing<'_>,
         record: &mut TickRecord,
     ) {
-        let Answer { panel, mut situation, findings, decision, answers, failures, costs } = answer;
+        let Answer { panel, mut situation, types, findings, decision, answers, failures, costs } = answer;
         let mut judged_by: Vec<PluginId> = costs.iter().map(|(by, _)| by.clone()).collect();
         record.answers.extend(answers);
         record.failures.extend(failures);
@@ -78,7 +78,7 @@ impl Controller {
             record.findings.iter().filter(|found| wakes(found)).map(|found| found.said.clone()).collect();
         situation.graph = Arc::new(self.plane.graph());
         situation.past = state.past(landing.sight.now.taken_at);
-        situation.rules = rules.clone();
+        situation.rules = rules.as_shown();
         let answered_findings: Vec<_> =
             answered(&decision.proposal, &findings).into_iter().cloned().collect();
         let standing = closed(state, landing, &situation.rules)
@@ -98,7 +98,9 @@ impl Controller {
                     graph: &situation.graph,
                     rules: &rules,
                     support: &support,
-                    node_types: &situation.node_types,
+                    node_types: &types,
+                    plane: &self.plane,
+                    restoring: None,
                 },
                 decided_by: &decided_by.name,
                 approved: landing.approved.is_some(),
@@ -145,6 +147,7 @@ impl Controller {
         let question = Answer {
             panel,
             situation,
+            types,
             findings,
             decision: record.decision.clone(),
             answers: Vec::new(),

@@ -15,7 +15,8 @@
 //! | `questioning`, `escalation` | what deciders are asked, and which kinds of action are open to them by now |
 //! | `deciding` | asks catalogs and deciders, in a task of their own |
 //! | `landing` | takes a decision to its end: the order of the next three, and the door |
-//! | `checks` | the host's own checks, whatever the plugins say |
+//! | `checks`, `reach` | the host's own checks, whatever the plugins say; where an action may reach |
+//! | `masking` | the data plane without the secrets of its nodes' configurations; no other view of it is known here |
 //! | `review` | asks the validators, again after each amendment |
 //! | `tries` | the budgets |
 //! | `acting` | whether a graph shows an action |
@@ -56,10 +57,12 @@ mod follow_up;
 mod gates;
 mod inverse;
 mod landing;
+mod masking;
 mod measure;
 mod pace;
 pub mod ports;
 mod questioning;
+mod reach;
 mod recording;
 mod restoring;
 mod review;

@@ -8,7 +8,7 @@ use crate::assess::wakes;
 use crate::controller::Controller;
 use crate::deciding::Question;
 use crate::escalation::{self, Stage};
-use crate::ports::{Panel, Sight, Situation, UndoKind};
+use crate::ports::{DataPlane, Panel, Sight, Situation, UndoKind};
 use crate::state::State;
 use crate::tries::fault;
 
@@ -42,10 +42,11 @@ impl Controller {
             allowed,
             node_types: self.plane.node_types().into(),
             past: state.recent_past(sight.now.taken_at),
-            rules: panel.rules.clone(),
+            rules: panel.rules.as_shown(),
         };
         Question {
             panel: Arc::clone(panel),
+            plane: Arc::clone(&self.plane),
             sight: sight.clone(),
             situation,
             findings,

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::acting::shows;
 use crate::controller::{Controller, add_error};
 use crate::landing::settle_time;
-use crate::ports::JournalError;
+use crate::ports::{DataPlane, JournalError};
 use crate::state::{PAST_ACTIONS, State};
 
 /// Earlier actions that are taken in: all that validators are told of.

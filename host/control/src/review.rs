@@ -143,13 +143,14 @@ struct Asking<'a, 'b> {
 impl Asking<'_, '_> {
     async fn verdict(&mut self, validator: &Arc<dyn Validator>, within: Option<&str>) -> Word {
         let Self { review, proposal, reviewers, approved } = self;
-        let Reviewers { sight, situation, decided_by, .. } = reviewers;
+        let Reviewers { sight, situation, decided_by, .. } = *reviewers;
         let action = &proposal.action;
         let verdict = match ask(validator.review(sight, proposal, decided_by, situation)).await {
             Ok(Judged { said, cost, refused }) => {
                 review.failures.extend(refused_to(validator.id(), PluginKind::Validator, refused));
                 review.costs.push((validator.id().clone(), cost));
-                said
+                let Ground { plane, rules, .. } = &reviewers.ground;
+                plane.masked_verdict(said, &rules.safety.may_create)
             }
             Err(error) => {
                 let message = format!("the validator {} did not answer: {error}", validator.id());

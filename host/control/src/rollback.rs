@@ -14,7 +14,8 @@ use crate::deciding::offered;
 use crate::door::{Carried, Origin, Wanted};
 use crate::inverse::{self, Undone};
 use crate::landing::{distinct, settle_time};
-use crate::ports::{JournalError, Judged, Panel, PlaneError, Sight, Situation};
+use crate::ports::{DataPlane, JournalError, Judged, Panel, PlaneError, Sight, Situation};
+use crate::reach::creatable;
 use crate::review::{Review, Reviewers, acted};
 use crate::state::State;
 
@@ -234,6 +235,9 @@ impl Controller {
         for reverser in &panel.reversers {
             match ask(reverser.reverse(&action.proposal.action, &action.before, &after)).await {
                 Ok(Judged { said: Reversal::Reversible { actions }, .. }) if !actions.is_empty() => {
+                    // A mask is of what stood there, whatever the policy names.
+                    let actions: Vec<Action> =
+                        actions.into_iter().map(|it| self.plane.masked(it, &[])).collect();
                     let undone =
                         Undone { action: &action.proposal.action, before: &action.before, after: &after };
                     match inverse::fault(&undone, &actions) {
@@ -268,14 +272,15 @@ impl Controller {
         let undo = step.to_string();
         let panel = undoing.panel;
         let (mut failures, mut costs) = (Vec::new(), Vec::new());
+        let types = offered(panel, self.plane.node_types(), &mut failures, &mut costs).await;
         let situation = Situation {
             findings: undone.findings.clone(),
             graph: Arc::new(self.plane.graph()),
             allowed: vec![step.kind()],
-            node_types: offered(panel, self.plane.node_types(), &mut failures, &mut costs).await.into(),
+            node_types: creatable(&types, &panel.rules.safety.may_create, &self.plane).into(),
             past: state.past(undoing.sight.now.taken_at),
             learned: self.fleet.learned(&undone.findings),
-            rules: panel.rules.clone(),
+            rules: panel.rules.as_shown(),
         };
         let proposal = Proposal {
             action: step,
@@ -295,7 +300,9 @@ impl Controller {
                 graph: &situation.graph,
                 rules: &panel.rules,
                 support: &support,
-                node_types: &situation.node_types,
+                node_types: &types,
+                plane: &self.plane,
+                restoring: Some(&undone.before),
             },
             decided_by: &undoing.by.id.name,
             // Whoever asks for the undo is a person, who need not ask another.

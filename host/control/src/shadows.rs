@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use flyball_model::{DeciderAnswer, DeciderSaid, FailedJudge, PluginKind, TickRecord};
+use flyball_model::{Action, DeciderAnswer, DeciderSaid, FailedJudge, PluginKind, TickRecord};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use crate::asking::{blank, nanoseconds};
 use crate::assess::{ask, refused_to};
+use crate::masking::MaskedPlane;
 use crate::pace::seconds;
 use crate::ports::{Decided, Judged, Panel, Shadow, Sight, Situation};
 
@@ -35,7 +36,14 @@ impl Drop for UnderWay {
 
 impl Shadows {
     /// Asks those that do not think already; of the others it is noted that they were not asked.
-    pub fn ask(&mut self, panel: &Panel, sight: &Sight, shown: &Shown, record: &mut TickRecord) {
+    pub fn ask(
+        &mut self,
+        panel: &Panel,
+        sight: &Sight,
+        shown: &Shown,
+        plane: &Arc<MaskedPlane>,
+        record: &mut TickRecord,
+    ) {
         for shadow in &panel.shadows {
             let name = shadow.decider.name();
             if let Some(busy) = self.0.iter().find(|busy| busy.name == name) {
@@ -44,7 +52,7 @@ impl Shadows {
                 record.answers.push(DeciderAnswer { shadow: true, why, ..answer });
                 continue;
             }
-            let task = tokio::spawn(think(shadow.clone(), sight.clone(), shown.clone()));
+            let task = tokio::spawn(think(shadow.clone(), sight.clone(), shown.clone(), Arc::clone(plane)));
             self.0.push(UnderWay { name: name.to_owned(), tick: record.tick, task });
         }
     }
@@ -68,6 +76,7 @@ async fn think(
     Shadow { decider, within }: Shadow,
     sight: Sight,
     mut shown: Shown,
+    plane: Arc<MaskedPlane>,
 ) -> (DeciderAnswer, Vec<FailedJudge>) {
     let answer = DeciderAnswer { shadow: true, ..blank(&*decider, None, &sight, DeciderSaid::NotAsked) };
     let situation = match shown.wait_for(Option::is_some).await {
@@ -85,7 +94,9 @@ async fn think(
         Ok(Ok(Judged { said, cost, refused })) => {
             let refused = refused_to(decider.id(), PluginKind::Decider, refused).collect();
             let (said, decision, why) = match said {
-                Decided::For(decision) => {
+                Decided::For(mut decision) => {
+                    let action = std::mem::replace(&mut decision.proposal.action, Action::NoOp);
+                    decision.proposal.action = plane.masked(action, &[]);
                     (DeciderSaid::Decision, Some(decision), "a shadow is never followed".to_owned())
                 }
                 Decided::Abstains(why) => (DeciderSaid::Abstains, None, why),

@@ -169,6 +169,7 @@ async fn a_decider_is_told_what_is_allowed_offered_and_past() {
     let tells = Arc::clone(&told);
     let rig = Rig::new(|panel| {
         panel.rules.mutation = MutationPolicy::Heal;
+        may_create(panel, "lower", serde_json::json!({}));
         let mut upper = node_type("upper", &[Executor::Wasm, Executor::Multiprocess]);
         upper.offers[0].relative_speed = Some(4.0);
         let lists = move || Ok(vec![upper.clone(), node_type("lower", &[Executor::Native])]);

@@ -138,8 +138,9 @@ async fn a_node_works_only_where_its_type_is_offered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_type_that_only_a_catalog_offers_may_be_used() {
+async fn a_type_that_only_a_catalog_offers_is_used_where_the_policy_names_it() {
     let rig = Rig::new(|panel| {
+        may_create(panel, "magic", json!({}));
         panel.catalogs = vec![Arc::new(plain("lists", || Ok(vec![node_type("magic", &[Executor::Native])])))];
         panel.deciders = vec![wants(insert("n", "magic", &["a"], &[]))];
     });

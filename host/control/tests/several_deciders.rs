@@ -436,6 +436,7 @@ async fn a_shadow_is_asked_the_same_and_never_followed() {
     };
     let rig = Rig::new(|panel| {
         let lists = || Ok(vec![node_type("lower", &[Executor::Native])]);
+        may_create(panel, "lower", serde_json::json!({}));
         panel.catalogs = vec![Arc::new(plain("lists", lists))];
         panel.deciders = vec![decider("followed", sees(&seen, restart("b")))];
         let beside = Arc::new(plain("beside", sees(&seen, scale("b", 7))));

@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
-use flyball_model::{DEEPEST_RULE, Limits, Problem, ValidatorGroup, ValidatorRule};
+use flyball_model::{Creatable, DEEPEST_RULE, Limits, Problem, ValidatorGroup, ValidatorRule};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::decider_check;
@@ -33,7 +34,23 @@ pub(crate) fn problems(policy: &Value) -> Vec<Problem> {
         time_for_models("/judges", judges, &mut problems);
     }
     decider_check::problems(policy, &mut problems);
+    may_create(policy, &mut problems);
     problems
+}
+
+/// What actions may create must be a closed set: an entry that allows any text would be a way out of the sandbox.
+fn may_create(policy: &Value, problems: &mut Vec<Problem>) {
+    let entries = policy.pointer("/safety/may_create").and_then(Value::as_array);
+    for (index, entry) in entries.into_iter().flatten().enumerate() {
+        // What is no entry at all is told by the schema of policies.
+        let Ok(entry) = Creatable::deserialize(entry) else { continue };
+        let at = format!("/safety/may_create/{index}");
+        if entry.node_type.trim().is_empty() {
+            let problem = Problem::new(format!("{at}/type"), "an entry names no node type");
+            problems.push(problem.help("name one, as manifests do: `type: http-out`"));
+        }
+        problems.extend(entry.open().map(|problem| Problem { pointer: at + &problem.pointer, ..problem }));
+    }
 }
 
 fn name(policy: &Value, problems: &mut Vec<Problem>) {

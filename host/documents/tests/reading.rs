@@ -113,3 +113,43 @@ fn validators_are_plugins_and_groups_of_them() {
     let again: Policy = serde_json::from_value(serde_json::to_value(&policy).unwrap()).unwrap();
     assert_eq!(again, policy);
 }
+
+#[test]
+fn what_actions_may_create_is_named_by_configurations_or_a_closed_schema() {
+    let text = r#"
+name: p
+safety:
+  may_create:
+    - { type: http-out, config: { url: "http://a/" } }
+    - type: file
+      schema:
+        type: object
+        additionalProperties: false
+        required: [path]
+        properties: { path: { enum: [a.jsonl, b.jsonl] } }
+judges: {}
+"#;
+    let policy = policy(text);
+    assert_eq!(policy.safety.may_create.len(), 2);
+    assert!(policy.safety.may_create.iter().all(|entry| entry.open().is_none()));
+}
+
+#[test]
+fn an_open_entry_of_what_actions_may_create_is_refused_at_its_line() {
+    for (entry, line, says) in [
+        ("    - { type: file }", 5, "this has neither"),
+        ("    - { type: file, config: {}, schema: {} }", 5, "this has both"),
+        ("    - type: file\n      schema: { type: object }", 6, "additionalProperties: false"),
+        (
+            "    - type: file\n      schema:\n        type: object\n        additionalProperties: false\n        properties:\n          \
+             path: { type: string }",
+            10,
+            "any text may stand here",
+        ),
+        ("    - { type: file, config: { path: x }, also: y }", 5, "unknown key"),
+    ] {
+        let text = format!("\nname: p\nsafety:\n  may_create:\n{entry}\njudges: {{}}\n");
+        let faults = read_policy(&Source::new("p.yaml", &text)).unwrap_err().to_string();
+        assert!(faults.contains(says) && faults.contains(&format!("p.yaml:{line}:")), "{entry}\n{faults}");
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flyball_control::ports::Decided;
 use flyball_model::{
     Action, Amendment, Assessment, Check, Decision, Evidence, Finding, NodeColumns, NodeOffer, NodeType,
-    Proposal, Reason, Reversal, Severity, Side, Verdict,
+    Proposal, Reach, Reason, Reversal, Severity, Side, Verdict,
 };
 use serde_json::Value;
 
@@ -135,6 +135,8 @@ fn node_type(said: offers::NodeType) -> Result<NodeType, CallError> {
             })
             .collect(),
         config_schema: said.config_schema.map(|text| json("config-schema", &text)).transpose()?,
+        // Whatever a plugin lists: only the data plane's own word counts.
+        reach: Reach::Outside,
     })
 }
 

@@ -16,6 +16,8 @@ mod judgement;
 mod learned;
 mod llm_grant;
 mod manifest;
+mod marks;
+mod mask;
 mod merge;
 mod number;
 mod observation;
@@ -25,6 +27,7 @@ mod plugin;
 mod policy;
 mod printable;
 mod problem;
+mod reach;
 mod rule;
 mod safety;
 mod tick;
@@ -54,6 +57,11 @@ pub use llm_grant::{
     TokenLimit,
 };
 pub use manifest::{Connection, Controller, ItemSizes, LlmSection, Manifest, NodeDeclaration};
+pub use marks::{DECIDES_REACH, Mark, SECRET, marks};
+pub use mask::{
+    MASKED, SECRET_FIELDS, SecretNames, is_placeholder, mask_config, mask_in, mask_number, mask_plainly,
+    mask_url,
+};
 pub use merge::merge;
 pub use observation::{
     Executor, GraphMetrics, Metrics, NodeColumns, Observation, SeenError, Status, Trend, metric, total,
@@ -69,6 +77,7 @@ pub use policy::{
 };
 pub use printable::{hidden_in, is_hidden, printable, printable_lines, shell_word};
 pub use problem::Problem;
+pub use reach::{Creatable, Reach, touched};
 pub use rule::{DEEPEST_RULE, GroupForm, Members, Rule, ValidatorGroup, ValidatorRule};
 pub use safety::{ApprovalRules, Budget, Safety, Step, Systemic};
 pub use tick::{

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Executor;
+use crate::{Executor, Reach};
 
 /// The kinds of plugin, one for each world of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -234,4 +234,22 @@ pub struct NodeType {
     /// JSON Schema of its configuration.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::action::given")]
     pub config_schema: Option<serde_json::Value>,
+    /// Whether its nodes touch anything outside; where nothing is said, they do. Only what the data plane says of its
+    /// own types counts, whatever a catalog lists.
+    #[serde(default)]
+    pub reach: Reach,
+}
+
+impl NodeType {
+    /// A type of which nothing is known: it reaches outside, and what is configured of it is secret.
+    pub fn unknown(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            summary: String::new(),
+            provides: Vec::new(),
+            offers: Vec::new(),
+            config_schema: None,
+            reach: Reach::Outside,
+        }
+    }
 }

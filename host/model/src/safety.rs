@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ActionKind;
+use crate::{ActionKind, Creatable};
 
 /// What keeps the loop from doing harm: what it may not do alone, how often it may try, and when it gives up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +15,11 @@ pub struct Safety {
     pub dry_run: Vec<ActionKind>,
     /// Kinds of action that may happen although the data plane cannot undo them.
     pub irreversible: Vec<ActionKind>,
+    /// Nodes that start processes, open files or reach addresses, and that actions may make, put in another's place or
+    /// configure anew: each by its type and its configuration. None: actions make only nodes that reach nothing outside.
+    /// What the manifest names runs whatever stands here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub may_create: Vec<Creatable>,
     /// Undo by itself what made things worse.
     pub undo_worse: bool,
     /// Kinds of action that a person must approve.
@@ -54,6 +59,7 @@ impl Default for Safety {
             propose_only: false,
             dry_run: Vec::new(),
             irreversible: Vec::new(),
+            may_create: Vec::new(),
             undo_worse: true,
             approval: ApprovalRules::default(),
             attempts: 3,

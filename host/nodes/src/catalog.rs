@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use flyball_json::ItemLimits;
-use flyball_model::{Executor, NodeOffer, NodeType, Problem};
+use flyball_model::{Executor, NodeOffer, NodeType, Problem, Reach};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -104,6 +104,7 @@ pub(crate) struct Definition {
     provides: &'static str,
     /// How fast the host does it against a child process, where a child can do it too: only a pure transformation can.
     beside_child: Option<f64>,
+    reach: Reach,
     pub(crate) schema: fn() -> Value,
     pub(crate) check: Of<()>,
     making: Making,
@@ -141,7 +142,14 @@ impl Definition {
             provides: vec![self.provides.to_owned()],
             offers: self.offers(),
             config_schema: Some((self.schema)()),
+            reach: self.reach,
         }
+    }
+
+    /// Its nodes start processes, open files or sockets.
+    fn outside(mut self) -> Self {
+        self.reach = Reach::Outside;
+        self
     }
 
     fn config_error(&self, problem: Problem) -> NodeError {
@@ -173,6 +181,7 @@ fn node<C: NodeConfig + 'static>(
         summary,
         provides,
         beside_child,
+        reach: Reach::Pure,
         schema: schema::<C>,
         check: Box::new(|config| read::<C>(config)?.build(&ItemLimits::default()).map(drop)),
         making: Making::Native(Box::new(|config, limits| read::<C>(config)?.build(limits))),
@@ -189,6 +198,7 @@ fn from<C: SourceConfig + 'static>(
         summary,
         provides,
         beside_child: None,
+        reach: Reach::Pure,
         schema: schema::<C>,
         check: Box::new(|config| read::<C>(config)?.check()),
         making: Making::Source(Box::new(|config, limits| read::<C>(config)?.open(limits))),
@@ -205,6 +215,7 @@ fn to<C: SinkConfig + 'static>(
         summary,
         provides,
         beside_child: None,
+        reach: Reach::Pure,
         schema: schema::<C>,
         check: Box::new(|config| read::<C>(config)?.check()),
         making: Making::Sink(Box::new(|config| read::<C>(config)?.open())),
@@ -219,13 +230,15 @@ const SAME: Option<f64> = Some(1.0);
 
 static DEFINITIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
     vec![
-        from::<Lines>("lines", "one item for each line of a file or of standard input", "read-lines"),
-        from::<HttpIn>("http-in", "takes items by HTTP POST", "receive-http"),
+        from::<Lines>("lines", "one item for each line of a file or of standard input", "read-lines")
+            .outside(),
+        from::<HttpIn>("http-in", "takes items by HTTP POST", "receive-http").outside(),
         from::<CsvReplay>(
             "csv-replay",
             "replays the rows of a CSV trace at the times that they say",
             "replay-csv",
-        ),
+        )
+        .outside(),
         from::<Generate>("generate", "makes items by a template at a rate", "generate"),
         node::<ParseJson>("parse-json", "reads a text as JSON", "parse-json", PER_LINE),
         node::<RegexExtract>(
@@ -246,19 +259,22 @@ static DEFINITIONS: LazyLock<Vec<Definition>> = LazyLock::new(|| {
             "POSTs each item and keeps the JSON answer in it",
             "enrich-http",
             SAME,
-        ),
+        )
+        .outside(),
         Definition {
             name: "command",
             summary: "gives each item to a program of yours that speaks JSON lines",
             provides: "command",
             beside_child: None,
+            reach: Reach::Outside,
             schema: schema::<Command>,
             check: Box::new(|config| read::<Command>(config)?.check()),
             making: Making::Command,
         },
-        to::<ToFile>("file", "appends each item to a file as a line of JSON", "write-file"),
-        to::<ToStdout>("stdout", "writes each item to standard output as a line of JSON", "write-stdout"),
-        to::<HttpOut>("http-out", "POSTs each item as JSON", "send-http"),
+        to::<ToFile>("file", "appends each item to a file as a line of JSON", "write-file").outside(),
+        to::<ToStdout>("stdout", "writes each item to standard output as a line of JSON", "write-stdout")
+            .outside(),
+        to::<HttpOut>("http-out", "POSTs each item as JSON", "send-http").outside(),
         to::<Discard>("discard", "takes items and keeps nothing", "discard"),
     ]
 });
@@ -278,9 +294,17 @@ fn known(name: &str) -> Result<&'static Definition, NodeError> {
     })
 }
 
+static CATALOG: LazyLock<Vec<NodeType>> =
+    LazyLock::new(|| DEFINITIONS.iter().map(Definition::node_type).collect());
+
 /// All built-in types.
 pub fn catalog() -> Vec<NodeType> {
-    DEFINITIONS.iter().map(Definition::node_type).collect()
+    CATALOG.clone()
+}
+
+/// What a built-in type's declaration says of it.
+pub fn node_type(name: &str) -> Option<&'static NodeType> {
+    CATALOG.iter().find(|of| of.name == name)
 }
 
 /// What a built-in type is in a pipeline.

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use flyball_control::ports::ApplyError;
-use flyball_model::{Action, Executor, NodeId, NodeSpec, NodeType, merge};
+use flyball_model::{Action, Executor, NodeId, NodeSpec, NodeType, SecretNames, merge, touched};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -42,6 +42,7 @@ impl Running {
             Action::RemoveNode { node } => self.remove(&node).await,
             Action::UpdateNodeConfig { node, patch } => {
                 let (node, mut spec) = self.changing(&node, "configured anew")?;
+                self.leaves_reach(&spec, &patch)?;
                 merge(&mut spec.config, &patch);
                 self.reform(&node, spec).await
             }
@@ -81,6 +82,19 @@ impl Running {
         }
         let spec = node.spec.lock().clone();
         Ok((node, spec))
+    }
+
+    /// Whoever asks for it: a patch is no way to have a node reach elsewhere, nor to write its secrets.
+    fn leaves_reach(&self, spec: &NodeSpec, patch: &Value) -> Applied {
+        let of = self.stock.find(&spec.node_type).map_err(ApplyError::Refused)?;
+        let names = SecretNames::default();
+        match touched(of.config_schema.as_ref(), of.reach, &spec.config, patch, &names) {
+            None => Ok(()),
+            Some(place) => refused(format!(
+                "the patch touches {place} of {}, which decides where the node reaches or is secret",
+                spec.id
+            )),
+        }
     }
 
     /// Gives a node new workers, by another specification: the new are made, the old end what they have in hand, and

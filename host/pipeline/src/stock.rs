@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use flyball_model::{Executor, NodeSpec, NodeType, Problem};
+use flyball_model::{Executor, NodeSpec, NodeType, Problem, Reach};
 pub(crate) use flyball_nodes::Role;
 use flyball_nodes::{
     ChildCommand, ChildOptions, ChildProcessor, Item, ItemLimits, Processed, Processor, Source, Supervisor,
@@ -37,7 +37,11 @@ pub(crate) fn types(wasm: &dyn WasmNodes) -> Vec<NodeType> {
     for more in wasm.types() {
         match types.iter_mut().find(|have| have.name == more.name) {
             None => types.push(more),
-            Some(have) if flyball_nodes::kind_of(&have.name) == Some(Role::Processor) => {
+            // What reaches outside is only what the host itself does: a component of its name is not given what it holds.
+            Some(have)
+                if flyball_nodes::kind_of(&have.name) == Some(Role::Processor)
+                    && have.reach == Reach::Pure =>
+            {
                 for offer in more.offers {
                     if have.offers.iter().all(|own| own.executor != offer.executor) {
                         have.offers.push(offer);

@@ -116,6 +116,7 @@ impl Stock {
                         })
                         .collect(),
                     config_schema: work.config_schema.clone(),
+                    reach: work.reach,
                 }
             })
             .collect()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flyball_model::{ActionKind, Executor, NodeId};
+use flyball_model::{ActionKind, Executor, NodeId, Reach};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -59,6 +59,8 @@ pub struct Work {
     pub provides: Vec<String>,
     /// JSON Schema of its configuration. Only shown: configurations are not checked against it.
     pub config_schema: Option<Value>,
+    /// Whether its nodes would start processes, open files or reach addresses where the pipeline is a real one.
+    pub reach: Reach,
     /// Milliseconds for one item, by a worker of speed 1 who has the resource behind it for himself.
     pub service_ms: Service,
     /// Where it can be done, and how fast; none listed: everywhere, at speed 1.
@@ -94,6 +96,7 @@ impl Default for Work {
             role: None,
             provides: Vec::new(),
             config_schema: None,
+            reach: Reach::Pure,
             service_ms: Service::Constant(1.0),
             executors: BTreeMap::new(),
             errors: 0.0,

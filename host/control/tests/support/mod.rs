@@ -52,6 +52,7 @@ pub fn node_type(name: &str, executors: &[Executor]) -> NodeType {
             .map(|executor| NodeOffer { executor: *executor, relative_speed: None, relative_cost: None })
             .collect(),
         config_schema: None,
+        reach: flyball_model::Reach::Pure,
     }
 }
 
@@ -199,7 +200,10 @@ fn change(graph: &mut GraphSpec, action: &Action) {
     };
     match action {
         Action::NoOp | Action::RestartProcess { .. } => {}
-        Action::ReplaceNode { node, node_type, .. } => at(graph, node, &|n| n.node_type = node_type.clone()),
+        Action::ReplaceNode { node, node_type, config } => at(graph, node, &|n| {
+            n.node_type = node_type.clone();
+            n.config = config.clone().unwrap_or_else(|| n.config.clone());
+        }),
         Action::UpdateNodeConfig { node, patch } => at(graph, node, &|n| merge(&mut n.config, patch)),
         Action::BypassNode { node, active } => at(graph, node, &|n| n.bypassed = *active),
         Action::SwitchExecutor { node, to } => at(graph, node, &|n| n.executor = *to),
@@ -214,12 +218,12 @@ fn change(graph: &mut GraphSpec, action: &Action) {
                 graph.edges.extend(after.iter().map(|to| (from.clone(), to.clone())));
             }
         }
-        Action::InsertNode { id, node_type, after, .. } => {
+        Action::InsertNode { id, node_type, config, after, .. } => {
             let followers: Vec<NodeId> = after.iter().flat_map(|n| graph.after(n)).cloned().collect();
             graph.edges.retain(|(from, _)| !after.contains(from));
             graph.edges.extend(after.iter().map(|from| (from.clone(), id.clone())));
             graph.edges.extend(followers.into_iter().map(|to| (id.clone(), to)));
-            graph.nodes.push(NodeSpec { node_type: node_type.clone(), ..node(id) });
+            graph.nodes.push(NodeSpec { node_type: node_type.clone(), config: config.clone(), ..node(id) });
         }
     }
 }
@@ -633,6 +637,13 @@ pub fn puts_back() -> Arc<dyn Reverser> {
 /// The panel's safety, changed.
 pub fn safety(panel: &mut Panel, change: impl FnOnce(&mut Safety)) {
     change(Arc::make_mut(&mut panel.rules.safety));
+}
+
+/// The policy lets actions make nodes of this type, configured like this.
+pub fn may_create(panel: &mut Panel, node_type: &str, config: serde_json::Value) {
+    let config = config.as_object().cloned();
+    let entry = Creatable { node_type: node_type.into(), config, schema: None };
+    safety(panel, |safety| safety.may_create.push(entry));
 }
 
 /// The gate that held.

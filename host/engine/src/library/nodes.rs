@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use flyball_model::{Executor, Limits, NodeOffer, NodeType, PluginKind, PluginUse, Problem};
+use flyball_model::{Executor, Limits, NodeOffer, NodeType, PluginKind, PluginUse, Problem, Reach};
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -302,5 +302,7 @@ fn node_type(plugin: &Plugin) -> NodeType {
         provides: vec![description.name.clone()],
         offers: vec![NodeOffer { executor: Executor::Wasm, relative_speed: None, relative_cost: None }],
         config_schema: Some(description.settings_schema.clone()),
+        // A component is given nothing that it could reach outside with.
+        reach: Reach::Pure,
     }
 }

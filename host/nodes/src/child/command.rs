@@ -53,10 +53,12 @@ impl Default for ChildOptions {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Command {
     /// The program and its arguments.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1), extend("x-decides-reach" = true))]
+    #[schemars(extend("prefixItems" = [{"type": "string"}], "items" = {"type": "string", "writeOnly": true}))]
     command: Vec<String>,
     /// The program's environment: names and values. It has no other variables but these and those of `pass_env`.
     #[serde(default)]
+    #[schemars(extend("x-decides-reach" = true, "writeOnly" = true))]
     env: BTreeMap<String, String>,
     /// Variables of the host that the program gets as they are, by name: `["PATH", "API_KEY"]`.
     #[serde(default)]

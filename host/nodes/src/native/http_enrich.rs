@@ -18,9 +18,11 @@ use crate::{Item, Processed, Processor};
 #[serde(deny_unknown_fields)]
 pub(crate) struct HttpEnrich {
     /// Where: `https://host:8080/path`.
+    #[schemars(extend("x-decides-reach" = true))]
     url: String,
     /// Origins that a redirect may lead to, like `https://host:8080`. By default a redirect is a failed item.
     #[serde(default)]
+    #[schemars(extend("x-decides-reach" = true))]
     redirects_to: Vec<String>,
     /// What of the item is sent. By default all of it.
     field: Option<String>,

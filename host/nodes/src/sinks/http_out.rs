@@ -19,9 +19,11 @@ use crate::{Item, ProcessError, Sink};
 #[serde(deny_unknown_fields)]
 pub(crate) struct HttpOut {
     /// Where: `https://host:8080/path`.
+    #[schemars(extend("x-decides-reach" = true))]
     url: String,
     /// Origins that a redirect may lead to, like `https://host:8080`. By default a redirect is a failed item.
     #[serde(default)]
+    #[schemars(extend("x-decides-reach" = true))]
     redirects_to: Vec<String>,
     /// How long one answer may take, in milliseconds.
     #[serde(default = "default_timeout")]

@@ -26,6 +26,7 @@ use crate::{Item, ProcessError, Sink};
 #[serde(deny_unknown_fields)]
 pub(crate) struct ToFile {
     /// The file; it is made if there is none.
+    #[schemars(extend("x-decides-reach" = true))]
     path: String,
 }
 

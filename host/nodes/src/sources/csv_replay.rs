@@ -26,6 +26,7 @@ use crate::{Progress, Source, SourceError, Taken, Unreadable};
 #[serde(deny_unknown_fields)]
 pub(crate) struct CsvReplay {
     /// The file.
+    #[schemars(extend("x-decides-reach" = true))]
     path: String,
     /// The column that says when: RFC 3339, the same without a zone, or plain seconds.
     timestamp_column: String,

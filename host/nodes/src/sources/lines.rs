@@ -24,6 +24,7 @@ use crate::{Progress, Source, SourceError, Taken, Unreadable};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Lines {
     /// The file; `-` is standard input.
+    #[schemars(extend("x-decides-reach" = true))]
     path: String,
     /// The longest line that is an item, in KiB; a longer one is a failed item.
     #[serde(default = "default_line")]

@@ -99,6 +99,7 @@ impl WasmNodes for TestNodes {
                 provides: Vec::new(),
                 offers: vec![offer.clone()],
                 config_schema: None,
+                reach: flyball_model::Reach::Pure,
             })
             .collect()
     }

@@ -130,6 +130,10 @@ impl CallRow {
         };
         let kept = kept.map(|kept| parts.kept(batch, &kept)).transpose()?;
         let mask = parts.mask.clone();
+        let types_known = asked
+            .situation()
+            .map(|situation| Arc::clone(&situation.node_types))
+            .unwrap_or_else(|| Arc::new([]));
         let mut settings = used.settings.clone();
         mask.settings(&mut settings);
         let used = Some(parts.used(batch, &used)?);
@@ -140,8 +144,8 @@ impl CallRow {
         let mut llm = llm;
         masked += llm.iter_mut().map(|exchange| mask.question(exchange)).sum::<u32>();
         let mut said = said;
-        masked += said.as_mut().map_or(0, |said| mask.said(said));
-        let mut hide = |action: &mut Action| masked += mask.action(action);
+        masked += said.as_mut().map_or(0, |said| mask.said(said, &types_known));
+        let mut hide = |action: &mut Action| masked += mask.action(action, &types_known);
         let asked = question(asked, &mut hide);
         let row = Self {
             written,

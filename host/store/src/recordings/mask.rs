@@ -1,88 +1,56 @@
-//! What must not be written: the values of fields that are called like a secret.
+//! What must not be written: the values of fields that are called like a secret, in settings, kept state, HTTP and
+//! questions to models. Configurations of nodes come here masked already, by the loop's one view of its data plane; what a
+//! judge says of a configuration is masked by the type's schema here, as a call is recorded before the loop has heard it.
 
 use std::collections::BTreeMap;
 
 use flyball_control::ports::{Decided, Said};
-use flyball_model::{Action, GraphSpec, HttpAnswer, HttpExchange, LlmAnswer, LlmExchange, Reversal, Verdict};
+use flyball_model::{
+    Action, GraphSpec, HttpAnswer, HttpExchange, LlmAnswer, LlmExchange, MASKED, NodeType, Reversal,
+    SecretNames, Verdict, is_placeholder, mask_plainly, mask_url,
+};
 use serde_json::Value;
-
-/// What stands in the place of a masked value.
-pub const MASKED: &str = "(masked)";
-
-/// Names of fields whose values are masked, with all that end in one: `db_password`, `x-api-key`.
-pub const SECRET_FIELDS: [&str; 14] = [
-    "password",
-    "passwd",
-    "pwd",
-    "passphrase",
-    "secret",
-    "token",
-    "api_key",
-    "access_key",
-    "secret_key",
-    "private_key",
-    "authorization",
-    "credentials",
-    "cookie",
-    "connection_string",
-];
 
 /// Masks values, and counts how many.
 #[derive(Debug, Clone)]
 pub(crate) struct Mask {
-    names: Vec<String>,
+    names: SecretNames,
 }
 
 impl Mask {
     /// By the usual names and these.
     pub(crate) fn new(more: &[String]) -> Self {
-        let usual = SECRET_FIELDS.into_iter().map(plain);
-        let names = usual.chain(more.iter().map(|name| plain(name))).filter(|name| !name.is_empty());
-        Self { names: names.collect() }
-    }
-
-    pub(crate) fn hides(&self, field: &str) -> bool {
-        let field = plain(field);
-        self.names.iter().any(|name| field.ends_with(name.as_str()))
+        Self { names: SecretNames::and(more) }
     }
 
     pub(crate) fn value(&self, value: &mut Value) -> u32 {
-        match value {
-            Value::Object(fields) => fields.iter_mut().map(|(name, value)| self.field(name, value)).sum(),
-            Value::Array(values) => values.iter_mut().map(|value| self.value(value)).sum(),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
-        }
-    }
-
-    fn field(&self, name: &str, value: &mut Value) -> u32 {
-        if !self.hides(name) {
-            return self.value(value);
-        }
-        match value {
-            Value::Null => 0,
-            Value::String(text) => u32::from(mask_text(text)),
-            _ => {
-                *value = MASKED.into();
-                1
-            }
-        }
+        mask_plainly(value, None, &self.names)
     }
 
     pub(crate) fn settings(&self, settings: &mut BTreeMap<String, Value>) -> u32 {
-        settings.iter_mut().map(|(name, value)| self.field(name, value)).sum()
+        let mut all = Value::Object(std::mem::take(settings).into_iter().collect());
+        let masked = self.value(&mut all);
+        if let Value::Object(all) = all {
+            *settings = all.into_iter().collect();
+        }
+        masked
     }
 
     pub(crate) fn graph(&self, graph: &mut GraphSpec) -> u32 {
         graph.nodes.iter_mut().map(|node| self.value(&mut node.config)).sum()
     }
 
-    pub(crate) fn action(&self, action: &mut Action) -> u32 {
+    /// By these types' schemas as well.
+    pub(crate) fn action(&self, action: &mut Action, types: &[NodeType]) -> u32 {
         match action {
-            Action::ReplaceNode { config, .. } => config.as_mut().map_or(0, |config| self.value(config)),
-            Action::InsertNode { config: value, .. } | Action::UpdateNodeConfig { patch: value, .. } => {
-                self.value(value)
+            Action::ReplaceNode { node_type, config: Some(config), .. }
+            | Action::InsertNode { node_type, config, .. } => {
+                let of = types.iter().find(|of| of.name == *node_type);
+                mask_plainly(config, of, &self.names)
             }
+            Action::UpdateNodeConfig { patch, .. } => self.value(patch),
             Action::NoOp
+            | Action::ReplaceNode { config: None, .. }
             | Action::RemoveNode { .. }
             | Action::BypassNode { .. }
             | Action::SwitchExecutor { .. }
@@ -94,16 +62,16 @@ impl Mask {
 
     /// Of values by key.
     pub(crate) fn kept(&self, kept: &mut BTreeMap<String, Vec<u8>>) -> u32 {
-        let hidden = kept.iter_mut().filter(|(name, _)| self.hides(name));
+        let hidden = kept.iter_mut().filter(|(name, _)| self.names.hides(name));
         hidden.map(|(_, value)| *value = MASKED.into()).count().try_into().unwrap_or(u32::MAX)
     }
 
-    pub(crate) fn said(&self, said: &mut Said) -> u32 {
+    pub(crate) fn said(&self, said: &mut Said, types: &[NodeType]) -> u32 {
         match said {
-            Said::Decided(Decided::For(decision)) => self.action(&mut decision.proposal.action),
-            Said::Verdict(Verdict::Amend(amendment)) => self.action(&mut amendment.action),
+            Said::Decided(Decided::For(decision)) => self.action(&mut decision.proposal.action, types),
+            Said::Verdict(Verdict::Amend(amendment)) => self.action(&mut amendment.action, types),
             Said::Reversal(Reversal::Reversible { actions }) => {
-                actions.iter_mut().map(|action| self.action(action)).sum()
+                actions.iter_mut().map(|action| self.action(action, types)).sum()
             }
             _ => 0,
         }
@@ -138,7 +106,7 @@ impl Mask {
     }
 
     fn headers(&self, headers: &mut [(String, String)]) -> u32 {
-        let hidden = headers.iter_mut().filter(|(name, _)| self.hides(name));
+        let hidden = headers.iter_mut().filter(|(name, _)| self.names.hides(name));
         hidden.map(|(_, value)| u32::from(mask_text(value))).sum()
     }
 
@@ -154,41 +122,13 @@ impl Mask {
 
     /// A parameter of a query, and a password before the host.
     fn url(&self, url: &mut String) -> u32 {
-        let mut masked = 0;
-        let (before, query) = match url.split_once('?') {
-            Some((before, query)) => (before.to_owned(), Some(query.to_owned())),
-            None => (url.clone(), None),
-        };
-        let mut text = match before.split_once("://").map(|(scheme, rest)| (scheme, rest.split_once('@'))) {
-            Some((scheme, Some((user, rest)))) if !user.contains('/') => {
-                masked += 1;
-                format!("{scheme}://{MASKED}@{rest}")
-            }
-            _ => before.clone(),
-        };
-        if let Some(query) = query {
-            let pairs: Vec<String> = query
-                .split('&')
-                .map(|pair| match pair.split_once('=') {
-                    Some((name, value)) if self.hides(name) && !is_placeholder(value) => {
-                        masked += 1;
-                        format!("{name}={MASKED}")
-                    }
-                    _ => pair.to_owned(),
-                })
-                .collect();
-            text = format!("{text}?{}", pairs.join("&"));
+        let masked = mask_url(url, &self.names, MASKED);
+        let hidden = masked.is_some();
+        if let Some(masked) = masked {
+            *url = masked;
         }
-        if masked > 0 {
-            *url = text;
-        }
-        masked
+        u32::from(hidden)
     }
-}
-
-/// `X-API-Key`, `x_api_key` and `apiKey` are one name.
-fn plain(name: &str) -> String {
-    name.chars().filter(|char| char.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// What holds nothing but a placeholder of the host's holds no secret.
@@ -198,14 +138,4 @@ fn mask_text(text: &mut String) -> bool {
         *text = MASKED.to_owned();
     }
     hidden
-}
-
-/// `{{secret:NAME}}`, with or without a scheme before it: `Bearer {{secret:NAME}}`.
-fn is_placeholder(text: &str) -> bool {
-    let (scheme, last) = text.trim().split_once(' ').unwrap_or(("", text.trim()));
-    if scheme.len() > 10 || !scheme.chars().all(|char| char.is_ascii_alphabetic()) {
-        return false;
-    }
-    let named = last.strip_prefix("{{secret:").and_then(|rest| rest.strip_suffix("}}"));
-    named.is_some_and(|name| !name.contains("}}"))
 }

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use self::writer::Writer;
 
 pub use error::RecordingsError;
-pub use mask::{MASKED, SECRET_FIELDS};
+pub use flyball_model::{MASKED, SECRET_FIELDS};
 pub(crate) use packed::{packed, squeezed, whole};
 pub use reader::{CallFilter, Listed, RecordedCall, RecordingsReader, same};
 

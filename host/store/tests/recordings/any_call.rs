@@ -141,6 +141,7 @@ fn node_type() -> impl Strategy<Value = NodeType> {
             provides: vec![name.clone()],
             offers: vec![NodeOffer { executor: Executor::Native, relative_speed, relative_cost: None }],
             config_schema,
+            reach: flyball_model::Reach::Pure,
             name,
         }
     })

@@ -31,6 +31,7 @@ use crate::{Progress, Source, SourceError, Taken};
 #[serde(deny_unknown_fields)]
 pub(crate) struct HttpIn {
     /// Where it listens: `127.0.0.1:8080`. With port 0 the system picks one.
+    #[schemars(extend("x-decides-reach" = true))]
     bind: String,
     /// What one body may hold, in KiB.
     #[serde(default = "default_body")]

@@ -1,0 +1,290 @@
+//! The data plane as everybody else in the house sees it: without the secrets of its nodes' configurations.
+//!
+//! The loop knows no other view of a data plane than this one, so what goes from here to judges, models, journal,
+//! recordings, reports and terminals is masked once and at one place. What is said to it (an action of a decider, of a
+//! validator that amends, of a reverser) is masked on its way in by [`MaskedPlane::masked`] and travels as it will be
+//! recorded; [`MaskedPlane::apply`] alone puts the values back in the place of the masks. A mask stands for what stood at
+//! exactly that place (the node's name, its type, the path in its configuration), so a mask that is written anywhere else
+//! stands for nothing and is refused: a secret cannot be moved to where it would be seen.
+//!
+//! Values at one place are numbered in their order, the manifest's first, so that masked graphs differ where the real ones
+//! do, and their digests with them. Only what this run of the host has seen can be put back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flyball_model::{
+    Action, Creatable, GraphSpec, NodeId, NodeSpec, NodeType, Observation, SecretNames, Verdict, mask_config,
+    mask_in, mask_number, mask_plainly, mask_url,
+};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use crate::ports::{ApplyError, DataPlane, PlaneError, Support};
+
+/// Values that are kept of one place. What comes after them is masked, and cannot be put back.
+const MOST_VALUES: usize = 64;
+/// Places at which values are kept, and nodes whose configurations are.
+const MOST_PLACES: usize = 4_096;
+
+/// A data plane whose configurations are masked.
+pub(crate) struct MaskedPlane {
+    plane: Arc<dyn DataPlane>,
+    names: SecretNames,
+    /// What the data plane itself says of its types; asked anew with each question, and when one is missing.
+    types: Mutex<Arc<[NodeType]>>,
+    memory: Mutex<Memory>,
+}
+
+/// What stood where.
+#[derive(Default)]
+struct Memory {
+    values: BTreeMap<Place, Vec<Value>>,
+    /// Of each node what it was at some time of this run: its type and its configuration, masked.
+    nodes: BTreeMap<NodeId, Vec<(String, Value)>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    node: NodeId,
+    node_type: String,
+    pointer: String,
+}
+
+impl MaskedPlane {
+    pub fn new(plane: Arc<dyn DataPlane>) -> Self {
+        Self {
+            plane,
+            names: SecretNames::default(),
+            types: Mutex::new(Arc::new([])),
+            memory: Mutex::default(),
+        }
+    }
+
+    /// What the data plane says of one of its types; none: it has no such type.
+    pub fn own_type(&self, name: &str) -> Option<NodeType> {
+        self.types_with(&[name]).iter().find(|of| of.name == name).cloned()
+    }
+
+    /// Names of fields that hold secrets.
+    pub const fn names(&self) -> &SecretNames {
+        &self.names
+    }
+
+    /// An action as it may be seen. An entry of the policy may be named by its masked form.
+    pub fn masked(&self, mut action: Action, may_create: &[Creatable]) -> Action {
+        match &mut action {
+            Action::ReplaceNode { node, node_type, config: Some(config) }
+            | Action::InsertNode { id: node, node_type, config, .. } => {
+                let types = self.types_with(&[node_type]);
+                let of = types.iter().find(|of| of.name == *node_type);
+                if let Some(listed) = listed(node_type, config, of, may_create, &self.names) {
+                    *config = listed;
+                }
+                self.mask(node, node_type, config, &types);
+            }
+            Action::UpdateNodeConfig { node, patch } => {
+                if let Some(spec) = self.plane.graph().node(node) {
+                    self.mask(node, &spec.node_type, patch, &self.types_with(&[&spec.node_type]));
+                }
+            }
+            _ => {}
+        }
+        action
+    }
+
+    /// A verdict as it may be seen.
+    pub fn masked_verdict(&self, verdict: Verdict, may_create: &[Creatable]) -> Verdict {
+        match verdict {
+            Verdict::Amend(mut amendment) => {
+                amendment.action = self.masked(amendment.action, may_create);
+                Verdict::Amend(amendment)
+            }
+            other => other,
+        }
+    }
+
+    /// The action with the values that its masks stand for.
+    ///
+    /// # Errors
+    /// Where a mask stands for nothing that this host knows.
+    pub fn unmasked(&self, action: &Action) -> Result<Action, String> {
+        let mut action = action.clone();
+        match &mut action {
+            Action::ReplaceNode { node, node_type, config: Some(config) }
+            | Action::InsertNode { id: node, node_type, config, .. } => {
+                *config = self.unmasked_config(node, node_type, config)?;
+            }
+            // No patch touches what is masked.
+            Action::UpdateNodeConfig { node, patch } => {
+                if let Some(pointer) = mask_in(patch) {
+                    return Err(format!("{node}{pointer}"));
+                }
+            }
+            _ => {}
+        }
+        Ok(action)
+    }
+
+    /// A node's configuration with the values that its masks stand for.
+    ///
+    /// # Errors
+    /// Where a mask stands for nothing that this host knows.
+    pub fn unmasked_config(&self, node: &str, node_type: &str, masked: &Value) -> Result<Value, String> {
+        let mut config = masked.clone();
+        if mask_in(&config).is_none() {
+            return Ok(config);
+        }
+        let memory = self.memory.lock();
+        let own =
+            memory.values.iter().filter(|(place, _)| place.node == node && place.node_type == node_type);
+        for (place, values) in own {
+            let Some(there) = config.pointer_mut(&place.pointer) else { continue };
+            let Some(text) = there.as_str() else { continue };
+            let stood = (1..).zip(values).find(|(number, value)| self.is_mask_of(text, *number, value));
+            if let Some((_, value)) = stood {
+                *there = value.clone();
+            }
+        }
+        drop(memory);
+        match mask_in(&config) {
+            Some(pointer) => Err(format!("{node}{pointer}")),
+            None => Ok(config),
+        }
+    }
+
+    fn is_mask_of(&self, text: &str, number: usize, value: &Value) -> bool {
+        let mask = mask_number(number);
+        let url = || value.as_str().and_then(|url| mask_url(url, &self.names, &mask));
+        text == mask || url().is_some_and(|masked| masked == text)
+    }
+
+    /// Whether the node was so at some time of this run: of this type, configured like this.
+    pub fn has_been(&self, node: &str, node_type: &str, config: &Value) -> bool {
+        let memory = self.memory.lock();
+        let was = memory.nodes.get(node).into_iter().flatten();
+        was.into_iter().any(|(of, was)| of == node_type && was == config)
+    }
+
+    /// The data plane's types; asked anew where one of these is not among those that are known.
+    fn types_with(&self, names: &[&str]) -> Arc<[NodeType]> {
+        let known = Arc::clone(&self.types.lock());
+        if names.iter().all(|name| known.iter().any(|of| of.name == *name)) {
+            return known;
+        }
+        let types: Arc<[NodeType]> = self.plane.node_types().into();
+        *self.types.lock() = Arc::clone(&types);
+        types
+    }
+
+    fn mask(&self, node: &str, node_type: &str, config: &mut Value, types: &[NodeType]) {
+        let unknown;
+        let of = match types.iter().find(|of| of.name == node_type) {
+            Some(of) => of,
+            None => {
+                unknown = NodeType::unknown(node_type);
+                &unknown
+            }
+        };
+        let mut memory = self.memory.lock();
+        mask_config(config, Some(of), &self.names, &mut |pointer, value| {
+            let (node, node_type, pointer) = (node.to_owned(), node_type.to_owned(), pointer.to_owned());
+            memory.number(Place { node, node_type, pointer }, value)
+        });
+    }
+}
+
+impl Memory {
+    /// Which of the values at a place it is, from 1; 0: it is not kept.
+    fn number(&mut self, place: Place, value: &Value) -> usize {
+        if !self.values.contains_key(&place) && self.values.len() >= MOST_PLACES {
+            return 0;
+        }
+        let values = self.values.entry(place).or_default();
+        if let Some(at) = values.iter().position(|known| known == value) {
+            return at + 1;
+        }
+        if values.len() >= MOST_VALUES {
+            return 0;
+        }
+        values.push(value.clone());
+        values.len()
+    }
+
+    fn see(&mut self, node: &NodeSpec) {
+        if !self.nodes.contains_key(&node.id) && self.nodes.len() >= MOST_PLACES {
+            return;
+        }
+        let was = self.nodes.entry(node.id.clone()).or_default();
+        if was.iter().any(|(of, config)| *of == node.node_type && *config == node.config) {
+            return;
+        }
+        // The first is the manifest's, and stays.
+        if was.len() >= MOST_VALUES {
+            was.remove(1);
+        }
+        was.push((node.node_type.clone(), node.config.clone()));
+    }
+}
+
+/// The configuration of an entry of the policy whose masked form this is.
+fn listed(
+    node_type: &str,
+    said: &Value,
+    of: Option<&NodeType>,
+    may_create: &[Creatable],
+    names: &SecretNames,
+) -> Option<Value> {
+    mask_in(said)?;
+    let entries = may_create.iter().filter(|entry| entry.node_type == node_type);
+    entries.filter_map(|entry| entry.config.clone()).map(Value::Object).find(|config| {
+        let mut masked = config.clone();
+        mask_plainly(&mut masked, of, names);
+        masked == *said
+    })
+}
+
+#[async_trait]
+impl DataPlane for MaskedPlane {
+    fn session(&self) -> &str {
+        self.plane.session()
+    }
+
+    async fn observe(&self) -> Result<Observation, PlaneError> {
+        self.plane.observe().await
+    }
+
+    fn graph(&self) -> GraphSpec {
+        let mut graph = self.plane.graph();
+        let names: Vec<&str> = graph.nodes.iter().map(|node| node.node_type.as_str()).collect();
+        let types = self.types_with(&names);
+        for node in &mut graph.nodes {
+            self.mask(&node.id, &node.node_type, &mut node.config, &types);
+            self.memory.lock().see(node);
+        }
+        graph
+    }
+
+    fn support(&self) -> Vec<Support> {
+        self.plane.support()
+    }
+
+    fn reading_window(&self) -> Duration {
+        self.plane.reading_window()
+    }
+
+    fn node_types(&self) -> Vec<NodeType> {
+        let types = self.plane.node_types();
+        *self.types.lock() = types.clone().into();
+        types
+    }
+
+    async fn apply(&self, action: &Action) -> Result<(), ApplyError> {
+        let action = self.unmasked(action).map_err(|place| {
+            ApplyError::Refused(format!("what is masked at {place} is not known to this host"))
+        })?;
+        self.plane.apply(&action).await
+    }
+}

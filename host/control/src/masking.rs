@@ -26,6 +26,8 @@ use crate::ports::{ApplyError, DataPlane, PlaneError, Support};
 
 /// Values that are kept of one place. What comes after them is masked, and cannot be put back.
 const MOST_VALUES: usize = 64;
+/// A shorter secret is not looked for in errors: it would be found in words.
+const LEAST_TEXT: usize = 8;
 /// Places at which values are kept, and nodes whose configurations are.
 const MOST_PLACES: usize = 4_096;
 
@@ -42,6 +44,8 @@ pub(crate) struct MaskedPlane {
 #[derive(Default)]
 struct Memory {
     values: BTreeMap<Place, Vec<Value>>,
+    /// Texts of secrets that stood in the graph, each with its mask. Errors may hold them.
+    texts: BTreeMap<String, String>,
     /// Of each node what it was at some time of this run: its type and its configuration, masked.
     nodes: BTreeMap<NodeId, Vec<(String, Value)>>,
 }
@@ -161,6 +165,28 @@ impl MaskedPlane {
         text == mask || url().is_some_and(|masked| masked == text)
     }
 
+    /// A text from outside, such as an error, without the secrets of the graph.
+    fn scrubbed(&self, text: &str) -> Option<String> {
+        let memory = self.memory.lock();
+        let mut scrubbed = None;
+        for (secret, mask) in &memory.texts {
+            let text = scrubbed.as_deref().unwrap_or(text);
+            if text.contains(secret.as_str()) {
+                scrubbed = Some(text.replace(secret.as_str(), mask));
+            }
+        }
+        scrubbed
+    }
+
+    fn scrub_errors(&self, seen: &mut Observation) {
+        let last = seen.nodes.last_errors.iter_mut().flatten();
+        for message in last.chain(seen.errors.iter_mut().map(|error| &mut error.message)) {
+            if let Some(scrubbed) = self.scrubbed(message) {
+                *message = scrubbed.into();
+            }
+        }
+    }
+
     /// Whether the node was so at some time of this run: of this type, configured like this.
     pub fn has_been(&self, node: &str, node_type: &str, config: &Value) -> bool {
         let memory = self.memory.lock();
@@ -213,6 +239,41 @@ impl Memory {
         values.len()
     }
 
+    /// Takes in the texts that are masked in the one and not in the other.
+    fn look_for(&mut self, real: &Value, masked: &Value) {
+        match (real, masked) {
+            (Value::Object(real), Value::Object(masked)) => {
+                for (key, real) in real {
+                    masked.get(key).into_iter().for_each(|masked| self.look_for(real, masked));
+                }
+            }
+            (Value::Array(real), Value::Array(masked)) => {
+                real.iter().zip(masked).for_each(|(real, masked)| self.look_for(real, masked));
+            }
+            (Value::String(real), Value::String(masked)) if real != masked => {
+                // Of a URL only the part that is masked.
+                let start = real
+                    .chars()
+                    .zip(masked.chars())
+                    .take_while(|(one, other)| one == other)
+                    .map(|(char, _)| char.len_utf8())
+                    .sum();
+                let (_, rest) = real.split_at(start);
+                let behind = masked.rsplit(')').next().unwrap_or_default();
+                let secret = rest.strip_suffix(behind).unwrap_or(rest);
+                // Of an option what it is set to.
+                let secret = match secret.split_once('=') {
+                    Some((option, value)) if option.starts_with('-') => value,
+                    _ => secret,
+                };
+                if secret.len() >= LEAST_TEXT && !secret.starts_with('-') && self.texts.len() < MOST_PLACES {
+                    self.texts.insert(secret.to_owned(), flyball_model::MASKED.to_owned());
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn see(&mut self, node: &NodeSpec) {
         if !self.nodes.contains_key(&node.id) && self.nodes.len() >= MOST_PLACES {
             return;
@@ -253,7 +314,16 @@ impl DataPlane for MaskedPlane {
     }
 
     async fn observe(&self) -> Result<Observation, PlaneError> {
-        self.plane.observe().await
+        if self.memory.lock().nodes.is_empty() {
+            self.graph();
+        }
+        let mut seen = self
+            .plane
+            .observe()
+            .await
+            .map_err(|PlaneError(error)| PlaneError(self.scrubbed(&error).unwrap_or(error)))?;
+        self.scrub_errors(&mut seen);
+        Ok(seen)
     }
 
     fn graph(&self) -> GraphSpec {
@@ -261,8 +331,11 @@ impl DataPlane for MaskedPlane {
         let names: Vec<&str> = graph.nodes.iter().map(|node| node.node_type.as_str()).collect();
         let types = self.types_with(&names);
         for node in &mut graph.nodes {
+            let real = node.config.clone();
             self.mask(&node.id, &node.node_type, &mut node.config, &types);
-            self.memory.lock().see(node);
+            let mut memory = self.memory.lock();
+            memory.look_for(&real, &node.config);
+            memory.see(node);
         }
         graph
     }
@@ -285,6 +358,10 @@ impl DataPlane for MaskedPlane {
         let action = self.unmasked(action).map_err(|place| {
             ApplyError::Refused(format!("what is masked at {place} is not known to this host"))
         })?;
-        self.plane.apply(&action).await
+        let scrub = |error: String| self.scrubbed(&error).unwrap_or(error);
+        self.plane.apply(&action).await.map_err(|error| match error {
+            ApplyError::Refused(error) => ApplyError::Refused(scrub(error)),
+            ApplyError::Failed(error) => ApplyError::Failed(scrub(error)),
+        })
     }
 }

@@ -15,7 +15,7 @@ use support::*;
 
 /// What the manifest named at b.
 fn named() -> Value {
-    json!({ "command": ["enrich", "--token", "t0p"], "env": { "DB": "s3cret" }, "timeout_ms": 50 })
+    json!({ "command": ["enrich", "--token", "t0p-token-value"], "env": { "DB": "s3cret" }, "timeout_ms": 50 })
 }
 
 fn reaching(name: &str) -> NodeType {
@@ -396,4 +396,15 @@ async fn two_secrets_at_one_place_are_told_apart_and_the_right_one_is_put_back()
     assert_eq!(rig.plane.view.lock().graph.node("b").unwrap().config, named());
     let all = everything(&rig, &record);
     assert!(!all.contains("n3w") && !all.contains("t0p"), "{all}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_repeats_a_secret_is_told_without_it() {
+    let rig = rig(restart("b"), |_| {});
+    rig.plane.view.lock().refuses = Some("no such token: t0p-token-value".into());
+    let record = rig.tick().await;
+    assert_eq!(record.action.as_ref().unwrap().note.as_deref(), Some("no such token: (masked)"));
+    rig.plane.view.lock().unobservable = Some("t0p-token-value is refused".into());
+    assert!(rig.tick_in(9).await.error.unwrap().ends_with("(masked) is refused"));
+    hides_secrets(&rig, &record);
 }

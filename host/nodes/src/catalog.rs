@@ -302,11 +302,6 @@ pub fn catalog() -> Vec<NodeType> {
     CATALOG.clone()
 }
 
-/// What a built-in type's declaration says of it.
-pub fn node_type(name: &str) -> Option<&'static NodeType> {
-    CATALOG.iter().find(|of| of.name == name)
-}
-
 /// What a built-in type is in a pipeline.
 pub fn kind_of(node_type: &str) -> Option<Role> {
     definition(node_type).map(Definition::role)

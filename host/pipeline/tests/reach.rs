@@ -97,7 +97,7 @@ impl Catalog for Says<Vec<NodeType>> {
 
 struct OnePanel(Arc<Panel>);
 
-impl Judges for OnePanel {
+impl flyball_control::ports::Judges for OnePanel {
     fn panel(&self, _: &str) -> Option<Arc<Panel>> {
         Some(Arc::clone(&self.0))
     }

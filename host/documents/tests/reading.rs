@@ -149,7 +149,7 @@ fn an_open_entry_of_what_actions_may_create_is_refused_at_its_line() {
         ("    - { type: file, config: { path: x }, also: y }", 5, "unknown key"),
     ] {
         let text = format!("\nname: p\nsafety:\n  may_create:\n{entry}\njudges: {{}}\n");
-        let faults = read_policy(&Source::new("p.yaml", &text)).unwrap_err().to_string();
+        let faults = read_policy(&Source::new("p.yaml", text.as_str())).unwrap_err().to_string();
         assert!(faults.contains(says) && faults.contains(&format!("p.yaml:{line}:")), "{entry}\n{faults}");
     }
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -175,6 +176,8 @@ enum Way {
     Undo,
 }
 
+static UNDONE: AtomicU32 = AtomicU32::new(0);
+
 const WAYS: [Way; 4] = [Way::Decider, Way::Approval, Way::Amendment, Way::Undo];
 
 /// What would show that something reached outside.
@@ -330,7 +333,11 @@ fn panel(way: Way, proposed: &[Action], may_create: Vec<Creatable>, catalog: Vec
     let decides = match way {
         Way::Decider | Way::Approval => first.clone(),
         Way::Amendment => Action::ScaleNode { node: "slow".into(), replicas: 7 },
-        Way::Undo => Action::RemoveNode { node: "enrich".into() },
+        // Each time another number, so that there is something to undo.
+        Way::Undo => {
+            let capacity = 100 + UNDONE.fetch_add(1, Ordering::Relaxed);
+            Action::AdjustBuffering { node: "out".into(), capacity }
+        }
     };
     let mut safety = Safety { may_create, ..Safety::default() };
     if way == Way::Approval {

@@ -48,6 +48,7 @@ pub(crate) struct HttpIn {
     /// The names by which it may be called, beside `localhost` and any IP address: a request for another host is refused
     /// with 403, so that no web page can reach it by a name of its own. `*` allows any.
     #[serde(default)]
+    #[schemars(extend("x-decides-reach" = true))]
     allowed_hosts: Vec<String>,
     /// Connections at once; others wait to be taken. Never more than a quarter of the file descriptors that the process
     /// may have.

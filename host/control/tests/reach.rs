@@ -240,7 +240,7 @@ async fn what_a_person_approved_is_refused_when_the_policy_names_it_no_more() {
     assert_eq!(rig.tick().await.ending, Ending::AwaitingApproval);
     let asked = rig.controller.approvals().await;
     rig.publish(2, set_up);
-    rig.controller.approve(&asked[0].id).await.unwrap();
+    rig.controller.approve(&asked[0].id, None).await.unwrap();
     let record = rig.tick_in(10).await;
     assert_eq!(refusals(&record), ["reaches-outside"]);
     assert!(rig.applied().is_empty());
@@ -252,7 +252,7 @@ async fn an_undo_puts_back_the_node_that_the_manifest_named_with_its_secrets() {
         let rig = rig(done.clone(), |_| {});
         let acted = rig.tick().await;
         assert_eq!(acted.ending, Ending::Acted, "{acted:#?}");
-        let undone = rig.controller.rollback(1).await.unwrap();
+        let undone = rig.controller.rollback(1, "operator").await.unwrap();
         assert!(undone[0].result.is_ok(), "{undone:#?}");
         let b = rig.plane.view.lock().graph.node("b").unwrap().clone();
         assert_eq!((b.node_type.as_str(), b.config), ("program", named()), "after {done}");
@@ -280,24 +280,37 @@ async fn an_undo_makes_nothing_that_a_reverser_invents() {
     };
     let mut changed = named();
     changed["command"][1] = json!("--other");
-    for (invented, code) in [
-        (insert("program", named()), "reaches-outside"),
-        (as_b(json!({ "command": ["sh"] })), "reaches-outside"),
-        (as_b(changed), "reaches-outside"),
-        (as_b(json!({ "command": ["enrich", "(masked 9)", "(masked)"] })), "masked-value"),
-        (
-            Action::ReplaceNode { node: "a".into(), node_type: "program".into(), config: Some(named()) },
-            "reaches-outside",
-        ),
+    for invented in [
+        insert("program", named()),
+        as_b(json!({ "command": ["sh"] })),
+        as_b(changed),
+        as_b(json!({ "command": ["enrich", "(masked 9)", "(masked)"] })),
+        Action::ReplaceNode { node: "a".into(), node_type: "program".into(), config: Some(named()) },
     ] {
         *said.lock() = invented.clone();
-        let undone = rig.controller.rollback(1).await.unwrap();
-        let Err(UndoError::Rejected { reason, .. }) = &undone[0].result else {
-            panic!("{invented}: {undone:#?}");
-        };
-        assert_eq!(reason.code, code, "{invented}");
+        let undone = rig.controller.rollback(1, "operator").await.unwrap();
+        assert!(undone[0].result.is_err(), "{invented}: {undone:#?}");
     }
     assert_eq!(rig.applied().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_makes_no_node_that_this_run_has_not_seen() {
+    for (config, code) in [(json!({ "command": ["enrich"] }), "reaches-outside"), (named(), "masked-value")] {
+        let rig = rig(Action::RemoveNode { node: "b".into() }, |_| {});
+        let mut view = rig.plane.view.lock();
+        view.graph.nodes.iter_mut().find(|node| node.id == "b").unwrap().config = config;
+        drop(view);
+        assert_eq!(rig.tick().await.ending, Ending::Acted);
+        // Another host knows what a journal says, which is no leave to run a program.
+        let undone = rig.restarted().rollback(1, "operator").await.unwrap();
+        let Err(UndoError::Rejected { reason, .. }) = &undone[0].result else { panic!("{undone:#?}") };
+        assert_eq!(reason.code, code);
+        assert!(
+            rig.controller.rollback(1, "operator").await.unwrap()[0].result.is_ok(),
+            "the same run does it"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -361,7 +374,7 @@ async fn no_judge_sees_a_secret_of_a_configuration() {
         }))];
     });
     let record = rig.tick().await;
-    let _ = rig.controller.rollback(1).await;
+    let _ = rig.controller.rollback(1, "operator").await;
     let seen = seen.lock();
     assert!(seen.contains("enrich") && seen.matches(MASKED).count() >= 4, "{seen}");
     assert!(!seen.contains("t0p") && !seen.contains("s3cret"), "{seen}");
@@ -391,7 +404,7 @@ async fn two_secrets_at_one_place_are_told_apart_and_the_right_one_is_put_back()
     assert_eq!(record.ending, Ending::Acted, "{record:#?}");
     let action = record.action.clone().unwrap();
     assert_ne!(action.before.digest(), action.after.as_ref().unwrap().digest(), "only a secret differs");
-    let undone = rig.controller.rollback(1).await.unwrap();
+    let undone = rig.controller.rollback(1, "operator").await.unwrap();
     assert!(undone[0].result.is_ok(), "{undone:#?}");
     assert_eq!(rig.plane.view.lock().graph.node("b").unwrap().config, named());
     let all = everything(&rig, &record);

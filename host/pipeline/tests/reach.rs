@@ -385,11 +385,11 @@ async fn propose(plane: &Arc<Pipeline>, way: Way, panel: Panel) -> BTreeSet<Stri
     if way == Way::Approval
         && let Some(asked) = controller.approvals().await.first()
     {
-        controller.approve(&asked.id).await.unwrap();
+        controller.approve(&asked.id, None).await.unwrap();
         record = controller.tick().await;
     }
     if way == Way::Undo {
-        for undo in controller.rollback(1).await.unwrap() {
+        for undo in controller.rollback(1, "operator").await.unwrap() {
             if let Err(flyball_control::UndoError::Rejected { reason, .. }) = undo.result {
                 codes.insert(reason.code.clone());
             }

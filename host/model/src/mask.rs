@@ -33,6 +33,9 @@ pub const SECRET_FIELDS: [&str; 14] = [
 /// Schemes whose user part is one with any number of slashes, backward ones too, before it (WHATWG URL).
 const LENIENT: [&str; 5] = ["http", "https", "ws", "wss", "ftp"];
 
+/// What is longer is no scheme.
+const LONGEST_SCHEME: usize = 64;
+
 /// Which fields hold a secret by their names.
 #[derive(Debug, Clone)]
 pub struct SecretNames(Vec<String>);
@@ -159,6 +162,9 @@ impl Masking<'_> {
 /// A URL without its user part and without the parameters of its query that are called like a secret; none: there is
 /// nothing to mask.
 pub fn mask_url(text: &str, names: &SecretNames, mask: &str) -> Option<String> {
+    if !begins_like_a_url(text) {
+        return None;
+    }
     // What a parser of URLs passes over must not hide a user from this.
     let text: String = text
         .trim_matches(|char: char| char <= ' ')
@@ -210,6 +216,14 @@ pub fn mask_url(text: &str, names: &SecretNames, mask: &str) -> Option<String> {
         }
     };
     changed.then(|| format!("{scheme}:{slashes}{authority}{behind}"))
+}
+
+/// A look that copies nothing: most texts are no URL, and one may be long.
+fn begins_like_a_url(text: &str) -> bool {
+    let mut significant = text.trim_start_matches(|char: char| char <= ' ').chars();
+    let significant = significant.by_ref().filter(|char| !matches!(char, '\t' | '\r' | '\n'));
+    let mut scheme = significant.take(LONGEST_SCHEME);
+    scheme.find(|char| !(char.is_ascii_alphanumeric() || "+-.".contains(*char))) == Some(':')
 }
 
 /// Whether this is nothing but a placeholder of the host's, which holds no secret: `{{secret:NAME}}`, with or without a

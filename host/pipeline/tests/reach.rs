@@ -250,8 +250,9 @@ impl Traps {
             let own = |program: &String| *program == child().program.to_string_lossy();
             // A supervisor's command line ends with what it starts.
             let supervises = argv.get(1).is_some_and(|arg| arg == "--supervise");
-            let supervised =
-                argv.iter().skip(2).any(own) || argv.ends_with(&["cat".to_owned(), "-".to_owned()]);
+            let cat = |program: &str| Path::new(program).file_name().is_some_and(|name| name == "cat");
+            let supervised = argv.iter().skip(2).any(own)
+                || matches!(argv.as_slice(), [_, _, program, dash] if cat(program) && dash == "-");
             let named = argv.first().is_some_and(own) && (!supervises || supervised);
             assert!(named, "{told}: a process was started: {argv:?}");
         }

@@ -1,8 +1,16 @@
-//! Builds the first-party plugins as components, with the lean settings that the SDK recommends.
+//! Builds the first-party plugins as components, with the lean settings that the SDK recommends. Cargo runs it.
+//!
+//! The plugins need the compiler's target `wasm32-wasip2`. Where it is missing, this script asks rustup to add it; where
+//! nobody can (a distribution's compiler, no network), it takes the components that the repository carries in
+//! `carried/`. Each of the two is said in one line. It upholds that a first build needs no step before it, and that a
+//! carried component is the one whose digest stands in `carried/components.txt`.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::{env, fs};
+
+use sha2::{Digest, Sha256};
 
 const TARGET: &str = "wasm32-wasip2";
 
@@ -35,12 +43,87 @@ fn build() -> Result<(), String> {
     let out = PathBuf::from(variable("OUT_DIR")?);
     let root = own.ancestors().nth(2).ok_or("the bundle is not in plugins/ of its workspace")?;
     watch(root);
-    let target_dir = out.join("guests");
-    compile(root, &target_dir)?;
-    let made = target_dir.join(TARGET).join("plugin");
-    let list: Result<Vec<String>, String> = PLUGINS.iter().map(|name| entry(&made, name)).collect();
+    let made = if target_is_there()? || target_is_added() {
+        let target_dir = out.join("guests");
+        compile(root, &target_dir)?;
+        Made { folder: target_dir.join(TARGET).join("plugin"), from_source: true }
+    } else {
+        println!(
+            "cargo::warning=the target {TARGET} is missing and cannot be added here: the plugins are the components that the repository carries"
+        );
+        // The compiler may be given the target later.
+        println!("cargo::rerun-if-changed={}", rustlib()?.display());
+        Made { folder: take_carried(&own.join("carried"), &out)?, from_source: false }
+    };
+    let list: Result<Vec<String>, String> = PLUGINS.iter().map(|name| entry(&made.folder, name)).collect();
     let source = format!("&[\n{}]", list?.concat());
-    fs::write(out.join("first_party.rs"), source).map_err(|error| format!("{}: {error}", out.display()))
+    write(&out.join("first_party.rs"), source.as_bytes())?;
+    write(&out.join("from_source.rs"), made.from_source.to_string().as_bytes())
+}
+
+/// Where the components are, and whether they were built from the source beside them.
+struct Made {
+    folder: PathBuf,
+    from_source: bool,
+}
+
+fn write(file: &Path, bytes: &[u8]) -> Result<(), String> {
+    fs::write(file, bytes).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// The folder of the compiler's targets.
+fn rustlib() -> Result<PathBuf, String> {
+    let printed = Command::new(variable("RUSTC")?)
+        .args(["--print", "sysroot"])
+        .output()
+        .map_err(|error| format!("rustc cannot be run: {error}"))?;
+    Ok(Path::new(String::from_utf8_lossy(&printed.stdout).trim()).join("lib/rustlib"))
+}
+
+fn target_is_there() -> Result<bool, String> {
+    Ok(rustlib()?.join(TARGET).join("lib").is_dir())
+}
+
+/// Whether rustup has added the target just now.
+fn target_is_added() -> bool {
+    let added = Command::new("rustup").args(["target", "add", TARGET]).stdin(Stdio::null()).output();
+    let added = added.is_ok_and(|done| done.status.success()) && target_is_there().unwrap_or(false);
+    if added {
+        println!(
+            "cargo::warning=added the target {TARGET} to the toolchain with rustup: the plugins are built for it"
+        );
+    }
+    added
+}
+
+/// Unpacks the carried components and holds each against its digest. `components.txt` lists them in the order in which
+/// they lie in the archive, a line each: name, bytes, SHA-256.
+fn take_carried(carried: &Path, out: &Path) -> Result<PathBuf, String> {
+    let index_file = carried.join("components.txt");
+    let index =
+        fs::read_to_string(&index_file).map_err(|error| format!("{}: {error}", index_file.display()))?;
+    let archive_file = carried.join("components.zst");
+    let archive =
+        fs::File::open(&archive_file).map_err(|error| format!("{}: {error}", archive_file.display()))?;
+    let broken = |error: &dyn std::fmt::Display| format!("{} is damaged: {error}", archive_file.display());
+    let mut unpacked = ruzstd::decoding::StreamingDecoder::new(archive).map_err(|error| broken(&error))?;
+    let folder = out.join("carried");
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    for line in index.lines() {
+        let [name, bytes, digest] = line.split(' ').collect::<Vec<_>>()[..] else {
+            return Err(format!("{}: {line:?} is not a name, a size and a digest", index_file.display()));
+        };
+        let size =
+            bytes.parse::<u64>().map_err(|error| format!("{}: {bytes:?}: {error}", index_file.display()))?;
+        let mut wasm = Vec::new();
+        unpacked.by_ref().take(size).read_to_end(&mut wasm).map_err(|error| broken(&error))?;
+        let found: String = Sha256::digest(&wasm).iter().map(|byte| format!("{byte:02x}")).collect();
+        if found != digest {
+            return Err(broken(&format!("{name} has the digest {found}, not {digest}")));
+        }
+        write(&folder.join(name.replace('-', "_")).with_extension("wasm"), &wasm)?;
+    }
+    Ok(folder)
 }
 
 fn variable(name: &str) -> Result<String, String> {
@@ -66,7 +149,7 @@ fn compile(root: &Path, target_dir: &Path) -> Result<(), String> {
     }
     // What the outer cargo says is about the outer target, or would send the guests' output elsewhere.
     for outer in [
-        "CARGO_ENCODED_RUSTFLAGS",
+        "RUSTFLAGS",
         "RUSTC",
         "RUSTC_WRAPPER",
         "RUSTC_WORKSPACE_WRAPPER",
@@ -75,17 +158,29 @@ fn compile(root: &Path, target_dir: &Path) -> Result<(), String> {
     ] {
         cargo.env_remove(outer);
     }
-    // A small stack: with the data and the heap behind it, an instance begins with two pages.
-    cargo.env("RUSTFLAGS", "-C link-arg=-zstack-size=65536");
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", guest_flags(root)?.join("\u{1f}"));
     let done = cargo.output().map_err(|error| format!("cargo cannot be run: {error}"))?;
     if done.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&done.stderr);
-    if said.contains("can't find crate for `core`") || said.contains("target may not be installed") {
-        return Err(format!("the plugins need the target {TARGET}; add it with: rustup target add {TARGET}"));
-    }
     Err(format!("the first-party plugins do not build:\n{said}"))
+}
+
+/// Paths are left out of the components, so that they hold nothing of the machine and are the same wherever they are built.
+fn guest_flags(root: &Path) -> Result<Vec<String>, String> {
+    let cargo_home = match env::var_os("CARGO_HOME") {
+        Some(home) => PathBuf::from(home),
+        None => env::home_dir()
+            .ok_or("there is no home directory, in which cargo keeps its sources")?
+            .join(".cargo"),
+    };
+    Ok(vec![
+        // A small stack: with the data and the heap behind it, an instance begins with two pages.
+        "-Clink-arg=-zstack-size=65536".to_owned(),
+        format!("--remap-path-prefix={}=/flyball", root.display()),
+        format!("--remap-path-prefix={}=/cargo", cargo_home.display()),
+    ])
 }
 
 fn entry(made: &Path, name: &str) -> Result<String, String> {

@@ -30,6 +30,10 @@ fn commands(readme: &str, section: &str) -> String {
 
 #[test]
 fn the_first_guardrail_works_when_the_readme_is_followed_word_by_word() {
+    if !flyball_first_party::FROM_SOURCE {
+        eprintln!("skipped: this compiler has no wasm32-wasip2, so no plugin can be built");
+        return;
+    }
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let script = commands(&readme, "## Your first guardrail");
     let scratch = tempfile::tempdir().unwrap();

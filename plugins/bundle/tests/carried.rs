@@ -1,3 +1,4 @@
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 //! What the repository carries for compilers without the target is what the source builds.
 //!
 //! `FLYBALL_CARRY=1 cargo test -p flyball-first-party --test carried` writes `carried/` anew after a change of a plugin.

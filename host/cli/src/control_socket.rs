@@ -13,8 +13,7 @@
 //! - a connection has [`TO_ASK`] to send its line. At most [`MOST_SILENT`] may be about to; a new one takes the place of the
 //!   oldest, so a thousand idle connections keep nobody out;
 //! - at most [`MOST_ANSWERING`] requests are answered at once, and halts beside them;
-//! - where the control thread could not get descriptors of its own (a container may forbid it), some are kept in reserve for
-//!   connections ([`SPARE`]);
+//! - some descriptors are kept in reserve ([`SPARE`]): for the connection, and for telling who asks;
 //! - who asks is looked at first (`caller`): a process that the host started is refused;
 //! - a socket that was removed is made anew, as long as the state directory is still this host's (`state_watch`).
 //!
@@ -61,8 +60,10 @@ const TO_ASK: Duration = Duration::from_secs(5);
 const TO_HEAR: Duration = Duration::from_secs(10);
 /// Connections that have not asked yet.
 const MOST_SILENT: usize = 64;
-/// Descriptors that are let go one by one when there are no others.
-const SPARE: usize = 16;
+/// Descriptors that are let go when there are no others.
+const SPARE: usize = 32;
+/// What telling who asks takes of them: a process may be looked up while another thread takes what was let go.
+const TO_TELL_WHO: usize = 4;
 /// Requests that are being answered.
 const MOST_ANSWERING: usize = 64;
 
@@ -211,6 +212,16 @@ impl Server {
         }
     }
 
+    /// Lets others have some of what is kept, when there is nothing else.
+    fn let_go(&self, count: usize) {
+        if File::open("/dev/null").is_ok() {
+            return;
+        }
+        let mut spare = self.spare.lock();
+        let kept = spare.len().saturating_sub(count);
+        spare.truncate(kept);
+    }
+
     fn take(self: Arc<Self>, stream: UnixStream) {
         let number = self.silent.next.fetch_add(1, Ordering::Relaxed);
         let server = self.clone();
@@ -229,6 +240,7 @@ impl Server {
     }
 
     async fn one(&self, stream: UnixStream, number: u64) -> std::io::Result<()> {
+        self.let_go(TO_TELL_WHO);
         let by = caller::of(&stream);
         let (read, mut write) = stream.into_split();
         let mut line = String::new();

@@ -1,6 +1,6 @@
-//! What people are heard by: the control socket, the room for halts on the disk, and the watch over both. All of it is opened, used
-//! and closed on the control thread, whose descriptors are its own (`threads`): closing one of them anywhere else would close
-//! another thread's file of the same number. So it lives in one task there, and nothing that holds a descriptor leaves it.
+//! What people are heard by: the control socket, the room for halts on the disk, and the watch over both. All of it lives in one
+//! task on the control thread (`threads`), and is open before anything of a host runs, so that nothing else can keep it from
+//! being opened.
 //!
 //! Called by `assembly`: opened before anything of a host runs, begun when there is somebody to answer.
 

@@ -212,14 +212,14 @@ impl StateDir {
 pub(crate) struct Reach(File);
 
 impl Reach {
-    /// The socket in the directory, for the calling thread only: each may have descriptors of its own.
+    /// The socket in the directory, for as long as this is open.
     pub(crate) fn socket(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/thread-self/fd/{}/{SOCKET}", self.0.as_raw_fd()))
+        PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", self.0.as_raw_fd()))
     }
 
     /// Something else in it.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/thread-self/fd/{}/{name}", self.0.as_raw_fd()))
+        PathBuf::from(format!("/proc/self/fd/{}/{name}", self.0.as_raw_fd()))
     }
 }
 
@@ -233,7 +233,7 @@ impl HeldDir {
         self.path.join(SOCKET)
     }
 
-    /// Opens it once more, for a thread with descriptors of its own.
+    /// Opens it once more, if it is still the directory that the host holds.
     pub(crate) fn reach(&self) -> Result<Reach> {
         let reach = StateDir(self.path.clone())
             .reach()

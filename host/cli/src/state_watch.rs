@@ -3,7 +3,7 @@
 //! says so; it acts again when they are back. A control socket that was removed is made anew, and the host stops acting until
 //! it is.
 //!
-//! Started by `assembly` on the control thread, whose descriptors the new socket must have; ends when it is aborted.
+//! Started by `assembly` on the control thread; ends when it is aborted.
 
 use std::sync::Arc;
 use std::time::Duration;

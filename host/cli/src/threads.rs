@@ -6,10 +6,9 @@
 //! | ticks | two to eight | the controllers and what they ask |
 //! | control | one | signals, the control socket, the watch over the state directory |
 //!
-//! The control thread has a descriptor table of its own (`unshare(2)` with `CLONE_FILES`): the limit on open files counts for each
-//! table, so the host is heard when connections and files have used up every descriptor of the others. Its runtime is made
-//! before that, so that the descriptors by which other threads wake it have the same numbers in both tables; nothing else is
-//! open then but the standard streams. What it needs later it opens itself.
+//! All threads share one descriptor table. A table of its own for the control thread would keep its descriptors from running
+//! out, and would make every file that is closed on another thread than the one that opened it a wrong one. So the control
+//! socket keeps descriptors in reserve instead (`control_socket`).
 //!
 //! Nothing on the control thread waits for a lock that a tick holds, for a disk or for a reader of the standard output; what
 //! may take long is given to other threads. Made by `commands/run` and `commands/demo`, used by `assembly`.
@@ -17,7 +16,6 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use nix::sched::{CloneFlags, unshare};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
@@ -55,7 +53,7 @@ impl Drop for Owned {
 }
 
 impl Threads {
-    /// To be called before anything else is opened.
+    /// The three runtimes, with nothing to do yet.
     pub(crate) fn start() -> Result<Self> {
         let cannot = || "cannot start the host's threads";
         let control = Builder::new_current_thread().enable_all().build().with_context(cannot)?;
@@ -64,9 +62,6 @@ impl Threads {
         std::thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || {
-                if let Err(error) = unshare(CloneFlags::CLONE_FILES) {
-                    tracing::warn!(%error, "the control thread shares its descriptors with the others");
-                }
                 // Its sender is dropped with the host.
                 let _ = control.block_on(ends);
                 control.shutdown_background();
@@ -101,8 +96,7 @@ impl Threads {
         &self.ticks.1
     }
 
-    /// Does this on the control thread. There is no other way to it: what is given to its blocking threads must be given from
-    /// there, as they have the descriptors of whoever started them.
+    /// Does this on the control thread.
     pub(crate) fn on_control<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,

@@ -246,6 +246,7 @@ mod tests {
                     Ok(out) => prop_assert_eq!(out, &[json!(id)]),
                     Err(ProcessError::Worker(_)) => prop_assert!(why.is_some()),
                     Err(ProcessError::Item(_)) => {}
+                    Err(ProcessError::Unavailable(_)) => prop_assert!(false, "a child is no server that is away"),
                 }
             }
         }

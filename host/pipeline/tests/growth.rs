@@ -1,5 +1,5 @@
 //! A manifest may come from anybody: four times as many nodes and edges take some four times as long to check.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 

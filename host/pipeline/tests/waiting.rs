@@ -26,12 +26,14 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use support::{Run, line, manifest, options, source};
 
+type Refuses = Box<dyn Fn(u64) -> Option<StatusCode> + Send>;
+
 /// Takes items as it is told to, and keeps their numbers in their order.
 struct Server {
     address: SocketAddr,
     taken: Arc<Mutex<Vec<u64>>>,
     /// What it answers to an item of this number; none: it takes it.
-    refuses: Arc<Mutex<Box<dyn Fn(u64) -> Option<StatusCode> + Send>>>,
+    refuses: Arc<Mutex<Refuses>>,
 }
 
 impl Server {
@@ -46,8 +48,7 @@ impl Server {
         let listener = tokio::net::TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let taken = Arc::new(Mutex::new(Vec::new()));
-        let refuses: Arc<Mutex<Box<dyn Fn(u64) -> Option<StatusCode> + Send>>> =
-            Arc::new(Mutex::new(Box::new(refuses)));
+        let refuses: Arc<Mutex<Refuses>> = Arc::new(Mutex::new(Box::new(refuses)));
         let (keeps, asks) = (Arc::clone(&taken), Arc::clone(&refuses));
         let app = Router::new().fallback(move |body: axum::Json<Value>| async move {
             let n = body["n"].as_u64().unwrap();

@@ -80,6 +80,7 @@ fn a_right_configuration_has_no_problem() {
         ("file", json!({"path": "x"})),
         ("stdout", json!({})),
         ("http-out", json!({"url": "http://localhost:1/x"})),
+        ("http-out", json!({"url": "https://localhost:1/x", "redirects_to": ["https://localhost:2"]})),
         ("discard", json!({})),
     ] {
         assert_eq!(told(node_type, config), Vec::<String>::new(), "{node_type}");
@@ -118,8 +119,8 @@ fn what_is_wrong_is_told_with_its_place_its_cause_and_the_next_step() {
         ),
         (
             "http-out",
-            json!({"url": "https://x/"}),
-            "/url: \"https://x/\" is not plain http, the only scheme spoken so far; put a proxy that speaks TLS before it",
+            json!({"url": "gopher://user:password@x/"}),
+            "/url: this is no URL that can be POSTed to: its scheme is gopher, neither http nor https; write it like https://host:8080/path",
         ),
         ("tokenize", json!({}), "unknown node type \"tokenize\"; did you mean \"tokenise\"?"),
         ("tokenise", json!([]), "this must be an object, not []"),

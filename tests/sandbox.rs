@@ -133,16 +133,17 @@ fn stands_in(text: &str, bytes: &[u8]) -> bool {
 
 #[test]
 fn a_models_answer_makes_the_host_run_no_program_and_open_no_file() {
-    let dir = tempfile::tempdir().unwrap();
     for (node, node_type, config) in [
         ("parse", "command", json!({ "command": ["sh", "-c", "id > escaped; exec cat"] })),
         ("out", "file", json!({ "path": "escaped" })),
     ] {
+        // A state of its own each: the decider remembers what it asked.
+        let dir = tempfile::tempdir().unwrap();
         let model = Model::that_answers(replaces(node, node_type, &config));
         let host = start(dir.path(), FAILING, &policy("heal", model.port, ""));
-        until("the model was asked twice", SOON, || model.was_asked().matches("\"messages\"").count() >= 2);
-        assert!(!dir.path().join("escaped").exists(), "{node_type}: {}", host.said());
-        assert!(!host.said().contains("acted"), "{}", host.said());
+        host.says("the answer is not of its schema", SOON);
+        assert!(model.was_asked().contains("parse-json") && !dir.path().join("escaped").exists());
+        assert!(!host.said().contains("replace parse by"), "{}", host.said());
         drop(host);
     }
 }

@@ -298,9 +298,10 @@ async fn an_undo_makes_nothing_that_a_reverser_invents() {
 async fn an_undo_makes_no_node_that_this_run_has_not_seen() {
     for (config, code) in [(json!({ "command": ["enrich"] }), "reaches-outside"), (named(), "masked-value")] {
         let rig = rig(Action::RemoveNode { node: "b".into() }, |_| {});
-        let mut view = rig.plane.view.lock();
-        view.graph.nodes.iter_mut().find(|node| node.id == "b").unwrap().config = config;
-        drop(view);
+        {
+            let mut view = rig.plane.view.lock();
+            view.graph.nodes.iter_mut().find(|node| node.id == "b").unwrap().config = config;
+        }
         assert_eq!(rig.tick().await.ending, Ending::Acted);
         // Another host knows what a journal says, which is no leave to run a program.
         let undone = rig.restarted().rollback(1, "operator").await.unwrap();

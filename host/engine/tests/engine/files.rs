@@ -101,8 +101,10 @@ fn remove(path: &Path) {
         .unwrap();
 }
 
+type Breakage = fn(&Path);
+
 /// How a file comes to be there and not to be readable, and what is said of it.
-const BREAKAGES: [(fn(&Path), &str); 5] = [
+const BREAKAGES: [(Breakage, &str); 5] = [
     (|path| symlink("nowhere", path).unwrap(), "is a link that leads to no file"),
     (|path| symlink(path, path).unwrap(), "is a link that leads to no file"),
     (|path| fs::create_dir(path).unwrap(), "it is a directory, not a file"),

@@ -133,13 +133,13 @@ fn children_killed_and_judges_replaced_during_a_replay_cost_no_item_and_no_tick(
 
     // A policy is edited.
     replace(&replay.at("policies/replay.yaml"), policy(0.7));
-    replay.host.says("generation 2 serves", SOON);
+    replay.host.says("generation 2 judges", SOON);
     // A newer plugin is copied over.
     let plugin = flyball_first_party::find("protected-nodes").unwrap();
     let mut newer = plugin.wasm.to_vec();
     newer.extend([0, 6, 5, b'b', b'u', b'i', b'l', b'd']);
     replace(&replay.at("plugins/protected-nodes.wasm"), &newer);
-    replay.host.says("generation 3 serves", SOON);
+    replay.host.says("generation 3 judges", SOON);
     // A text file is copied over it: the last good one goes on.
     fs::write(replay.at("plugins/protected-nodes.wasm"), "not a component at all").unwrap();
     replay.host.says("the last good one goes on", SOON);

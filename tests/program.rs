@@ -17,7 +17,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use serde_json::Value;
-use support::{Running, assert_balanced, children, flyball, read_json, said, until};
+use support::{Running, assert_balanced, flyball, process_of_a_node, read_json, said, until};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -287,7 +287,7 @@ fn what_is_on_its_way_when_the_host_is_stopped_arrives_although_its_child_has_ju
     ]));
     let child = std::cell::Cell::new(0);
     until("the child runs", SOON, || {
-        child.set(children(host.pid(), "node tokenise").first().copied().unwrap_or_default());
+        child.set(process_of_a_node(host.pid(), "node tokenise").unwrap_or_default());
         child.get() != 0
     });
     let kill = |signal: &str, pid: u32| {

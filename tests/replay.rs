@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
-use support::{Running, assert_balanced, children, flyball, read_json, replace, root, until};
+use support::{Running, assert_balanced, flyball, process_of_a_node, read_json, replace, root, until};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -64,7 +64,7 @@ impl Replay {
     fn kill_the_child(&self) {
         let pid = std::cell::Cell::new(0);
         until("the child runs", SOON, || {
-            pid.set(children(self.host.pid(), "node tokenise").first().copied().unwrap_or_default());
+            pid.set(process_of_a_node(self.host.pid(), "node tokenise").unwrap_or_default());
             pid.get() != 0
         });
         let before = self.host.count("→ restart words");
@@ -74,7 +74,7 @@ impl Replay {
         assert!(killed.success());
         until("the child is restarted", SOON, || self.host.count("→ restart words") > before);
         until("another child runs", SOON, || {
-            children(self.host.pid(), "node tokenise").iter().any(|other| *other != pid.get())
+            process_of_a_node(self.host.pid(), "node tokenise").is_some_and(|other| other != pid.get())
         });
         until("the restart is known to have helped", SOON, || {
             self.host.count("(restart words) verified") > verified

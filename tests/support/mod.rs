@@ -122,6 +122,15 @@ pub fn children(parent: u32, text: &str) -> Vec<u32> {
     found
 }
 
+/// The process of a multiprocess node of this host, once it runs: it is the child of a supervisor, which is the host's.
+pub fn process_of_a_node(host: u32, text: &str) -> Option<u32> {
+    let supervisors = children(host, "--supervise");
+    supervisors.into_iter().flat_map(|supervisor| children(supervisor, text)).find(|child| {
+        // Before it is the program, it is a copy of its supervisor.
+        !fs::read_to_string(format!("/proc/{child}/cmdline")).unwrap_or_default().contains("--supervise")
+    })
+}
+
 pub fn read_json(file: &Path) -> Value {
     serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
 }

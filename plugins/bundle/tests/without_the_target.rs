@@ -58,6 +58,8 @@ impl Toolchain {
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
             .env("RUSTUP_AUTO_INSTALL", "0")
+            // rustup sets it for the tests: with it, the copy would find the libraries of the real toolchain.
+            .env_remove("LD_LIBRARY_PATH")
             .env_remove("RUSTC")
             .env_remove("CARGO")
             .env_remove("RUSTUP_TOOLCHAIN")

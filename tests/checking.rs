@@ -334,3 +334,50 @@ fn people_read_faults_and_warnings_with_place_cause_and_next_step() {
     let output = check(dir.path(), &["pipeline.yaml", "policy.yaml", "wrong.yaml", "missing.yaml"]);
     assert_snapshot!(said(&output));
 }
+
+#[test]
+fn a_state_directory_in_a_folder_is_the_host_s_and_is_not_checked() {
+    let dir = scratch(&[
+        ("pipeline.yaml", PIPELINE),
+        ("state/journal.db", ""),
+        ("state/plugins/0123.wasm", "no plugin"),
+    ]);
+    let output = check(dir.path(), &["."]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(!said(&output).contains("0123.wasm"), "{}", said(&output));
+}
+
+#[test]
+fn a_folder_of_policies_that_is_not_there_is_refused_and_one_of_plugins_is_told() {
+    let dir = scratch(&[("pipeline.yaml", PIPELINE)]);
+    let run = |flag: &str| {
+        let arguments = ["run", "pipeline.yaml", flag, "nowhere", "--duration", "1s"];
+        flyball().current_dir(dir.path()).args(arguments).output().unwrap()
+    };
+    let output = run("--plugins");
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(said(&output).contains("the directory of --plugins, nowhere, is not there"), "{}", said(&output));
+    let output = run("--policy");
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("cannot read nowhere"), "{}", said(&output));
+}
+
+#[test]
+fn the_name_of_a_file_adds_no_line_and_no_colour() {
+    let name = "x\nall is well\u{1b}[32m green.wasm";
+    let dir = scratch(&[(&format!("plugins/{name}"), "no plugin"), ("pipeline.yaml", PIPELINE)]);
+    for arguments in [
+        vec!["check".to_owned(), "plugins".to_owned()],
+        vec!["inspect".to_owned(), format!("plugins/{name}")],
+        vec!["status".to_owned(), "--state".to_owned(), format!("plugins/{name}")],
+        vec!["run".to_owned(), "pipeline.yaml".to_owned(), "--state".to_owned(), format!("plugins/{name}")],
+    ] {
+        // Styles are taken out of what is no terminal; it is asked for them.
+        let output =
+            flyball().current_dir(dir.path()).env("CLICOLOR_FORCE", "1").args(&arguments).output().unwrap();
+        let told = said(&output);
+        assert!(!output.status.success(), "{arguments:?}: {told}");
+        assert!(told.contains("x\\nall is well\\u{1b}[32m green"), "{arguments:?}: {told}");
+        assert!(!told.contains("\u{1b}[32m green"), "{arguments:?}: {told}");
+    }
+}

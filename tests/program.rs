@@ -290,6 +290,7 @@ fn what_is_on_its_way_when_the_host_is_stopped_arrives_although_its_child_has_ju
         child.set(process_of_a_node(host.pid(), "node tokenise").unwrap_or_default());
         child.get() != 0
     });
+    until("items arrive", SOON, || fs::metadata(dir.path().join("out.jsonl")).is_ok_and(|out| out.len() > 0));
     let kill = |signal: &str, pid: u32| {
         let killed = std::process::Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
         assert!(killed.success());
@@ -306,7 +307,7 @@ const CHILD: &str = r#"name: child
 nodes:
   - { id: in, type: generate, params: { per_second: 500, body: { text: "item {{n}}" } } }
   - { id: words, type: tokenise, executor: multiprocess, retries: 3 }
-  - { id: out, type: discard }
+  - { id: out, type: file, params: { path: out.jsonl } }
 connections:
   - { from: in, to: words }
   - { from: words, to: out }

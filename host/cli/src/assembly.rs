@@ -26,6 +26,7 @@ use crate::halt_reserve::{self, HaltReserve};
 use crate::hearing::Hearing;
 use crate::narrator::{Both, Narrator};
 use crate::operator::{Operator, halt_text};
+use crate::output::shown_path;
 use crate::report::{LimitReport, PluginReport, Recorder, RecordingsReport, ReloadReport, Report};
 use crate::state_dir::{HeldDir, StateDir};
 use crate::threads::Threads;
@@ -193,14 +194,14 @@ impl Host {
             tell_unmatched(&manifest, &kept.library, &plan.narrator);
             made.push(make_session(file, manifest, &common, threads).await?);
         }
-        for warning in Status::of(&kept.library, &watched, plan.judging.policy.as_deref()).warnings {
+        for warning in Status::of(&kept.library, &watched, &plan.judging).warnings {
             plan.narrator.warn(&warning);
         }
         let run = kept.store.begin_run().await.context("cannot write to the journal")?;
         let sessions: Vec<Session> = made.into_iter().map(|made| made.start(&common, threads)).collect();
         let operator = Operator {
             watched,
-            policy_folder: plan.judging.policy.clone(),
+            judging: plan.judging.clone(),
             library: kept.library.clone(),
             recordings: kept.recordings.clone(),
             store: kept.store.clone(),
@@ -377,7 +378,7 @@ async fn make_session(
     let making = threads.data().spawn(Pipeline::prepare(manifest, parts));
     let pipeline = making.await.map_err(anyhow::Error::from)?.map_err(|problems| {
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        anyhow!("{} cannot start: {}", file.display(), problems.join("; "))
+        anyhow!("{} cannot start: {}", shown_path(&file), problems.join("; "))
     })?;
     let controller = Controller::new(
         pipeline.clone(),
@@ -457,7 +458,7 @@ fn open_manifests(files: &[PathBuf], library: &Arc<Library>) -> Result<Vec<(Path
         if manifests.iter().any(|(_, other): &(_, Manifest)| other.name == manifest.name) {
             return Err(anyhow!(
                 "{}: another manifest's session is called {:?} too; give each its own `name`",
-                file.display(),
+                shown_path(file),
                 manifest.name
             )
             .into());

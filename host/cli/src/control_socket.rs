@@ -44,6 +44,7 @@ use tokio::time::timeout;
 
 use crate::caller;
 use crate::exit::Failure;
+use crate::output::shown_path;
 use crate::state_dir::{Reach, StateDir};
 
 const VERSION: u32 = 1;
@@ -315,7 +316,7 @@ pub(crate) fn ask(state: &StateDir, request: &Request) -> Result<Asked, Failure>
             }
             Ok(true) => std::thread::sleep(TO_REACH / 40),
             Err(fault) => {
-                let dir = state.path().display();
+                let dir = shown_path(state.path());
                 let why =
                     format!("it cannot be told whether a host runs with the state directory {dir}: {fault}");
                 return Ok(Asked::Unreachable(why));
@@ -326,8 +327,9 @@ pub(crate) fn ask(state: &StateDir, request: &Request) -> Result<Asked, Failure>
     if let Some(fields) = envelope.as_object_mut() {
         fields.insert("version".to_owned(), VERSION.into());
     }
-    let answer = converse(stream, &envelope)
-        .with_context(|| format!("the host with the state directory {} broke off", state.path().display()))?;
+    let answer = converse(stream, &envelope).with_context(|| {
+        format!("the host with the state directory {} broke off", shown_path(state.path()))
+    })?;
     if let Some(error) = answer.get("error").and_then(Value::as_str) {
         return Err(anyhow::anyhow!("{error}").into());
     }
@@ -344,9 +346,13 @@ fn converse(mut stream: StdStream, envelope: &Value) -> Result<Value> {
 
 fn unreachable(state: &StateDir, fault: &std::io::Error) -> String {
     let stop = state.holder().map(|pid| format!("; `kill {pid}` stops it")).unwrap_or_default();
+    let why = match fault.kind() {
+        std::io::ErrorKind::NotFound => "it has no socket; if it is still starting, ask once more".to_owned(),
+        _ => fault.to_string(),
+    };
     format!(
-        "a host runs with the state directory {} and cannot be asked ({fault}), so it may act on{stop}",
-        state.path().display()
+        "a host runs with the state directory {} and cannot be asked ({why}), so it may act on{stop}",
+        shown_path(state.path())
     )
 }
 
@@ -364,5 +370,5 @@ pub(crate) fn ask_host(state: &StateDir, request: &Request) -> Result<Value, Fai
 
 /// That there is none, as the beginning of a sentence.
 pub(crate) fn no_host(state: &StateDir) -> String {
-    format!("no host runs with the state directory {}", state.path().display())
+    format!("no host runs with the state directory {}", shown_path(state.path()))
 }

@@ -11,7 +11,9 @@ use flyball_engine::{Library, PluginState, Subject};
 use flyball_model::{Manifest, Policy, Problem};
 use serde::{Deserialize, Serialize};
 
+use crate::args::Judging;
 use crate::assembly::plugin_reports;
+use crate::output::shown_path;
 use crate::report::PluginReport;
 
 /// The form of the JSON document.
@@ -100,8 +102,8 @@ impl Warning {
 }
 
 impl Status {
-    /// What judges these sessions now. `policy_folder` is where the policies lie, if they lie in one.
-    pub(crate) fn of(library: &Library, sessions: &[Watched], policy_folder: Option<&Path>) -> Self {
+    /// What judges these sessions now, of the policies and plugins in these folders.
+    pub(crate) fn of(library: &Library, sessions: &[Watched], folders: &Judging) -> Self {
         let seated = |session: &Watched| {
             let panel = library.panel(&session.name);
             SessionStatus {
@@ -122,11 +124,11 @@ impl Status {
             plugins,
             warnings: Vec::new(),
         };
-        status.warnings = status.missing(library, policy_folder);
+        status.warnings = status.missing(library, folders);
         status
     }
 
-    fn missing(&self, library: &Library, policy_folder: Option<&Path>) -> Vec<Warning> {
+    fn missing(&self, library: &Library, folders: &Judging) -> Vec<Warning> {
         let policies = library.policies();
         let policies: Vec<&Policy> = policies.iter().collect();
         let mut warnings = Vec::new();
@@ -138,7 +140,8 @@ impl Status {
             let help = help.map(|help| format!("; {help}")).unwrap_or_default();
             warnings.push(Warning::new("no-policy", format!("{message}{help}")));
         }
-        warnings.extend(policy_folder.into_iter().flat_map(not_read));
+        warnings.extend(no_plugins(folders.plugins.as_deref()));
+        warnings.extend(folders.policy.as_deref().into_iter().flat_map(not_read));
         warnings.extend(self.policies.iter().filter_map(policy_warning));
         warnings.extend(self.plugins.iter().filter_map(plugin_warning));
         warnings.extend(self.plugins_gone(library));
@@ -308,6 +311,16 @@ pub(crate) fn nobody_judges(session: &str, policies: &[&Policy]) -> Problem {
     problem.help(format!("add it to the `sessions` of a policy ({})", known.join("; ")))
 }
 
+/// A plugin directory that was named and is not there: it may come, or its name may be wrong.
+fn no_plugins(folder: Option<&Path>) -> Option<Warning> {
+    let folder = folder.filter(|folder| !folder.is_dir())?;
+    let message = format!(
+        "the directory of --plugins, {}, is not there, so only the first-party plugins serve; make it, or name another",
+        shown_path(folder)
+    );
+    Some(Warning::new("no-plugins", message))
+}
+
 /// Files of a policy directory that look like policies and are none to a host.
 pub(crate) fn not_read(folder: &Path) -> Vec<Warning> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -339,7 +352,7 @@ fn unread(path: &Path) -> Option<Warning> {
     } else {
         return None;
     };
-    Some(Warning::new("policy-not-read", format!("{} is not read as a policy: {why}", path.display())))
+    Some(Warning::new("policy-not-read", format!("{} is not read as a policy: {why}", shown_path(path))))
 }
 
 fn is_document(path: &Path) -> bool {

@@ -1,6 +1,8 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use flyball_model::printable;
+
 use crate::output::{errln, write_error};
 
 /// Why a command ends without having done what it was asked for.
@@ -35,8 +37,12 @@ impl Failure {
         match self {
             Self::Documents(faults) => tell_faults(faults),
             Self::Said => {}
-            // A line that a name or a message brings along does not look like one of ours.
-            other => errln!("flyball: {}", other.to_string().replace('\n', "\n  ")),
+            // A line or a colour that a name or a message brings along does not look like one of ours.
+            other => {
+                let text = other.to_string();
+                let lines: Vec<_> = text.lines().map(printable).collect();
+                errln!("flyball: {}", lines.join("\n  "));
+            }
         }
     }
 }

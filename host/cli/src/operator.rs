@@ -6,7 +6,6 @@
 //!
 //! Made by `assembly`, called by `control_socket`.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use flyball_store::{Recordings, Store};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
+use crate::args::Judging;
 use crate::assembly::{plugin_reports, recordings_report};
 use crate::control_socket::{Answers, Request};
 use crate::coverage::{Status, Watched};
@@ -37,7 +37,7 @@ pub(crate) struct Operator {
     /// Where what may take long is done.
     pub(crate) ticks: Handle,
     pub(crate) watched: Vec<Watched>,
-    pub(crate) policy_folder: Option<PathBuf>,
+    pub(crate) judging: Judging,
 }
 
 /// With the halts that the journal has not taken.
@@ -107,9 +107,8 @@ impl Operator {
     }
 
     async fn status(&self) -> Result<Status, String> {
-        let (library, watched, policies) =
-            (self.library.clone(), self.watched.clone(), self.policy_folder.clone());
-        let looking = self.ticks.spawn_blocking(move || Status::of(&library, &watched, policies.as_deref()));
+        let (library, watched, judging) = (self.library.clone(), self.watched.clone(), self.judging.clone());
+        let looking = self.ticks.spawn_blocking(move || Status::of(&library, &watched, &judging));
         let mut status = looking.await.map_err(|fault| fault.to_string())?;
         let halts = self.fleet.halts();
         for (session, controller) in &self.controllers {

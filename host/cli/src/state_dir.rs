@@ -21,6 +21,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 
 use crate::args::Places;
+use crate::output::shown_path;
 
 const SOCKET: &str = "control.sock";
 /// How long it may look held by somebody who only looks.
@@ -85,7 +86,7 @@ impl StateDir {
     }
 
     fn open(&self) -> Result<File> {
-        let path = self.0.display();
+        let path = shown_path(&self.0);
         let cannot = || format!("cannot make the state directory {path}; name another with --state DIR");
         let found = match fs::symlink_metadata(&self.0) {
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
@@ -137,19 +138,19 @@ impl StateDir {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => bail!(
                 "a host already runs with the state directory {}{}; stop it, or name another directory with --state DIR",
-                self.0.display(),
+                shown_path(&self.0),
                 self.holder().map(|pid| format!(" (process {pid})")).unwrap_or_default()
             ),
             Err(fs::TryLockError::Error(fault)) => {
                 return Err(fault).with_context(|| {
                     format!(
                         "cannot lock the state directory {}; name one on a local disk with --state DIR",
-                        self.0.display()
+                        shown_path(&self.0)
                     )
                 });
             }
         }
-        let cannot = || format!("cannot write in the state directory {}", self.0.display());
+        let cannot = || format!("cannot write in the state directory {}", shown_path(&self.0));
         let held = HeldDir {
             path: std::path::absolute(&self.0).with_context(cannot)?,
             identity: identity(&dir.metadata().with_context(cannot)?),
@@ -202,6 +203,11 @@ impl StateDir {
         self.0.join("plugins")
     }
 
+    /// Whether a host has kept something in this directory: what lies there is the host's.
+    pub(crate) fn is_one(path: &Path) -> bool {
+        [JOURNAL, SOCKET, HOLDER].iter().any(|name| path.join(name).exists())
+    }
+
     pub(crate) fn dead_letters(&self) -> PathBuf {
         self.0.join("dead-letters.jsonl")
     }
@@ -237,9 +243,9 @@ impl HeldDir {
     pub(crate) fn reach(&self) -> Result<Reach> {
         let reach = StateDir(self.path.clone())
             .reach()
-            .with_context(|| format!("cannot open {}", self.path.display()))?;
+            .with_context(|| format!("cannot open {}", shown_path(&self.path)))?;
         if identity(&reach.0.metadata()?) != self.identity {
-            bail!("{} is another directory now", self.path.display());
+            bail!("{} is another directory now", shown_path(&self.path));
         }
         Ok(reach)
     }
@@ -266,7 +272,7 @@ impl HeldDir {
 
     /// Whether the directory, the journal and the socket are what they were.
     pub(crate) fn look(&self, journal: Option<Identity>, socket: Option<Identity>) -> Look {
-        let path = self.path.display();
+        let path = shown_path(&self.path);
         match fs::symlink_metadata(&self.path) {
             Ok(now) if identity(&now) == self.identity => {}
             Ok(_) => return Look::Lost(format!("the state directory {path} was replaced by another one")),

@@ -15,6 +15,7 @@ use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 
 use crate::control_socket::listen_in;
+use crate::output::shown_path;
 use crate::state_dir::{HeldDir, Look};
 
 /// How often it is looked at.
@@ -71,7 +72,7 @@ impl StateWatch {
         if self.fleet.suspend(None) {
             self.notify(format!(
                 "the state directory {} and what is in it are there again: the host acts again",
-                self.dir.path().display()
+                shown_path(self.dir.path())
             ));
         }
     }

@@ -14,7 +14,7 @@ use crate::assembly::open_engine;
 use crate::exit::Failure;
 use crate::files;
 use crate::narrator::tame;
-use crate::output::{json_pretty, out};
+use crate::output::{json_pretty, out, shown_path};
 use crate::state_dir::StateDir;
 
 pub(crate) fn run(places: &Places, options: &InspectOptions) -> Result<(), Failure> {
@@ -23,7 +23,8 @@ pub(crate) fn run(places: &Places, options: &InspectOptions) -> Result<(), Failu
     let signers = signers(&options.keys)?;
     let bytes = files::plugin(file)?;
     let signature = signed(file, &bytes, &signers)?;
-    let plugin = open_engine(&state)?.load(&bytes).map_err(|fault| anyhow!("{}: {fault}", file.display()))?;
+    let plugin =
+        open_engine(&state)?.load(&bytes).map_err(|fault| anyhow!("{}: {fault}", shown_path(file)))?;
     let inspected = Inspected::of(&plugin, signature);
     if options.json {
         return json_pretty(&inspected);
@@ -75,8 +76,8 @@ enum Signed {
 }
 
 fn signed(file: &Path, bytes: &[u8], signers: &[Signer]) -> Result<Signed> {
-    let found =
-        signature_beside(file).with_context(|| format!("cannot read the signature of {}", file.display()))?;
+    let found = signature_beside(file)
+        .with_context(|| format!("cannot read the signature of {}", shown_path(file)))?;
     let key = match found.as_deref().map(signed_by) {
         None => return Ok(Signed::None),
         Some(Err(error)) => return Ok(Signed::Bad { why: error.to_string() }),

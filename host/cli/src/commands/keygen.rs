@@ -16,7 +16,7 @@ pub(crate) fn run(options: &KeygenOptions) -> Result<(), Failure> {
     if let Some(there) = [&secret, &public].into_iter().find(|path| path.symlink_metadata().is_ok()) {
         let failure = anyhow!(
             "{} is there already; keys are never overwritten, name others with --out",
-            there.display()
+            shown_path(there)
         );
         return Err(failure.into());
     }
@@ -42,7 +42,7 @@ fn with(name: &Path, end: &str) -> PathBuf {
 }
 
 fn write(path: &Path, mode: u32, text: &str) -> Result<()> {
-    let cannot = || format!("cannot write {}", path.display());
+    let cannot = || format!("cannot write {}", shown_path(path));
     let mut file =
         OpenOptions::new().write(true).create_new(true).mode(mode).open(path).with_context(cannot)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(cannot)

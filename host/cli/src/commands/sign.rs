@@ -35,14 +35,14 @@ fn secret_key(path: &Path) -> Result<SecretKey> {
     SecretKeyBox::from_string(&text).and_then(SecretKeyBox::into_unencrypted_secret_key).with_context(|| {
         format!(
             "{} is no secret key of `flyball keygen`; with a key that has a password, sign by `minisign -S`",
-            path.display()
+            shown_path(path)
         )
     })
 }
 
 /// Beside its place first: a host that watches never sees half of it.
 fn write(path: &Path, text: &str) -> Result<()> {
-    let cannot = || format!("cannot write {}", path.display());
+    let cannot = || format!("cannot write {}", shown_path(path));
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .prefix(".signing-")

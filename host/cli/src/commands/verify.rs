@@ -12,10 +12,10 @@ pub(crate) fn run(options: &VerifyOptions) -> Result<(), Failure> {
     let file = &options.file;
     let signers = signers(&options.keys)?;
     let bytes = files::plugin(file)?;
-    let signature =
-        signature_beside(file).with_context(|| format!("cannot read the signature of {}", file.display()))?;
+    let signature = signature_beside(file)
+        .with_context(|| format!("cannot read the signature of {}", shown_path(file)))?;
     let signer = verify_signature(&bytes, signature.as_deref(), &signers)
-        .map_err(|error| anyhow!("{}: {error}", file.display()))?;
+        .map_err(|error| anyhow!("{}: {error}", shown_path(file)))?;
     outln!("{}: signed with the key {}, and as it was then", shown_path(file), signer.id());
     Ok(())
 }

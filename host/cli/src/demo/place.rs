@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::demo::model::Beside;
+use crate::output::shown_path;
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
@@ -29,10 +30,10 @@ impl Place {
                 .context("cannot make a temporary directory; name one with --dir")?;
             return Ok(Self(dir.keep()));
         };
-        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
-        let dir = dir.canonicalize().with_context(|| format!("cannot find {}", dir.display()))?;
-        if fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?.next().is_some() {
-            bail!("{} is not empty; name a new directory with --dir", dir.display());
+        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", shown_path(dir)))?;
+        let dir = dir.canonicalize().with_context(|| format!("cannot find {}", shown_path(dir)))?;
+        if fs::read_dir(&dir).with_context(|| format!("cannot read {}", shown_path(&dir)))?.next().is_some() {
+            bail!("{} is not empty; name a new directory with --dir", shown_path(&dir));
         }
         Ok(Self(dir))
     }
@@ -68,7 +69,7 @@ impl Place {
     /// Lays out the manifest, the policy and an empty plugin directory.
     pub(crate) fn furnish(&self, service: &str, beside: &Beside) -> Result<()> {
         for dir in [self.policies(), self.plugins()] {
-            fs::create_dir(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+            fs::create_dir(&dir).with_context(|| format!("cannot make {}", shown_path(&dir)))?;
         }
         let out = self.0.join("out.jsonl");
         let pipeline = PIPELINE.replace("@SERVICE@", service).replace("@OUT@", &out.display().to_string());
@@ -109,7 +110,7 @@ fn stamp(component: &[u8], note: &[u8]) -> Vec<u8> {
 
 /// Whole or not at all: written beside, then renamed over.
 fn write(file: &Path, bytes: &[u8]) -> Result<()> {
-    let cannot = || format!("cannot write {}", file.display());
+    let cannot = || format!("cannot write {}", shown_path(file));
     let scratch = file.with_extension("new");
     fs::write(&scratch, bytes).with_context(cannot)?;
     fs::rename(&scratch, file).with_context(cannot)

@@ -17,6 +17,7 @@ use crate::args::Judging;
 use crate::assembly::library_of;
 use crate::exit::Failure;
 use crate::files;
+use crate::output::shown_path;
 
 /// What goes wrong with a pipeline, and what the controller is expected to make of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -116,9 +117,9 @@ pub(crate) fn folders(root: &Path) -> Result<Vec<PathBuf>, Failure> {
         return Ok(vec![root.to_owned()]);
     }
     let mut found = Vec::new();
-    let entries = std::fs::read_dir(root).with_context(|| format!("cannot read {}", root.display()))?;
+    let entries = std::fs::read_dir(root).with_context(|| format!("cannot read {}", shown_path(root)))?;
     for entry in entries {
-        let path = entry.with_context(|| format!("cannot read {}", root.display()))?.path();
+        let path = entry.with_context(|| format!("cannot read {}", shown_path(root)))?.path();
         if path.join("scenario.yaml").is_file() {
             found.push(path);
         }
@@ -126,7 +127,7 @@ pub(crate) fn folders(root: &Path) -> Result<Vec<PathBuf>, Failure> {
     found.sort();
     if found.is_empty() {
         return Err(
-            anyhow::anyhow!("{} holds no scenario.yaml, nor does a folder in it", root.display()).into()
+            anyhow::anyhow!("{} holds no scenario.yaml, nor does a folder in it", shown_path(root)).into()
         );
     }
     Ok(found)
@@ -243,7 +244,8 @@ fn source(folder: &Path, name: &str) -> Result<Source, Failure> {
 
 /// The policies of a directory, as `flyball run` takes them.
 fn policies_in(dir: &Path) -> Result<Vec<Source>, Failure> {
-    let cannot = || format!("cannot read {}; name a directory of policies with --policy DIR", dir.display());
+    let cannot =
+        || format!("cannot read {}; name a directory of policies with --policy DIR", shown_path(dir));
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).with_context(cannot)? {
         let path = entry.with_context(cannot)?.path();

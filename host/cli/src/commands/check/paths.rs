@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 
 use crate::exit::Failure;
+use crate::output::shown_path;
+use crate::state_dir::StateDir;
 
 /// Folders in folders are looked into so far, and no link is followed: what is named is a tree.
 const DEEPEST: usize = 8;
@@ -62,20 +64,20 @@ fn folder(path: &Path) -> Vec<Named> {
             "there is no manifest (*.yaml), policy (*.yaml), plugin (*.wasm) or golden case (*.json) in it";
         return vec![Err((
             path.to_owned(),
-            anyhow!("{}: {message}; name another folder", path.display()).into(),
+            anyhow!("{}: {message}; name another folder", shown_path(path)).into(),
         ))];
     }
     found.into_iter().map(Ok).collect()
 }
 
 fn walk(path: &Path, depth: usize, found: &mut Vec<(PathBuf, Kind)>) -> Result<(), Failure> {
-    let cannot = || format!("cannot read the folder {}", path.display());
+    let cannot = || format!("cannot read the folder {}", shown_path(path));
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(path).with_context(cannot)? {
         entries.push(entry.with_context(cannot)?);
         if entries.len() > MOST_FILES {
             return Err(
-                anyhow!("{} has more than {MOST_FILES} entries; name the files", path.display()).into()
+                anyhow!("{} has more than {MOST_FILES} entries; name the files", shown_path(path)).into()
             );
         }
     }
@@ -85,6 +87,7 @@ fn walk(path: &Path, depth: usize, found: &mut Vec<(PathBuf, Kind)>) -> Result<(
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
         match (is_folder, kind_in_folder(&inner)) {
             _ if is_build_output(&name) => {}
+            (true, _) if StateDir::is_one(&inner) => {}
             (true, _) if depth < DEEPEST && !is_hidden(&name) => walk(&inner, depth + 1, found)?,
             (false, Some(kind)) => found.push((inner, kind)),
             _ => {}

@@ -7,7 +7,7 @@ use flyball_model::printable;
 use serde::Serialize;
 
 use crate::exit::Failure;
-use crate::output::{errln, json_pretty, outln};
+use crate::output::{errln, json_pretty, outln, shown_path};
 
 /// The form of the JSON document.
 const VERSION: u32 = 1;
@@ -101,10 +101,17 @@ impl Checked {
     /// It is not good, or cannot be read.
     pub(super) fn failed(file: &Path, kind: &'static str, failure: Failure) -> Self {
         let faults = match &failure {
-            Failure::Documents(faults) => Told::of_faults(faults),
+            Failure::Documents(faults) => {
+                let mut told = Told::of_faults(faults);
+                // A fault's name of the file is one to print; `files` and `faults` name it alike.
+                for one in told.iter_mut().filter(|one| one.file == shown_path(file)) {
+                    one.file = file.display().to_string();
+                }
+                told
+            }
             other => {
                 // The file is named by the place already.
-                let (text, prefix) = (other.to_string(), format!("{}: ", file.display()));
+                let (text, prefix) = (other.to_string(), format!("{}: ", shown_path(file)));
                 let message = text.strip_prefix(&prefix).unwrap_or(&text).to_owned();
                 vec![Told::of_file(file, kind, message, None)]
             }

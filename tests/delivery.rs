@@ -190,6 +190,24 @@ fn a_report_leaves_what_it_is_written_to_as_it_is() {
 }
 
 #[test]
+fn a_start_that_is_refused_leaves_standard_input_to_whoever_reads_next() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("taken")).unwrap();
+    pipeline(
+        dir.path(),
+        &json!({"id": "in", "type": "lines", "params": {"path": "-"}}),
+        &json!({"id": "out", "type": "file", "params": {"path": "taken"}}),
+    );
+    let file = dir.path().join("in.txt");
+    fs::write(&file, "one\ntwo\n").unwrap();
+    // A file's position is shared, as a pipe's content is.
+    let mut input = fs::File::open(&file).unwrap();
+    let output = run(dir.path(), &[]).stdin(input.try_clone().unwrap()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert_eq!(std::io::Seek::stream_position(&mut input).unwrap(), 0, "{}", said(&output));
+}
+
+#[test]
 fn a_report_that_cannot_be_written_stops_the_run_before_it_reads_an_item() {
     let dir = tempfile::tempdir().unwrap();
     pipeline(dir.path(), &twenty(), &to_file());

@@ -100,7 +100,7 @@ fn start_log(arguments: &Arguments) {
         1 => "info",
         _ => "debug",
     };
-    let usual = || tracing_subscriber::EnvFilter::new(format!("warn,flyball={level}"));
+    let usual = || tracing_subscriber::EnvFilter::new(format!("warn,notify=error,flyball={level}"));
     let asked = std::env::var("FLYBALL_LOG").unwrap_or_default();
     let filter = match asked.trim() {
         "" => usual(),

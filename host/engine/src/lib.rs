@@ -25,6 +25,7 @@ mod library;
 mod logging;
 mod plugin;
 mod pool;
+mod printed_path;
 mod pulled;
 mod reporting;
 mod schema;

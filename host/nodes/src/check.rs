@@ -67,7 +67,7 @@ fn problems_of(schema: &Value, error: &ValidationError<'_>) -> Vec<Problem> {
             one(format!("this must be one of {options}, not {}", shown(found)))
         }
         ValidationErrorKind::MinItems { limit } => {
-            one(format!("this must hold at least {limit}, not {found}"))
+            one(format!("this must hold at least {limit}, not {}", found.as_array().map_or(0, Vec::len)))
         }
         _ => one(error.to_string()),
     }
@@ -119,8 +119,13 @@ fn wanted(kind: &TypeKind) -> String {
 }
 
 /// As JSON, but no page of it.
+/// What was found: a list or an object only as such, as it may hold what is nobody's to read.
 fn shown(value: &Value) -> String {
-    let text = value.to_string();
+    let text = match value {
+        Value::Array(_) => return "a list".to_owned(),
+        Value::Object(_) => return "an object".to_owned(),
+        other => other.to_string(),
+    };
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text,

@@ -123,7 +123,7 @@ fn what_is_wrong_is_told_with_its_place_its_cause_and_the_next_step() {
             "/url: this is no URL that can be POSTed to: its scheme is gopher, neither http nor https; write it like https://host:8080/path",
         ),
         ("tokenize", json!({}), "unknown node type \"tokenize\"; did you mean \"tokenise\"?"),
-        ("tokenise", json!([]), "this must be an object, not []"),
+        ("tokenise", json!([]), "this must be an object, not a list"),
         (
             "map",
             json!({"template": "{{x"}),

@@ -10,9 +10,17 @@
 use std::time::Duration;
 
 use flyball_nodes::{ItemLimits, Source, source};
+use futures::FutureExt as _;
 use serde_json::{Value, json};
 
+/// One that accepts connections, as it was asked for items.
 fn listening(more: Value) -> (String, Box<dyn Source>) {
+    let (url, mut source) = bound(more);
+    assert!(source.next(1).now_or_never().is_none());
+    (url, source)
+}
+
+fn bound(more: Value) -> (String, Box<dyn Source>) {
     let mut config = json!({"bind": "127.0.0.1:0"});
     config.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let source = source("http-in", &config, &ItemLimits::default()).unwrap();
@@ -48,6 +56,15 @@ async fn http_in_accepts_one_value_or_a_line_each() {
     assert_eq!(taken, [json!({"a": 1}), json!({"n": 1}), json!({"n": 2}), json!("three")]);
     assert_eq!(source.progress().items, 4);
     assert_eq!(put(&url, "\u{feff}1\n\n2").await, (202, json!({"accepted": 2})));
+}
+
+#[tokio::test]
+async fn nobody_is_answered_before_the_pipeline_asks_for_items() {
+    let (url, mut source) = bound(json!({}));
+    let mut answer = tokio::spawn(async move { put(&url, "1").await });
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut answer).await.is_err());
+    assert_eq!(next(&mut *source).await.unwrap(), [json!(1)]);
+    assert_eq!(answer.await.unwrap(), (202, json!({"accepted": 1})));
 }
 
 #[tokio::test]
@@ -195,6 +212,7 @@ async fn what_waits_in_http_in_is_bounded_by_what_it_takes_in_memory() {
     let limits = ItemLimits { decoded: 64 * 1024, ..ItemLimits::default() };
     let config = json!({"bind": "127.0.0.1:0", "wait_ms": 20});
     let mut source = source("http-in", &config, &limits).unwrap();
+    assert!(source.next(1).now_or_never().is_none());
     let url = format!("http://{}/items", source.address().unwrap());
     let large = format!("[{}0]", "0,".repeat(1_500));
     let mut accepted = 0;

@@ -7,10 +7,11 @@ use std::time::Duration;
 use flyball_documents::{Faults, Source, locate};
 use flyball_model::{
     DeciderForm, DeciderRule, DeciderUse, PluginKind, PluginUse, Policy, Problem, Rule, SHADOW_WITHIN_MS,
-    Turn, ValidatorRule, Way, Who,
+    Turn, ValidatorRule, Way, Who, shell_word,
 };
 
 use super::generation::{Bound, Seal, Serving};
+use crate::printed_path::printed;
 use crate::signature::{SignatureError, Signer, verify_signature};
 use crate::stage::{Stage, Stopwatch};
 use crate::{Judge, LoadError};
@@ -241,13 +242,13 @@ impl Binder<'_> {
         let Some(signers) = &self.signers else { return Ok(()) };
         let Err(error) = vouched(serving, signers) else { return Ok(()) };
         let name = &serving.plugin.id().name;
-        let file =
-            serving.path.as_deref().map_or_else(|| name.to_string(), |path| path.display().to_string());
+        let file = serving.path.as_deref().map_or_else(|| name.to_string(), printed);
         let problem = Problem::new(
             at,
             format!("\"{name}\" may not serve in this policy, which asks for signers: {error}"),
         );
-        Err(problem.help(format!("sign it with a signer's key: `flyball sign {file} --key KEY`")))
+        Err(problem
+            .help(format!("sign it with a signer's key: `flyball sign {} --key KEY`", shell_word(&file))))
     }
 
     fn missing(&self, at: String, kind: PluginKind, name: &str) -> Problem {

@@ -3,8 +3,10 @@
 //!
 //! What cannot be read is not what was taken away. A file of which there is a name but no content (rights, a link to nothing
 //! or to itself, a directory in its place, text that is not UTF-8) keeps what was last read of it and is told; so does one that
-//! somebody still writes. Only a name that is not in a directory that can be read was taken away. A directory that is gone,
-//! or in whose place there is an empty one, took nothing away.
+//! somebody still writes. Only a name that is missing from a directory that can be read was taken away, and only when it has
+//! been missing for as long as a changed file must rest: it may be about to come back (who uploads anew deletes first), or it
+//! is there under another name, which rests. Else a laxer policy would judge in between. A directory that is gone, or in whose
+//! place there is an empty one, took nothing away; in one that is another than before, the rest begins anew.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::Metadata;
@@ -13,18 +15,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use flyball_files::Limit;
-use flyball_model::printable;
-
 use super::writers::{Writing, is_open_to_write};
 use crate::contract::LARGEST;
 use crate::engine::digest_of;
+use crate::printed_path::printed;
 use crate::signature::signature_beside;
+use flyball_files::Limit;
 
 /// A file that was changed a shorter time ago than this is read anyway: times are too coarse to tell two changes apart.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// Who still writes after so long is told.
+/// Who still writes after so long is told, and what is missing for so long waits for no other file.
 const LONG: Duration = Duration::from_secs(10);
 
 const LARGEST_PLUGIN: Limit =
@@ -80,8 +81,13 @@ pub(super) struct Folder {
     known: HashMap<PathBuf, (Print, Found)>,
     /// Files that changed and may not be whole yet, and since when each is as it is.
     restless: HashMap<PathBuf, Restless>,
-    /// Device and number of the directory when something was last found in it.
-    identity: Option<(u64, u64)>,
+    /// Files that are known and not there, and since when.
+    missing: HashMap<PathBuf, Instant>,
+    /// Files that could not be read, as each was then. One that did not change since is not awaited again: its trouble would
+    /// be gone for as long as it rests, and be told anew.
+    unread: HashMap<PathBuf, Print>,
+    /// The directory when something was last found in it.
+    identity: Option<Identity>,
     /// What lies in it and is not read, with the reason.
     ignored: BTreeMap<PathBuf, String>,
 }
@@ -103,6 +109,9 @@ struct Print {
     identity: (u64, u64, i64, i64),
 }
 
+/// What shows that a directory is the one that it was: device, number, and when it was made, as numbers are given anew.
+type Identity = (u64, u64, Option<SystemTime>);
+
 /// What became of one file.
 enum Look {
     Found(Found),
@@ -122,17 +131,19 @@ impl Folder {
             rest: Duration::ZERO,
             known: HashMap::new(),
             restless: HashMap::new(),
+            missing: HashMap::new(),
+            unread: HashMap::new(),
             identity: None,
             ignored: BTreeMap::new(),
         }
     }
 
-    /// Whether some file waits to be whole.
+    /// Whether some file waits to be whole, or to be gone.
     pub(super) fn is_restless(&self) -> bool {
-        !self.restless.is_empty()
+        !self.restless.is_empty() || !self.missing.is_empty()
     }
 
-    /// The names of the files that wait.
+    /// The names of the files that wait to be whole.
     pub(super) fn restless(&self) -> impl Iterator<Item = String> {
         let names = self.restless.keys().filter_map(|path| path.file_name());
         names.map(|name| name.to_string_lossy().into_owned())
@@ -140,7 +151,7 @@ impl Folder {
 
     /// What lies in it and is not read, with the reason.
     pub(super) fn ignored(&self) -> impl Iterator<Item = String> {
-        self.ignored.iter().map(|(path, why)| format!("{}: {why}", shown(path)))
+        self.ignored.iter().map(|(path, why)| format!("{}: {why}", printed(path)))
     }
 
     /// Every file of its kind, by name.
@@ -150,11 +161,18 @@ impl Folder {
     /// The directory cannot be read, in a sentence.
     pub(super) fn scan(&mut self) -> Result<Scan, String> {
         let unreadable =
-            |error: std::io::Error| format!("its directory {} cannot be read: {error}", shown(&self.path));
+            |error: std::io::Error| format!("its directory {} cannot be read: {error}", printed(&self.path));
+        // A file that was renamed is missed no later than it is taken under its new name.
+        let begun = Instant::now();
         let here = std::fs::metadata(&self.path).map_err(unreadable)?;
+        let identity = (here.dev(), here.ino(), here.created().ok());
+        let is_another = self.identity.is_some_and(|before| before != identity);
         let mut paths = Vec::new();
         for entry in std::fs::read_dir(&self.path).map_err(unreadable)? {
             paths.push(entry.map_err(unreadable)?.path());
+        }
+        if is_another {
+            self.rest_anew(begun);
         }
         paths.sort_unstable();
         let mut scan = Scan::default();
@@ -163,20 +181,50 @@ impl Folder {
                 self.look_into(name, &path, &mut scan);
             }
         }
-        let (identity, empty) = ((here.dev(), here.ino()), scan.found.is_empty() && scan.unread.is_empty());
-        if empty && !self.known.is_empty() && self.identity.is_some_and(|before| before != identity) {
-            return Err(format!("an empty directory is in the place of its directory {}", shown(&self.path)));
+        let empty = scan.found.is_empty() && scan.unread.is_empty();
+        if empty && !self.known.is_empty() && is_another {
+            return Err(format!(
+                "an empty directory is in the place of its directory {}",
+                printed(&self.path)
+            ));
         }
         if !empty {
             self.identity = Some(identity);
         }
-        let named = |path: &Path, names: &BTreeMap<String, Found>| {
-            path.file_name().and_then(|name| name.to_str()).is_some_and(|name| names.contains_key(name))
-        };
-        self.known.retain(|path, _| named(path, &scan.found));
-        self.restless.retain(|path, _| std::fs::symlink_metadata(path).is_ok());
-        self.ignored.retain(|path, _| std::fs::symlink_metadata(path).is_ok());
+        let is_there = |path: &Path| std::fs::symlink_metadata(path).is_ok();
+        self.restless.retain(|path, _| is_there(path));
+        self.unread.retain(|path, _| is_there(path));
+        self.ignored.retain(|path, _| is_there(path));
+        self.keep_missing(begun, &mut scan);
         Ok(scan)
+    }
+
+    /// Another directory may still be being filled, whatever was seen in the one before it.
+    fn rest_anew(&mut self, now: Instant) {
+        self.restless.values_mut().for_each(|restless| restless.since = now);
+        self.missing.values_mut().for_each(|since| *since = now);
+    }
+
+    /// What is known and missing serves on until it has been missing for long enough; then it is not known any more.
+    fn keep_missing(&mut self, now: Instant, scan: &mut Scan) {
+        // One of the files that rest may be what is missing, under a new name: the old one serves until that is taken.
+        let least = if self.restless.is_empty() { self.rest } else { self.rest.max(LONG) };
+        let missing = &mut self.missing;
+        self.known.retain(|path, (_, before)| {
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
+            if scan.found.contains_key(name) {
+                missing.remove(path);
+                return true;
+            }
+            let since = *missing.entry(path.clone()).or_insert(now);
+            let stays = since.elapsed() < least;
+            if stays {
+                scan.found.insert(name.to_owned(), before.clone());
+            } else {
+                missing.remove(path);
+            }
+            stays
+        });
     }
 
     fn look_into(&mut self, name: String, path: &Path, scan: &mut Scan) {
@@ -196,10 +244,11 @@ impl Folder {
             }
             Look::Gone => return,
             Look::Restless(since) if since.elapsed() < LONG => None,
-            Look::Restless(since) => Some(format!(
+            // How long exactly is not told: it would be another trouble each second.
+            Look::Restless(_) => Some(format!(
                 "{} is still being written after {} s, so it is not taken; write it beside its place and rename it",
-                shown(path),
-                since.elapsed().as_secs()
+                printed(path),
+                LONG.as_secs()
             )),
             Look::Unread(why) => Some(why),
         };
@@ -242,7 +291,7 @@ impl Folder {
 
     fn ignore(&mut self, path: &Path, why: &str) {
         if self.ignored.insert(path.to_owned(), why.to_owned()).is_none() {
-            tracing::warn!("{}: {why}", shown(path));
+            tracing::warn!("{}: {why}", printed(path));
         }
     }
 
@@ -253,9 +302,12 @@ impl Folder {
                 // It went away between the listing and the looking.
                 Err(gone) if gone.kind() == std::io::ErrorKind::NotFound => return Look::Gone,
                 Ok(link) if link.is_symlink() => {
-                    return Look::Unread(format!("{} is a link that leads to no file: {error}", shown(path)));
+                    return Look::Unread(format!(
+                        "{} is a link that leads to no file: {error}",
+                        printed(path)
+                    ));
                 }
-                _ => return Look::Unread(format!("{} cannot be read: {error}", shown(path))),
+                _ => return Look::Unread(format!("{} cannot be read: {error}", printed(path))),
             },
         };
         if !metadata.is_file() {
@@ -269,7 +321,8 @@ impl Folder {
             self.restless.remove(path);
             return Look::Found(found.clone());
         }
-        let unchanged = self.known.get(path).is_some_and(|(known, _)| *known == now);
+        let unchanged = self.known.get(path).is_some_and(|(known, _)| *known == now)
+            || self.unread.get(path).is_some_and(|unread| *unread == now);
         if !unchanged && let Some(since) = self.restless_since(path, &metadata, &now) {
             return Look::Restless(since);
         }
@@ -295,6 +348,15 @@ impl Folder {
     }
 
     fn read(&mut self, path: &Path, metadata: &Metadata) -> Look {
+        let look = self.read_now(path, metadata);
+        match &look {
+            Look::Unread(_) => drop(self.unread.insert(path.to_owned(), print(metadata))),
+            _ => drop(self.unread.remove(path)),
+        }
+        look
+    }
+
+    fn read_now(&mut self, path: &Path, metadata: &Metadata) -> Look {
         let limit = match self.holds {
             Holds::Plugins => LARGEST_PLUGIN,
             Holds::Policies => LARGEST_POLICY,
@@ -329,10 +391,6 @@ fn holds_policies(path: &Path) -> bool {
         let path = entry.path();
         path.extension().and_then(|end| end.to_str()).is_some_and(|end| matches!(end, "yaml" | "yml"))
     })
-}
-
-fn shown(path: &Path) -> String {
-    printable(&path.display().to_string()).into_owned()
 }
 
 fn print(metadata: &Metadata) -> Print {
@@ -374,5 +432,89 @@ mod tests {
         folder.rest = Duration::ZERO;
         assert_eq!(text(&mut folder).as_deref(), Some("name: half"));
         assert!(!folder.is_restless());
+    }
+
+    #[test]
+    fn a_name_that_is_missing_serves_on_until_it_has_been_missing_for_the_rest() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("p.yaml");
+        std::fs::write(&path, "name: strict").unwrap();
+        std::fs::write(place.path().join("other.yaml"), "name: lax").unwrap();
+        let mut folder = Folder::new(place.path(), Holds::Policies);
+        let serves = |folder: &mut Folder| folder.scan().unwrap().found.contains_key("p.yaml");
+        assert!(serves(&mut folder));
+        folder.rest = Duration::from_secs(3_600);
+        std::fs::remove_file(&path).unwrap();
+        assert!(serves(&mut folder) && folder.is_restless());
+        // It comes back, and goes once more.
+        std::fs::write(&path, "name: strict").unwrap();
+        assert!(serves(&mut folder));
+        std::fs::remove_file(&path).unwrap();
+        assert!(serves(&mut folder) && folder.is_restless());
+        folder.rest = Duration::ZERO;
+        assert!(!serves(&mut folder) && !folder.is_restless());
+    }
+
+    #[test]
+    fn what_is_missing_serves_on_while_a_file_rests_that_it_may_have_become() {
+        let place = tempfile::tempdir().unwrap();
+        let (path, renamed) = (place.path().join("p.yaml"), place.path().join("q.yaml"));
+        std::fs::write(&path, "name: strict").unwrap();
+        std::fs::write(place.path().join("other.yaml"), "name: lax").unwrap();
+        let mut folder = Folder::new(place.path(), Holds::Policies);
+        folder.scan().unwrap();
+        std::fs::rename(&path, &renamed).unwrap();
+        // Somebody has it open, so it is not taken.
+        let writer = std::fs::OpenOptions::new().append(true).open(&renamed).unwrap();
+        let names = |folder: &mut Folder| folder.scan().unwrap().found.into_keys().collect::<Vec<_>>();
+        assert_eq!(names(&mut folder), ["other.yaml", "p.yaml"]);
+        drop(writer);
+        assert_eq!(names(&mut folder), ["other.yaml", "q.yaml"]);
+    }
+
+    #[test]
+    fn in_another_directory_the_rest_begins_anew() {
+        let place = tempfile::tempdir().unwrap();
+        let here = place.path().join("policies");
+        std::fs::create_dir(&here).unwrap();
+        for name in ["p.yaml", "q.yaml", "other.yaml"] {
+            std::fs::write(here.join(name), format!("name: {name}")).unwrap();
+        }
+        let mut folder = Folder::new(&here, Holds::Policies);
+        folder.scan().unwrap();
+        folder.rest = Duration::from_secs(3_600);
+        std::fs::remove_file(here.join("p.yaml")).unwrap();
+        folder.scan().unwrap();
+        let missed = *folder.missing.get(&here.join("p.yaml")).unwrap();
+        std::fs::rename(&here, place.path().join("elsewhere")).unwrap();
+        assert!(folder.scan().is_err());
+        std::fs::create_dir(&here).unwrap();
+        assert!(folder.scan().is_err(), "an empty one took nothing away");
+        std::fs::write(here.join("other.yaml"), "name: lax").unwrap();
+        let swapped = Instant::now();
+        assert_eq!(folder.scan().unwrap().found.len(), 3);
+        assert!(missed < swapped && folder.missing.len() == 2);
+        assert!(folder.missing.values().all(|since| *since >= swapped), "{:?}", folder.missing);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_in_the_same_words_until_it_changes() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("p.yaml");
+        std::fs::write(&path, "name: strict").unwrap();
+        let mut folder = Folder::new(place.path(), Holds::Policies);
+        folder.scan().unwrap();
+        std::fs::write(&path, b"name: caf\xe9").unwrap();
+        let unread = |folder: &mut Folder| folder.scan().unwrap().unread.remove("p.yaml");
+        let told = unread(&mut folder).unwrap();
+        assert!(told.contains("not UTF-8"), "{told}");
+        folder.rest = Duration::from_secs(3_600);
+        for _ in 0..2 {
+            assert_eq!(unread(&mut folder).as_ref(), Some(&told));
+            assert!(!folder.is_restless());
+        }
+        std::fs::write(&path, b"name: still caf\xe9").unwrap();
+        assert_eq!(unread(&mut folder), None);
+        assert!(folder.is_restless(), "another file may be a good one");
     }
 }

@@ -14,6 +14,7 @@ use flyball_model::{OnDowngrade, OnMissing};
 
 use super::bind::Candidate;
 use super::generation::Serving;
+use crate::printed_path::printed;
 use crate::{LoadError, Plugin};
 
 /// Whether what serves serves on instead of what there is.
@@ -43,12 +44,12 @@ pub(super) fn kept(
     let keeps = uses.any(|candidate| candidate.policy.plugins.on_missing == OnMissing::Keep);
     match file {
         None if used => {
-            Kept::Told(format!("{} is gone; version {version}, which served, serves on", path.display()))
+            Kept::Told(format!("{} is gone; version {version}, which served, serves on", printed(path)))
         }
         Some(_) if keeps => Kept::Told(format!(
             "{} is gone; version {version}, which served, serves on in place of the one that came with the host; put the \
              file back, or let its policies have `plugins: {{ on_missing: fall-back }}`",
-            path.display()
+            printed(path)
         )),
         _ => Kept::No,
     }

@@ -20,11 +20,12 @@ use std::sync::Arc;
 
 use flyball_control::ports::{Judges, Panel, Shadow};
 use flyball_documents::{Faults, Source};
-use flyball_model::{Controller, PluginKind, Policy};
+use flyball_model::{Controller, PluginKind, Policy, printable};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::broadcast;
 
 use crate::Engine;
+use crate::printed_path::printed;
 use generation::{Bound, Generation};
 use nodes::Nodes;
 use reload::Reloader;
@@ -70,7 +71,7 @@ pub enum OpenError {
     #[error("{0}")]
     Documents(Faults),
     /// A directory cannot be read.
-    #[error("cannot read {path}: {error}", path = path.display())]
+    #[error("cannot read {path}: {error}", path = printed(path))]
     Unreadable {
         /// Which.
         path: PathBuf,
@@ -78,7 +79,7 @@ pub enum OpenError {
         error: std::io::Error,
     },
     /// A policy cannot be read, so nobody knows whom it judges.
-    #[error("the policy {file} cannot be read: {why}")]
+    #[error("the policy {file} cannot be read: {why}", file = printable(file))]
     Unread {
         /// Its file's name.
         file: String,

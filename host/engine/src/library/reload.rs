@@ -20,6 +20,7 @@ use super::versions::Versions;
 use super::writers::Writing;
 use super::{LibraryOptions, OpenError, PolicySource};
 use crate::engine::digest_of;
+use crate::printed_path::printed;
 use crate::stage::{Stage, Stopwatch};
 use crate::{Description, Engine, Figures, LoadError, Plugin};
 
@@ -37,7 +38,7 @@ pub(super) struct Reloader {
 }
 
 enum Policies {
-    Folder(Folder),
+    Folder(Box<Folder>),
     Texts(BTreeMap<String, (Arc<str>, Source)>),
 }
 
@@ -71,7 +72,7 @@ impl Reloader {
                 .collect(),
             plugins: options.plugins_dir.as_deref().map(|path| Folder::new(path, Holds::Plugins)),
             policies: match &options.policies {
-                PolicySource::Dir(path) => Policies::Folder(Folder::new(path, Holds::Policies)),
+                PolicySource::Dir(path) => Policies::Folder(Box::new(Folder::new(path, Holds::Policies))),
                 PolicySource::Text(texts) => Policies::Texts(
                     texts
                         .iter()
@@ -90,7 +91,7 @@ impl Reloader {
     /// The directories to watch.
     pub(super) fn folders(&self) -> Vec<PathBuf> {
         let policies = match &self.policies {
-            Policies::Folder(folder) => Some(folder),
+            Policies::Folder(folder) => Some(&**folder),
             Policies::Texts(_) => None,
         };
         let folders = policies.into_iter().chain(&self.plugins).map(|folder| folder.path.clone());
@@ -99,7 +100,7 @@ impl Reloader {
 
     fn each_folder(&mut self) -> impl Iterator<Item = &mut Folder> {
         let policies = match &mut self.policies {
-            Policies::Folder(folder) => Some(folder),
+            Policies::Folder(folder) => Some(&mut **folder),
             Policies::Texts(_) => None,
         };
         policies.into_iter().chain(&mut self.plugins)
@@ -195,7 +196,7 @@ impl Reloader {
         let (Some(versions), Policies::Folder(folder)) = (&self.versions, &self.policies) else { return };
         for file in versions.policies().into_keys().filter(|file| !first.policies.contains_key(file)) {
             let path = folder.path.join(&file);
-            let error = format!("it judged when a host last ran here, and {} is gone", path.display());
+            let error = format!("it judged when a host last ran here, and {} is gone", printed(&path));
             note(troubles, Subject::Policy(file), None, Stage::Read, error);
         }
     }
@@ -377,7 +378,7 @@ impl Reloader {
                 }
                 Err(error) => {
                     let subject = Subject::Plugin(name.clone());
-                    let place = offered.path.as_ref().map(|path| format!("{}: ", path.display()));
+                    let place = offered.path.as_ref().map(|path| format!("{}: ", printed(path)));
                     let message = format!("{}{error}", place.unwrap_or_default());
                     note(troubles, subject, Some(Arc::clone(&offered.digest)), error.stage(), message);
                     match before {

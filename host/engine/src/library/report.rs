@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_model::{PluginId, PluginKind, UnixMillis};
+use flyball_model::{PluginId, PluginKind, UnixMillis, printable};
 
 use super::generation::Generation;
 use crate::{Bill, CallStats, Figures, Stage};
@@ -28,8 +28,8 @@ pub enum Subject {
 impl std::fmt::Display for Subject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Plugin(name) => write!(f, "plugin {name}"),
-            Self::Policy(file) => write!(f, "policy {file}"),
+            Self::Plugin(name) => write!(f, "plugin {}", printable(name)),
+            Self::Policy(file) => write!(f, "policy {}", printable(file)),
         }
     }
 }

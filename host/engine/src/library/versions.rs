@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::generation::{Seal, Serving};
 use crate::engine::digest_of;
+use crate::printed_path::printed;
 use crate::signature::{signature_beside, signature_path};
 
 /// As many versions of a plugin are kept.
@@ -69,7 +70,7 @@ pub enum VersionsError {
         name: String,
     },
     /// The disk.
-    #[error("{path}: {error}", path = path.display())]
+    #[error("{path}: {error}", path = printed(path))]
     Disk {
         /// Where.
         path: PathBuf,
@@ -275,7 +276,7 @@ impl Versions {
         let text = std::fs::read(path).ok()?;
         serde_json::from_slice(&text)
             .inspect_err(
-                |error| tracing::warn!(path = %path.display(), %error, "a record of versions is damaged"),
+                |error| tracing::warn!(path = %printed(path), %error, "a record of versions is damaged"),
             )
             .ok()
     }

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use flyball_control::ports::Judges;
 use flyball_engine::{
@@ -159,6 +160,70 @@ fn a_policy_that_was_taken_away_judges_no_more_and_its_sessions_are_named() {
     );
     let said = reload.changes[0].to_string();
     assert!(said.starts_with("policy strict.yaml ") && said.ends_with(" was taken away"), "{said}");
+}
+
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_policy_or_plugin_that_is_missing_for_a_moment_serves_on_in_a_watched_directory() {
+    let place = Place::new();
+    place.write("policies/lax.yaml", format!("{LAX}plugins: {{ on_missing: fall-back }}\n"));
+    place.refresh().unwrap();
+    place.library().watch().unwrap();
+    let begun = Instant::now();
+    for name in ["policies/strict.yaml", "plugins/probe.wasm"] {
+        fs::remove_file(place.path(name)).unwrap();
+    }
+    place.refresh();
+    let served = (place.judge_of("payments-eu"), place.running());
+    for (name, bytes) in [("policies/strict.yaml", STRICT.into()), ("plugins/probe.wasm", version("2.0.0"))] {
+        place.write(name, bytes);
+    }
+    // On a machine that was busy for that long they may be gone.
+    let was_short = begun.elapsed() < Duration::from_secs(1);
+    if was_short {
+        assert_eq!(served, ("strict".to_owned(), "2.0.0".to_owned()));
+    }
+    // What is written after they came back is taken after they would have been gone.
+    place.write("policies/third.yaml", "name: third\nsessions: [third]\njudges: {}\n");
+    until("the third policy serves", || {
+        place.library().policies().iter().any(|policy| policy.name == "third")
+    });
+    let changes = place.library().reloads().into_iter().flat_map(|reload| reload.changes);
+    let changes: Vec<String> = changes.map(|change| change.to_string()).collect();
+    if was_short {
+        assert!(
+            !changes.iter().any(|said| said.contains("taken away") || said.contains("1.0.0")),
+            "{changes:?}"
+        );
+    }
+    fs::remove_file(place.path("policies/strict.yaml")).unwrap();
+    until("what stays away is gone", || place.judge_of("payments-eu") == "lax");
+}
+
+#[test]
+fn a_name_of_a_file_or_directory_adds_no_line_and_no_colour_to_a_message() {
+    let mut place = Place::new();
+    let odd = "strict\u{1b}[31m\nforged.yaml";
+    place.write(&format!("policies/{odd}"), "name: odd\nsessions: [odd]\njudges: {}\n");
+    place.refresh().unwrap();
+    fs::rename(place.path(&format!("policies/{odd}")), place.path("policies/.gone")).unwrap();
+    place.start().unwrap();
+    let (_, _, said) = place.trouble();
+    assert!(said.contains("strict\\u{1b}[31m\\nforged.yaml is gone"), "{said}");
+    place.write(&format!("policies/{odd}"), b"caf\xe9");
+    let said = place.start().unwrap_err().to_string();
+    let unreadable =
+        OpenError::Unreadable { path: odd.into(), error: std::io::Error::other("why") }.to_string();
+    for said in [said, unreadable, Subject::Policy(odd.to_owned()).to_string()] {
+        assert!(said.contains("forged") && !said.chars().any(char::is_control), "{said:?}");
+    }
 }
 
 #[test]

@@ -59,6 +59,9 @@ impl SourceConfig for Lines {
     }
 }
 
+/// A hole is as long as the file was that was truncated. So few NUL bytes are rather those of a text that is not UTF-8.
+const SMALLEST_HOLE: u64 = 16;
+
 /// What a line may be, as it stands in the file and as an item.
 #[derive(Clone, Copy)]
 struct Bounds {
@@ -77,6 +80,8 @@ struct LineReader<R> {
     beyond: u64,
     /// NUL bytes before it that are a hole of the file.
     hole: u64,
+    /// It begins with the mark of UTF-16: each line of it is half a character off, and none is an item.
+    utf16: bool,
     number: u64,
     items: u64,
     bytes: u64,
@@ -93,6 +98,7 @@ impl<R: tokio::io::AsyncRead + Unpin + Send> LineReader<R> {
             line: Vec::new(),
             beyond: 0,
             hole: 0,
+            utf16: false,
             number: 0,
             items: 0,
             bytes: 0,
@@ -116,13 +122,18 @@ impl<R: tokio::io::AsyncRead + Unpin + Send> LineReader<R> {
         end.is_some()
     }
 
-    /// Only a regular file has holes: they read as NUL bytes, and nobody wrote them.
+    /// Only a regular file has holes: they read as NUL bytes, and nobody wrote them. A few are no hole but a part of the line.
     fn pass_over_hole(&mut self) {
-        if self.size.is_some() && self.line.is_empty() && self.beyond == 0 {
-            let hole = self.input.buffer().iter().take_while(|byte| **byte == 0).count();
-            self.input.consume(hole);
-            self.hole += hole as u64;
-            self.bytes += hole as u64;
+        if self.size.is_none() || !self.line.is_empty() || self.beyond > 0 {
+            return;
+        }
+        let hole = self.input.buffer().iter().take_while(|byte| **byte == 0).count();
+        self.input.consume(hole);
+        self.hole += hole as u64;
+        self.bytes += hole as u64;
+        if self.hole < SMALLEST_HOLE && !self.input.buffer().is_empty() {
+            self.line.resize(usize::try_from(self.hole).unwrap_or_default(), 0);
+            self.hole = 0;
         }
     }
 
@@ -149,6 +160,13 @@ impl<R: tokio::io::AsyncRead + Unpin + Send> LineReader<R> {
         }
         if self.number == 1 && line.starts_with(b"\xef\xbb\xbf") {
             line.drain(..3);
+        }
+        self.utf16 |= self.number == 1 && (line.starts_with(b"\xff\xfe") || line.starts_with(b"\xfe\xff"));
+        if self.utf16 {
+            let why = format!(
+                "{place}: the text is UTF-16, as it begins with its mark; make it UTF-8: iconv -f UTF-16 -t UTF-8"
+            );
+            return Err(Unreadable::whole(line, why));
         }
         let text = String::from_utf8(line).map_err(|error| {
             let why = format!("{place}: the line is not UTF-8: {}", error.utf8_error());
@@ -254,6 +272,22 @@ mod tests {
         text.extend_from_slice(b"after\0it\n\0\0");
         let taken = read(&text, 16, 4);
         assert_eq!(taken, [Ok("before".into()), Ok("after\0it".into())]);
+    }
+
+    #[test]
+    fn each_line_of_a_text_in_utf16_is_a_failed_item_and_none_is_changed() {
+        for mark in [b"\xff\xfe", b"\xfe\xff"] {
+            let text = [mark.as_slice(), b"o\0n\0e\0\n\0t\0w\0o\0\n\0"].concat();
+            let taken = read(&text, 64, 4);
+            assert_eq!(taken.len(), 2);
+            for line in taken {
+                let failed = line.unwrap_err();
+                assert!(failed.error.contains("the text is UTF-16"), "{}", failed.error);
+            }
+        }
+        // Without a mark it is not known; no byte of it is left out.
+        let taken = read(b"\0o\0n\0e\0\n\0t\0w\0o", 64, 4);
+        assert_eq!(taken, [Ok("\0o\0n\0e\0".into()), Ok("\0t\0w\0o".into())]);
     }
 
     #[test]

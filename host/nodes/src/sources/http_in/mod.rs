@@ -135,9 +135,10 @@ impl SourceConfig for HttpIn {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(|error| unbound(&error))?;
         let (door, items) = self.door(limits);
         let most = connections::most(self.max_connections);
-        let server = runtime.spawn(connections::accept(listener, door, most));
+        let accept = move || runtime.spawn(connections::accept(listener, door, most));
         tracing::info!(%address, "http-in listens at http://{address}/items");
-        Ok(Box::new(Listener { items, next: None, address: Some(address), server: Some(server), given: 0 }))
+        let server = Server::Waits(Box::new(accept));
+        Ok(Box::new(Listener { items, next: None, address: Some(address), server, given: 0 }))
     }
 }
 
@@ -172,13 +173,31 @@ struct Listener {
     /// Taken from the channel and not given yet.
     next: Option<Accepted>,
     address: Option<SocketAddr>,
-    server: Option<JoinHandle<()>>,
+    server: Server,
     given: u64,
+}
+
+/// Who accepts connections. Until the pipeline asks for items nobody does: they wait in the listener's backlog, and a start
+/// that is refused has answered none.
+enum Server {
+    Waits(Box<dyn FnOnce() -> JoinHandle<()> + Send>),
+    Runs(JoinHandle<()>),
+    None,
+}
+
+impl Server {
+    fn start(&mut self) {
+        *self = match std::mem::replace(self, Self::None) {
+            Self::Waits(accept) => Self::Runs(accept()),
+            other => other,
+        };
+    }
 }
 
 #[async_trait]
 impl Source for Listener {
     async fn next(&mut self, max: usize) -> Result<Option<Vec<Taken>>, SourceError> {
+        self.server.start();
         if self.next.is_none() {
             self.next = self.items.recv().await;
         }
@@ -211,7 +230,7 @@ impl Source for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Some(server) = &self.server {
+        if let Server::Runs(server) = &self.server {
             server.abort();
         }
     }
@@ -229,6 +248,6 @@ where
 {
     let config = HttpIn::deserialize(config).map_err(|error| Problem::new("", error.to_string()))?;
     let (door, items) = config.door(limits);
-    let source = Listener { items, next: None, address: None, server: None, given: 0 };
+    let source = Listener { items, next: None, address: None, server: Server::None, given: 0 };
     Ok((connections::serve(stream, door), Box::new(source)))
 }

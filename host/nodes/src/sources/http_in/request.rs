@@ -139,13 +139,27 @@ fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
     if known.contains(&essence.as_str())
         || (essence.starts_with("application/") && essence.ends_with("+json"))
     {
-        return Ok(());
+        return match charset(written.unwrap_or_default()) {
+            Some(other) => Err(unsupported(format!("the content type's charset is {other}; send UTF-8"))),
+            None => Ok(()),
+        };
     }
     let found = match written {
         None => "the request has no content type".to_owned(),
         Some(_) => format!("the content type is {}", essence.chars().take(80).collect::<String>()),
     };
     Err(unsupported(format!("{found}; send application/json, or application/x-ndjson for a line each")))
+}
+
+/// The charset that a content type names, if it is another one than UTF-8, of which ASCII is a part.
+fn charset(content_type: &str) -> Option<String> {
+    let parameters = content_type.split(';').skip(1).filter_map(|parameter| parameter.split_once('='));
+    let plain = ["utf-8", "utf8", "us-ascii"];
+    let mut charsets = parameters
+        .filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
+        .map(|(_, value)| value.trim().trim_matches('"'));
+    let other = charsets.find(|value| !plain.iter().any(|plain| value.eq_ignore_ascii_case(plain)))?;
+    Some(other.chars().take(40).collect())
 }
 
 async fn read(door: &Door, body: Body) -> Result<Bytes, Refusal> {

@@ -105,7 +105,7 @@ pub(crate) struct Definition {
     /// How fast the host does it against a child process, where a child can do it too: only a pure transformation can.
     beside_child: Option<f64>,
     reach: Reach,
-    pub(crate) schema: fn() -> Value,
+    schema: fn() -> Value,
     pub(crate) check: Of<()>,
     making: Making,
 }
@@ -135,7 +135,7 @@ impl Definition {
         }
     }
 
-    fn node_type(&self) -> NodeType {
+    pub(crate) fn node_type(&self) -> NodeType {
         NodeType {
             name: self.name.to_owned(),
             summary: self.summary.to_owned(),

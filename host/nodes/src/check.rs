@@ -1,4 +1,4 @@
-use flyball_model::Problem;
+use flyball_model::{NodeType, Problem, SecretNames, mask_plainly};
 use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::Value;
@@ -16,7 +16,7 @@ pub fn check_config(node_type: &str, config: &Value) -> Vec<Problem> {
             None => problem,
         }];
     };
-    let problems = against_schema(&(definition.schema)(), config);
+    let problems = against_schema(&definition.node_type(), config);
     if !problems.is_empty() {
         return problems;
     }
@@ -33,22 +33,34 @@ pub(crate) fn nearest<'a>(written: &str, names: impl IntoIterator<Item = &'a str
         .map(|(_, name)| name)
 }
 
-fn against_schema(schema: &Value, config: &Value) -> Vec<Problem> {
+fn against_schema(node_type: &NodeType, config: &Value) -> Vec<Problem> {
+    let Some(schema) = &node_type.config_schema else { return Vec::new() };
     // The validator says "false schema" of a key where there are no keys at all.
     if let (None, Some(map)) = (schema.get("properties"), config.as_object()) {
         return map.keys().map(|key| unknown_key("", key, &[])).collect();
     }
     match jsonschema::validator_for(schema) {
         Ok(validator) => {
-            validator.iter_errors(config).flat_map(|error| problems_of(schema, &error)).collect()
+            let mut masked = None;
+            let problems = validator.iter_errors(config).flat_map(|error| {
+                let masked = masked.get_or_insert_with(|| {
+                    let mut masked = config.clone();
+                    mask_plainly(&mut masked, Some(node_type), &SecretNames::default());
+                    masked
+                });
+                problems_of(schema, masked, &error)
+            });
+            problems.collect()
         }
         Err(error) => vec![Problem::new("", format!("the type's own schema is invalid: {error}"))],
     }
 }
 
-fn problems_of(schema: &Value, error: &ValidationError<'_>) -> Vec<Problem> {
+/// `masked` is the configuration without its secrets: a value that is another one there is not quoted.
+fn problems_of(schema: &Value, masked: &Value, error: &ValidationError<'_>) -> Vec<Problem> {
     let pointer = error.instance_path().as_str().to_owned();
     let found = error.instance();
+    let shown = if masked.pointer(&pointer) == Some(found) { shown(found) } else { kind(found).to_owned() };
     let one = |message: String| vec![Problem::new(pointer.clone(), message)];
     match error.kind() {
         ValidationErrorKind::AdditionalProperties { unexpected } => {
@@ -58,18 +70,18 @@ fn problems_of(schema: &Value, error: &ValidationError<'_>) -> Vec<Problem> {
         ValidationErrorKind::Required { property } => {
             one(format!("\"{}\" is missing", property.as_str().unwrap_or_default()))
         }
-        ValidationErrorKind::Type { kind } => {
-            one(format!("this must be {}, not {}", wanted(kind), shown(found)))
+        // A command or variables written as one text: the secret is somewhere in it.
+        ValidationErrorKind::Type { kind: types } if wants_several(types) => {
+            one(format!("this must be {}, not {}", wanted(types), kind(found)))
         }
-        ValidationErrorKind::Minimum { limit } => one(format!("this must be at least {limit}, not {found}")),
-        ValidationErrorKind::Maximum { limit } => one(format!("this must be at most {limit}, not {found}")),
-        ValidationErrorKind::Enum { options } => {
-            one(format!("this must be one of {options}, not {}", shown(found)))
-        }
+        ValidationErrorKind::Type { kind } => one(format!("this must be {}, not {shown}", wanted(kind))),
+        ValidationErrorKind::Minimum { limit } => one(format!("this must be at least {limit}, not {shown}")),
+        ValidationErrorKind::Maximum { limit } => one(format!("this must be at most {limit}, not {shown}")),
+        ValidationErrorKind::Enum { options } => one(format!("this must be one of {options}, not {shown}")),
         ValidationErrorKind::MinItems { limit } => {
             one(format!("this must hold at least {limit}, not {}", found.as_array().map_or(0, Vec::len)))
         }
-        _ => one(error.to_string()),
+        _ => one(error.masked_with("this").to_string()),
     }
 }
 
@@ -118,12 +130,31 @@ fn wanted(kind: &TypeKind) -> String {
     }
 }
 
-/// As JSON, but no page of it.
-/// What was found: a list or an object only as such, as it may hold what is nobody's to read.
+/// Whether a list or an object is wanted, which hold several values.
+fn wants_several(types: &TypeKind) -> bool {
+    let several = |name: &str| matches!(name, "array" | "object");
+    match types {
+        TypeKind::Single(single) => several(single.as_str()),
+        TypeKind::Multiple(types) => types.iter().any(|single| several(single.as_str())),
+    }
+}
+
+/// What can be said of any value, a secret one too.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// As JSON, but no page of it: a list or an object only as such, as it may hold what is nobody's to read.
 fn shown(value: &Value) -> String {
     let text = match value {
-        Value::Array(_) => return "a list".to_owned(),
-        Value::Object(_) => return "an object".to_owned(),
+        Value::Array(_) | Value::Object(_) => return kind(value).to_owned(),
         other => other.to_string(),
     };
     match text.char_indices().nth(60) {

@@ -59,13 +59,14 @@ impl Template {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some((before, from)) = rest.split_once("{{") {
-            let (path, after) = from
-                .split_once("}}")
-                .ok_or_else(|| format!("\"{text}\" opens {{{{ without closing it; close it with }}}}"))?;
+            let (path, after) = from.split_once("}}").ok_or_else(|| {
+                format!("\"{}\" opens {{{{ without closing it; close it with }}}}", begun(from))
+            })?;
             if !before.is_empty() {
                 parts.push(Part::Literal(before.to_owned()));
             }
-            parts.push(Part::Field(path.trim().parse().map_err(|error| format!("in \"{text}\": {error}"))?));
+            let field = path.trim().parse().map_err(|error| format!("in \"{{{{{path}}}}}\": {error}"))?;
+            parts.push(Part::Field(field));
             rest = after;
         }
         if parts.is_empty() {
@@ -158,6 +159,12 @@ impl<'a> Filling<'a> {
 
 fn beyond(limit: OverLimit) -> String {
     format!("what the template makes is too large for an item: {limit}")
+}
+
+/// The first word behind an opening, which is to be found by it: the text around it may hold a secret.
+fn begun(behind: &str) -> String {
+    let word = behind.split_whitespace().next().unwrap_or_default();
+    format!("{{{{{}", word.chars().take(20).collect::<String>())
 }
 
 #[cfg(test)]

@@ -143,6 +143,62 @@ fn a_word_that_is_none_of_the_choices_is_told_the_choices() {
 }
 
 #[test]
+fn no_message_about_a_wrong_value_tells_what_may_be_a_secret() {
+    let program = json!(["./enrich"]);
+    for (node_type, config, expected) in [
+        (
+            "command",
+            json!({"command": program, "env": "A=SEKRET"}),
+            "/env: this must be an object, not a text",
+        ),
+        (
+            "command",
+            json!({"command": program, "env": ["A=SEKRET"]}),
+            "/env: this must be an object, not a list",
+        ),
+        (
+            "command",
+            json!({"command": program, "env": {"PIN": 739_391}}),
+            "/env/PIN: this must be a text, not a number",
+        ),
+        (
+            "command",
+            json!({"command": program, "env": {"A": ["SEKRET"]}}),
+            "/env/A: this must be a text, not a list",
+        ),
+        (
+            "command",
+            json!({"command": ["./enrich", 739_391]}),
+            "/command/1: this must be a text, not a number",
+        ),
+        ("command", json!({"command": "./enrich --key SEKRET"}), "/command: this must be a list, not a text"),
+        ("http-in", json!({"bind": {"a": "SEKRET"}}), "/bind: this must be a text, not an object"),
+        (
+            "http-out",
+            json!({"url": "http://h/", "timeout_ms": "http://me:SEKRET@h/"}),
+            "/timeout_ms: this must be a whole number, not a text",
+        ),
+    ] {
+        assert_eq!(told(node_type, config.clone()), [expected], "{node_type} {config}");
+    }
+    for config in [
+        json!({"command": program, "pass_env": ["A=SEKRET"]}),
+        json!({"command": program, "env": {"A=SEKRET": ""}}),
+    ] {
+        let problems = check_config("command", &config);
+        assert!(
+            problems[0].message.starts_with("\"A\" with \"=\" behind it cannot be a variable"),
+            "{problems:?}"
+        );
+        assert!(!problems[0].message.contains("SEKRET"), "{problems:?}");
+    }
+    let problems = told("map", json!({"template": {"authorization": "Bearer SEKRET {{x"}}));
+    assert!(!problems[0].contains("SEKRET"), "{problems:?}");
+    let problems = told("map", json!({"template": {"authorization": "Bearer SEKRET {{.a..b}}"}}));
+    assert!(!problems[0].contains("SEKRET"), "{problems:?}");
+}
+
+#[test]
 fn several_faults_are_told_at_once() {
     let problems = told("http-enrich", json!({"url": 1, "timeout_ms": 0, "wow": 2}));
     assert_eq!(problems.len(), 3, "{problems:?}");

@@ -149,6 +149,10 @@ async fn http_in_takes_json_only_and_names_the_compression_that_it_does_not_take
     let host = "host: localhost\r\n";
     for (kind, status) in [
         ("content-type: application/json; charset=utf-8\r\n", "202"),
+        ("content-type: application/json; charset=\"UTF-8\"\r\n", "202"),
+        ("content-type: application/json; charset=utf-16\r\n", "415"),
+        ("content-type: application/json;Charset=\"UTF-16\"\r\n", "415"),
+        ("content-type: application/x-ndjson; header=present; charset=iso-8859-1\r\n", "415"),
         ("content-type: application/x-ndjson\r\n", "202"),
         ("content-type: application/cloudevents+json\r\n", "202"),
         ("content-type: text/plain\r\n", "415"),

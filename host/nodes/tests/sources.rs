@@ -224,11 +224,13 @@ async fn a_row_that_is_no_item_is_kept_as_it_stands_in_the_file_and_the_next_is_
 
 #[tokio::test(start_paused = true)]
 async fn a_time_far_away_is_told_and_passed_over_and_not_waited_for() {
-    let text = "TIMESTAMP,a\n1,x\n9999999999999,y\n2,z\n2023-11-16T19:15:46+01:00[Europe/Berlin],w\n";
+    let text = "TIMESTAMP,a\n1,x\n9999999999999,y\n2,z\n2023-11-16T19:15:46+01:00[Europe/Berlin],w\n\
+        9999-12-31T00:00:00Z,v\n";
     let (_file, mut source) = replay(text, json!({}));
     let given = all(&mut *source, 10).await;
     let failed = failures(&given);
-    assert_eq!(failed.len(), 2, "{failed:?}");
+    assert_eq!(failed.len(), 3, "{failed:?}");
+    assert!(failed[2].1.contains("is more than 86400 s from the row before"), "{failed:?}");
     assert!(failed[0].1.contains("is more than 86400 s from the row before"), "{failed:?}");
     assert!(failed[1].1.contains("names a zone in brackets"), "{failed:?}");
     assert!(times(&given).iter().all(|at| *at <= 1_000), "{:?}", times(&given));

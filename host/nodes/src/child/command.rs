@@ -136,8 +136,13 @@ fn is_variable(name: &str) -> bool {
     !name.is_empty() && !name.contains(['=', '\0'])
 }
 
-fn no_variable(name: &str) -> String {
+/// Behind a "=" stands what was meant as the value, which may be a secret.
+fn no_variable(written: &str) -> String {
+    let shown = match written.split_once('=') {
+        Some((name, _)) => format!("{name:?} with \"=\" behind it"),
+        None => format!("{written:?}"),
+    };
     format!(
-        "{name:?} cannot be a variable of an environment: a name is not empty and has no \"=\", and neither name nor value has a NUL character"
+        "{shown} cannot be a variable of an environment: a name is not empty and has no \"=\", and neither name nor value has a NUL character"
     )
 }

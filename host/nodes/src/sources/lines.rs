@@ -131,10 +131,35 @@ impl<R: tokio::io::AsyncRead + Unpin + Send> LineReader<R> {
         self.input.consume(hole);
         self.hole += hole as u64;
         self.bytes += hole as u64;
-        if self.hole < SMALLEST_HOLE && !self.input.buffer().is_empty() {
+        if !self.input.buffer().is_empty() {
+            self.keep_what_is_no_hole();
+        }
+    }
+
+    fn keep_what_is_no_hole(&mut self) {
+        if self.hole < SMALLEST_HOLE {
             self.line.resize(usize::try_from(self.hole).unwrap_or_default(), 0);
             self.hole = 0;
         }
+    }
+
+    /// What the input ends with, if it is no whole line.
+    fn finish(&mut self) -> Option<Taken> {
+        self.ended = true;
+        // The last line end of UTF-16 is two bytes, and a NUL behind it no line.
+        if self.line.is_empty() && !self.utf16 {
+            self.keep_what_is_no_hole();
+        }
+        if !self.line.is_empty() {
+            return Some(self.finish_line());
+        }
+        if self.hole >= SMALLEST_HOLE {
+            let (name, hole) = (&self.name, self.hole);
+            tracing::warn!(
+                "{name}: {hole} NUL bytes at the end were left out, as a file has them that was truncated"
+            );
+        }
+        None
     }
 
     /// The line that was read.
@@ -142,6 +167,7 @@ impl<R: tokio::io::AsyncRead + Unpin + Send> LineReader<R> {
         self.number += 1;
         self.items += 1;
         let mut line = std::mem::take(&mut self.line);
+        self.utf16 |= self.number == 1 && (line.starts_with(b"\xff\xfe") || line.starts_with(b"\xfe\xff"));
         let length = line.len() as u64 + std::mem::take(&mut self.beyond);
         if line.last() == Some(&b'\r') {
             line.pop();
@@ -161,7 +187,6 @@ impl<R: tokio::io::AsyncRead + Unpin + Send> LineReader<R> {
         if self.number == 1 && line.starts_with(b"\xef\xbb\xbf") {
             line.drain(..3);
         }
-        self.utf16 |= self.number == 1 && (line.starts_with(b"\xff\xfe") || line.starts_with(b"\xfe\xff"));
         if self.utf16 {
             let why = format!(
                 "{place}: the text is UTF-16, as it begins with its mark; make it UTF-8: iconv -f UTF-16 -t UTF-8"
@@ -201,10 +226,7 @@ impl<R: tokio::io::AsyncRead + Unpin + Send> Source for LineReader<R> {
                 let more =
                     more.map_err(|error| SourceError(format!("{} cannot be read: {error}", self.name)))?;
                 if more.is_empty() {
-                    self.ended = true;
-                    if !self.line.is_empty() {
-                        taken.push(self.finish_line());
-                    }
+                    taken.extend(self.finish());
                     break;
                 }
             }
@@ -271,7 +293,13 @@ mod tests {
         text.resize(text.len() + 200_000, 0);
         text.extend_from_slice(b"after\0it\n\0\0");
         let taken = read(&text, 16, 4);
-        assert_eq!(taken, [Ok("before".into()), Ok("after\0it".into())]);
+        assert_eq!(taken, [Ok("before".into()), Ok("after\0it".into()), Ok("\0\0".into())]);
+    }
+
+    #[test]
+    fn few_nul_bytes_are_a_part_of_the_line_wherever_it_stands() {
+        let taken = read(b"\0\0one\n\0\0", 16, 4);
+        assert_eq!(taken, [Ok("\0\0one".into()), Ok("\0\0".into())]);
     }
 
     #[test]
@@ -285,6 +313,9 @@ mod tests {
                 assert!(failed.error.contains("the text is UTF-16"), "{}", failed.error);
             }
         }
+        // A first line that is too long is no item for that alone; the lines behind it are still half a character off.
+        let taken = read(b"\xff\xfel\0o\0n\0g\0\n\0t\0w\0o\0\n\0", 8, 4);
+        assert!(taken.iter().all(Result::is_err), "{taken:?}");
         // Without a mark it is not known; no byte of it is left out.
         let taken = read(b"\0o\0n\0e\0\n\0t\0w\0o", 64, 4);
         assert_eq!(taken, [Ok("\0o\0n\0e\0".into()), Ok("\0t\0w\0o".into())]);

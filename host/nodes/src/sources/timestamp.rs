@@ -1,6 +1,7 @@
-use jiff::Timestamp;
 use jiff::civil::DateTime;
-use jiff::tz::TimeZone;
+use jiff::fmt::temporal::Pieces;
+
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// Why a text says no moment.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,12 +28,15 @@ pub(super) fn seconds(written: &str) -> Result<f64, NoTime> {
     if let Ok(seconds) = written.parse::<f64>() {
         return if seconds.is_finite() { Ok(seconds) } else { Err(NoTime::Other(shown())) };
     }
-    if let Ok(moment) = written.parse::<Timestamp>() {
-        return Ok(moment.as_nanosecond() as f64 / 1e9);
+    // Not as a moment of jiff's, which ends a day before the year 10000 so that every zone can show it.
+    let pieces = Pieces::parse(written).map_err(|_| NoTime::Other(shown()))?;
+    if pieces.time().is_none() && pieces.offset().is_some() {
+        return Err(NoTime::Other(shown()));
     }
-    let civil = written.parse::<DateTime>().and_then(|civil| civil.to_zoned(TimeZone::UTC));
-    let moment = civil.map_err(|_| NoTime::Other(shown()))?;
-    Ok(moment.timestamp().as_nanosecond() as f64 / 1e9)
+    let there = DateTime::from_parts(pieces.date(), pieces.time().unwrap_or_default());
+    let offset = pieces.to_numeric_offset().map_or(0, |offset| i128::from(offset.seconds()));
+    let nanoseconds = there.duration_since(EPOCH).as_nanos() - offset * 1_000_000_000;
+    Ok(nanoseconds as f64 / 1e9)
 }
 
 #[cfg(test)]
@@ -60,8 +64,17 @@ mod tests {
     }
 
     #[test]
+    fn the_last_and_the_first_moment_that_four_digits_of_a_year_can_say_are_moments() {
+        assert_eq!(seconds("9999-12-31T23:59:59Z"), Ok(253_402_300_799.0));
+        assert_eq!(seconds("9999-12-31T23:59:59-01:00"), Ok(253_402_304_399.0));
+        assert_eq!(seconds("9999-12-31 23:59:59"), Ok(253_402_300_799.0));
+        assert_eq!(seconds("0000-01-01T00:00:00+01:00"), Ok(-62_167_222_800.0));
+        assert_eq!(seconds("1970-01-02"), Ok(86_400.0));
+    }
+
+    #[test]
     fn what_is_no_moment_is_refused() {
-        for text in ["", "yesterday", "NaN", "inf", "2023-13-01 00:00:00", "12:00"] {
+        for text in ["", "yesterday", "NaN", "inf", "2023-13-01 00:00:00", "12:00", "2023-11-16Z"] {
             assert_eq!(seconds(text), Err(NoTime::Other(text.to_owned())), "{text}");
         }
     }

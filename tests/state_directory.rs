@@ -201,6 +201,21 @@ fn whoever_halts_where_no_host_runs_is_told_so() {
 }
 
 #[test]
+fn a_host_that_has_the_directory_and_no_socket_yet_is_not_told_to_be_gone() {
+    let place = Place::new();
+    fs::create_dir(place.at("state")).unwrap();
+    fs::set_permissions(place.at("state"), fs::Permissions::from_mode(0o700)).unwrap();
+    // What a host does first of all when it starts.
+    let held = fs::File::open(place.at("state")).unwrap();
+    held.lock().unwrap();
+    let output = place.say(&["status", "--state", "state"]);
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    let text = said(&output);
+    assert!(text.contains("it has no socket; if it is still starting, ask once more"), "{text}");
+    assert!(!text.contains("no host runs"), "{text}");
+}
+
+#[test]
 fn a_socket_that_is_removed_is_made_anew_and_a_halt_reaches_the_host() {
     let place = Place::new();
     let host = place.host("state");

@@ -12,7 +12,7 @@ use flyball_engine::{
     Bill, Engine, EngineOptions, Library, LibraryOptions, OpenError, PluginStatus, PolicySource, Reload,
     Trouble, Versions,
 };
-use flyball_model::{EventRecord, Halt, Manifest, UnixMillis};
+use flyball_model::{EventRecord, Halt, Manifest, UnixMillis, printable_path};
 use flyball_pipeline::{BuiltinChild, Parts, Pipeline};
 use flyball_store::{PluginStates, QuietTicks, Recordings, RecordingsOptions, Store, Which};
 use tokio::sync::watch;
@@ -26,7 +26,6 @@ use crate::halt_reserve::{self, HaltReserve};
 use crate::hearing::Hearing;
 use crate::narrator::{Both, Narrator};
 use crate::operator::{Operator, halt_text};
-use crate::output::shown_path;
 use crate::report::{LimitReport, PluginReport, Recorder, RecordingsReport, ReloadReport, Report};
 use crate::state_dir::{HeldDir, StateDir};
 use crate::threads::Threads;
@@ -378,7 +377,7 @@ async fn make_session(
     let making = threads.data().spawn(Pipeline::prepare(manifest, parts));
     let pipeline = making.await.map_err(anyhow::Error::from)?.map_err(|problems| {
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        anyhow!("{} cannot start: {}", shown_path(&file), problems.join("; "))
+        anyhow!("{} cannot start: {}", printable_path(&file), problems.join("; "))
     })?;
     let controller = Controller::new(
         pipeline.clone(),
@@ -458,7 +457,7 @@ fn open_manifests(files: &[PathBuf], library: &Arc<Library>) -> Result<Vec<(Path
         if manifests.iter().any(|(_, other): &(_, Manifest)| other.name == manifest.name) {
             return Err(anyhow!(
                 "{}: another manifest's session is called {:?} too; give each its own `name`",
-                shown_path(file),
+                printable_path(file),
                 manifest.name
             )
             .into());

@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use async_trait::async_trait;
-use flyball_model::Caller;
+use flyball_model::{Caller, printable_path};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -44,7 +44,6 @@ use tokio::time::timeout;
 
 use crate::caller;
 use crate::exit::Failure;
-use crate::output::shown_path;
 use crate::state_dir::{Reach, StateDir};
 
 const VERSION: u32 = 1;
@@ -316,7 +315,7 @@ pub(crate) fn ask(state: &StateDir, request: &Request) -> Result<Asked, Failure>
             }
             Ok(true) => std::thread::sleep(TO_REACH / 40),
             Err(fault) => {
-                let dir = shown_path(state.path());
+                let dir = printable_path(state.path());
                 let why =
                     format!("it cannot be told whether a host runs with the state directory {dir}: {fault}");
                 return Ok(Asked::Unreachable(why));
@@ -328,7 +327,7 @@ pub(crate) fn ask(state: &StateDir, request: &Request) -> Result<Asked, Failure>
         fields.insert("version".to_owned(), VERSION.into());
     }
     let answer = converse(stream, &envelope).with_context(|| {
-        format!("the host with the state directory {} broke off", shown_path(state.path()))
+        format!("the host with the state directory {} broke off", printable_path(state.path()))
     })?;
     if let Some(error) = answer.get("error").and_then(Value::as_str) {
         return Err(anyhow::anyhow!("{error}").into());
@@ -352,7 +351,7 @@ fn unreachable(state: &StateDir, fault: &std::io::Error) -> String {
     };
     format!(
         "a host runs with the state directory {} and cannot be asked ({why}), so it may act on{stop}",
-        shown_path(state.path())
+        printable_path(state.path())
     )
 }
 
@@ -370,5 +369,5 @@ pub(crate) fn ask_host(state: &StateDir, request: &Request) -> Result<Value, Fai
 
 /// That there is none, as the beginning of a sentence.
 pub(crate) fn no_host(state: &StateDir) -> String {
-    format!("no host runs with the state directory {}", shown_path(state.path()))
+    format!("no host runs with the state directory {}", printable_path(state.path()))
 }

@@ -8,12 +8,11 @@ use std::path::Path;
 use flyball_control::ports::Judges;
 use flyball_documents::policy_for;
 use flyball_engine::{Library, PluginState, Subject};
-use flyball_model::{Manifest, Policy, Problem};
+use flyball_model::{Manifest, Policy, Problem, printable_path};
 use serde::{Deserialize, Serialize};
 
 use crate::args::Judging;
 use crate::assembly::plugin_reports;
-use crate::output::shown_path;
 use crate::report::PluginReport;
 
 /// The form of the JSON document.
@@ -316,7 +315,7 @@ fn no_plugins(folder: Option<&Path>) -> Option<Warning> {
     let folder = folder.filter(|folder| !folder.is_dir())?;
     let message = format!(
         "the directory of --plugins, {}, is not there, so only the first-party plugins serve; make it, or name another",
-        shown_path(folder)
+        printable_path(folder)
     );
     Some(Warning::new("no-plugins", message))
 }
@@ -352,7 +351,7 @@ fn unread(path: &Path) -> Option<Warning> {
     } else {
         return None;
     };
-    Some(Warning::new("policy-not-read", format!("{} is not read as a policy: {why}", shown_path(path))))
+    Some(Warning::new("policy-not-read", format!("{} is not read as a policy: {why}", printable_path(path))))
 }
 
 fn is_document(path: &Path) -> bool {

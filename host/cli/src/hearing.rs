@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use flyball_model::printable_path;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -14,7 +15,6 @@ use tokio::task::JoinHandle;
 use crate::control_socket::{listen_in, serve};
 use crate::halt_reserve::{self, HaltReserve};
 use crate::operator::Operator;
-use crate::output::shown_path;
 use crate::state_dir::HeldDir;
 use crate::state_watch::StateWatch;
 use crate::threads::Threads;
@@ -62,7 +62,7 @@ fn open(dir: &HeldDir) -> Result<(UnixListener, HaltReserve)> {
     let (reserve, _) = HaltReserve::open(&reach.file(halt_reserve::NAME))?;
     // What an earlier host left is in the journal by now.
     reserve.keep(&[]).with_context(|| format!("cannot write {}", halt_reserve::NAME))?;
-    let listener = listen_in(&reach).with_context(|| shown_path(&dir.socket()))?;
+    let listener = listen_in(&reach).with_context(|| printable_path(&dir.socket()))?;
     Ok((listener, reserve))
 }
 

@@ -12,7 +12,6 @@
 use std::borrow::Cow;
 use std::fmt::{Arguments, Write as _};
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
 use std::process::exit;
 
 use anyhow::Context;
@@ -92,11 +91,6 @@ fn to_stdout(text: &str) -> io::Result<()> {
     let mut stdout = anstream::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
-}
-
-/// A path in a line.
-pub(crate) fn shown_path(path: &Path) -> String {
-    printable(&path.display().to_string()).into_owned()
 }
 
 /// Text that may have several lines, as a terminal may be given it.

@@ -12,8 +12,8 @@ use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::output::shown_path;
 use anyhow::{Context, Result};
+use flyball_model::printable_path;
 use nix::libc;
 
 /// How long a pipe's reader may take.
@@ -45,7 +45,7 @@ impl ReportFile {
     /// Looks whether a report can be written there, and changes nothing.
     pub(crate) fn open(named: &Path) -> Result<Self> {
         let place = find(named).with_context(|| {
-            format!("cannot write the report {}; name another with --report", shown_path(named))
+            format!("cannot write the report {}; name another with --report", printable_path(named))
         })?;
         Ok(Self { named: named.to_owned(), place })
     }
@@ -57,7 +57,7 @@ impl ReportFile {
             Place::Stream(file) => pour(file, text),
             Place::Pipe => wait_for_reader(&self.named).and_then(|file| pour(file, text)),
         };
-        done.with_context(|| format!("cannot write the report {}", shown_path(&self.named)))
+        done.with_context(|| format!("cannot write the report {}", printable_path(&self.named)))
     }
 }
 

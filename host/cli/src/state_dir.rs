@@ -17,11 +17,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use flyball_model::printable_path;
 use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 
 use crate::args::Places;
-use crate::output::shown_path;
 
 const SOCKET: &str = "control.sock";
 /// How long it may look held by somebody who only looks.
@@ -86,7 +86,7 @@ impl StateDir {
     }
 
     fn open(&self) -> Result<File> {
-        let path = shown_path(&self.0);
+        let path = printable_path(&self.0);
         let cannot = || format!("cannot make the state directory {path}; name another with --state DIR");
         let found = match fs::symlink_metadata(&self.0) {
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
@@ -138,19 +138,19 @@ impl StateDir {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => bail!(
                 "a host already runs with the state directory {}{}; stop it, or name another directory with --state DIR",
-                shown_path(&self.0),
+                printable_path(&self.0),
                 self.holder().map(|pid| format!(" (process {pid})")).unwrap_or_default()
             ),
             Err(fs::TryLockError::Error(fault)) => {
                 return Err(fault).with_context(|| {
                     format!(
                         "cannot lock the state directory {}; name one on a local disk with --state DIR",
-                        shown_path(&self.0)
+                        printable_path(&self.0)
                     )
                 });
             }
         }
-        let cannot = || format!("cannot write in the state directory {}", shown_path(&self.0));
+        let cannot = || format!("cannot write in the state directory {}", printable_path(&self.0));
         let held = HeldDir {
             path: std::path::absolute(&self.0).with_context(cannot)?,
             identity: identity(&dir.metadata().with_context(cannot)?),
@@ -243,9 +243,9 @@ impl HeldDir {
     pub(crate) fn reach(&self) -> Result<Reach> {
         let reach = StateDir(self.path.clone())
             .reach()
-            .with_context(|| format!("cannot open {}", shown_path(&self.path)))?;
+            .with_context(|| format!("cannot open {}", printable_path(&self.path)))?;
         if identity(&reach.0.metadata()?) != self.identity {
-            bail!("{} is another directory now", shown_path(&self.path));
+            bail!("{} is another directory now", printable_path(&self.path));
         }
         Ok(reach)
     }
@@ -272,7 +272,7 @@ impl HeldDir {
 
     /// Whether the directory, the journal and the socket are what they were.
     pub(crate) fn look(&self, journal: Option<Identity>, socket: Option<Identity>) -> Look {
-        let path = shown_path(&self.path);
+        let path = printable_path(&self.path);
         match fs::symlink_metadata(&self.path) {
             Ok(now) if identity(&now) == self.identity => {}
             Ok(_) => return Look::Lost(format!("the state directory {path} was replaced by another one")),

@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use flyball_control::Fleet;
 use flyball_control::ports::{Clock, SystemClock};
-use flyball_model::{Event, EventRecord, Notice};
+use flyball_model::{Event, EventRecord, Notice, printable_path};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 
 use crate::control_socket::listen_in;
-use crate::output::shown_path;
 use crate::state_dir::{HeldDir, Look};
 
 /// How often it is looked at.
@@ -72,7 +71,7 @@ impl StateWatch {
         if self.fleet.suspend(None) {
             self.notify(format!(
                 "the state directory {} and what is in it are there again: the host acts again",
-                shown_path(self.dir.path())
+                printable_path(self.dir.path())
             ));
         }
     }

@@ -6,11 +6,10 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use flyball_model::printable_path;
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
-
-use crate::printed_path::printed;
 
 /// More entries than this are not kept: each reload of a plugin brings one.
 const MOST: usize = 256;
@@ -107,7 +106,7 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
         return Err(std::io::Error::other(format!(
             "{} belongs to or can be written by another user, who could put code of his own there; \
              remove it or name another cache directory",
-            printed(folder)
+            printable_path(folder)
         )));
     }
     Ok(())

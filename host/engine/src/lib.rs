@@ -25,7 +25,6 @@ mod library;
 mod logging;
 mod plugin;
 mod pool;
-mod printed_path;
 mod pulled;
 mod reporting;
 mod schema;

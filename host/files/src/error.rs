@@ -1,20 +1,20 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use flyball_model::printable;
+use flyball_model::printable_path;
 
 /// Why a file is not read, or not opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileError {
     /// Nothing of that name.
-    #[error("cannot read {}: there is no such file; check the name", shown(.path))]
+    #[error("cannot read {}: there is no such file; check the name", printable_path(.path))]
     Missing {
         /// The path as it was given.
         path: PathBuf,
     },
     /// A directory, FIFO, socket or device.
-    #[error("cannot read {}: it is {what}, not a file; name a file", shown(.path))]
+    #[error("cannot read {}: it is {what}, not a file; name a file", printable_path(.path))]
     NoFile {
         /// The path as it was given.
         path: PathBuf,
@@ -22,7 +22,7 @@ pub enum FileError {
         what: &'static str,
     },
     /// More than may be read of it.
-    #[error("cannot read {}: it has {} bytes, and at most {limit} are read; {next}", shown(.path), size_text(*.size, *.limit))]
+    #[error("cannot read {}: it has {} bytes, and at most {limit} are read; {next}", printable_path(.path), size_text(*.size, *.limit))]
     TooLarge {
         /// The path as it was given.
         path: PathBuf,
@@ -34,7 +34,7 @@ pub enum FileError {
         next: &'static str,
     },
     /// Text that is not UTF-8.
-    #[error("{}:{line}:{column}: the text is not UTF-8 (byte 0x{byte:02x}); {next}", shown(.path))]
+    #[error("{}:{line}:{column}: the text is not UTF-8 (byte 0x{byte:02x}); {next}", printable_path(.path))]
     NotUtf8 {
         /// The path as it was given.
         path: PathBuf,
@@ -48,7 +48,7 @@ pub enum FileError {
         next: &'static str,
     },
     /// A private file that another user owns.
-    #[error("cannot open {}: it belongs to another user (uid {owner}); name a file of your own", shown(.path))]
+    #[error("cannot open {}: it belongs to another user (uid {owner}); name a file of your own", printable_path(.path))]
     Foreign {
         /// The path as it was given.
         path: PathBuf,
@@ -56,19 +56,19 @@ pub enum FileError {
         owner: u32,
     },
     /// A private file's path that ends in a symbolic link.
-    #[error("cannot open {}: it is a symbolic link, which is not followed here; name the file itself", shown(.path))]
+    #[error("cannot open {}: it is a symbolic link, which is not followed here; name the file itself", printable_path(.path))]
     Link {
         /// The path as it was given.
         path: PathBuf,
     },
     /// A file that was to be new.
-    #[error("cannot make {}: it is there already; take it away or name another", shown(.path))]
+    #[error("cannot make {}: it is there already; take it away or name another", printable_path(.path))]
     Exists {
         /// The path as it was given.
         path: PathBuf,
     },
     /// The system refuses.
-    #[error("cannot {doing} {}: {source}", shown(.path))]
+    #[error("cannot {doing} {}: {source}", printable_path(.path))]
     System {
         /// `read` or `open`.
         doing: &'static str,
@@ -106,10 +106,6 @@ impl FileError {
             _ => Self::System { doing, path, source },
         }
     }
-}
-
-fn shown(path: &Path) -> String {
-    printable(&path.display().to_string()).into_owned()
 }
 
 fn size_text(size: Option<u64>, limit: u64) -> String {

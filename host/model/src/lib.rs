@@ -75,7 +75,7 @@ pub use policy::{
     BreakerPolicy, Constraints, Grants, HttpGrant, Judges, Limits, OnDowngrade, OnFailure, OnMissing,
     PluginRules, PluginUse, Policy, Rules, SecretGrant, SecretSource, StateGrant,
 };
-pub use printable::{hidden_in, is_hidden, printable, printable_lines, shell_word};
+pub use printable::{hidden_in, is_hidden, printable, printable_lines, printable_path, shell_word};
 pub use problem::Problem;
 pub use reach::{Creatable, Reach, touched};
 pub use rule::{DEEPEST_RULE, GroupForm, Members, Rule, ValidatorGroup, ValidatorRule};

@@ -11,6 +11,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::path::Path;
 
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
@@ -35,7 +36,12 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, is_hidden)
 }
 
-/// The same for text that may have several lines: its line feeds stay, and nothing else that is hidden does.
+/// A path as a message shows it: whoever may put a file into a directory writes no line and no colour with its name.
+pub fn printable_path(path: &Path) -> String {
+    printable(&path.display().to_string()).into_owned()
+}
+
+/// As [`printable`], for text that may have several lines: its line feeds stay, and nothing else that is hidden does.
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
     escaped(text, |letter| letter != '\n' && is_hidden(letter))
 }

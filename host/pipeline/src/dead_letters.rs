@@ -8,7 +8,7 @@
 use std::io;
 use std::path::Path;
 
-use flyball_model::UnixMillis;
+use flyball_model::{UnixMillis, printable_path};
 use flyball_nodes::{Json, LineFile, Lines};
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -51,7 +51,7 @@ impl DeadLetters {
             let (has, most) = (length.div_ceil(1 << 20), self.most_bytes >> 20);
             return Err(io::Error::other(format!(
                 "{} has {has} MiB, of {most} MiB that it may have; move it away, or raise --dead-letters-max-mb",
-                file.path().display()
+                printable_path(file.path())
             )));
         }
         // A file system that does not say is believed to have room.
@@ -62,7 +62,7 @@ impl DeadLetters {
         if free.saturating_sub(more) < kept_free {
             return Err(io::Error::other(format!(
                 "the disk of {} is nearly full: it must keep {} KiB free",
-                file.path().display(),
+                printable_path(file.path()),
                 kept_free >> 10
             )));
         }

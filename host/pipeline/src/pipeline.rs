@@ -12,7 +12,7 @@ use flyball_control::ports::{ApplyError, DataPlane, PlaneError, Support};
 use flyball_measure::Window;
 use flyball_model::{
     Account, Action, ActionKind, GraphSpec, ItemSizes, Manifest, NodeId, NodeSpec, NodeType, Observation,
-    Problem,
+    Problem, printable_path,
 };
 use flyball_nodes::{ItemLimits, WasmNodes};
 use parking_lot::{Mutex, RwLock};
@@ -141,7 +141,7 @@ impl Pipeline {
         let Parts { wasm, builtin_child, dead_letters, options } = parts;
         let letters = dead_letters.map(|path| {
             DeadLetters::open(&path, options.dead_letters_most_bytes).map_err(|error| {
-                let path = path.display();
+                let path = printable_path(&path);
                 vec![Problem::new("", format!("dead letters cannot be written to {path}: {error}"))]
             })
         });

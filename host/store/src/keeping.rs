@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use flyball_control::ports::{Changes, Keeper};
+use flyball_model::printable_path;
 use parking_lot::Mutex;
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -86,7 +87,7 @@ impl PluginStates {
 impl Keeper for PluginStates {
     fn load(&self, plugin: &str, session: &str) -> Result<BTreeMap<String, Vec<u8>>, String> {
         let explained = |error: String| {
-            let path = self.path.display();
+            let path = printable_path(&self.path);
             format!("{path}: {error}; make it readable, or move it away and the plugin begins anew")
         };
         let _written = self.waiting.under_way.lock();

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, anyhow};
 use flyball_engine::{
     CONTRACT_VERSION, Plugin, SignatureError, Signer, signature_beside, signed_by, verify_signature,
 };
+use flyball_model::printable_path;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -14,7 +15,7 @@ use crate::assembly::open_engine;
 use crate::exit::Failure;
 use crate::files;
 use crate::narrator::tame;
-use crate::output::{json_pretty, out, shown_path};
+use crate::output::{json_pretty, out};
 use crate::state_dir::StateDir;
 
 pub(crate) fn run(places: &Places, options: &InspectOptions) -> Result<(), Failure> {
@@ -24,7 +25,7 @@ pub(crate) fn run(places: &Places, options: &InspectOptions) -> Result<(), Failu
     let bytes = files::plugin(file)?;
     let signature = signed(file, &bytes, &signers)?;
     let plugin =
-        open_engine(&state)?.load(&bytes).map_err(|fault| anyhow!("{}: {fault}", shown_path(file)))?;
+        open_engine(&state)?.load(&bytes).map_err(|fault| anyhow!("{}: {fault}", printable_path(file)))?;
     let inspected = Inspected::of(&plugin, signature);
     if options.json {
         return json_pretty(&inspected);
@@ -77,7 +78,7 @@ enum Signed {
 
 fn signed(file: &Path, bytes: &[u8], signers: &[Signer]) -> Result<Signed> {
     let found = signature_beside(file)
-        .with_context(|| format!("cannot read the signature of {}", shown_path(file)))?;
+        .with_context(|| format!("cannot read the signature of {}", printable_path(file)))?;
     let key = match found.as_deref().map(signed_by) {
         None => return Ok(Signed::None),
         Some(Err(error)) => return Ok(Signed::Bad { why: error.to_string() }),

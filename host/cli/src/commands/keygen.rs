@@ -5,18 +5,19 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use flyball_model::printable_path;
 use minisign::KeyPair;
 
 use crate::args::KeygenOptions;
 use crate::exit::Failure;
-use crate::output::{outln, shown_path};
+use crate::output::outln;
 
 pub(crate) fn run(options: &KeygenOptions) -> Result<(), Failure> {
     let (secret, public) = (with(&options.out, ".key"), with(&options.out, ".pub"));
     if let Some(there) = [&secret, &public].into_iter().find(|path| path.symlink_metadata().is_ok()) {
         let failure = anyhow!(
             "{} is there already; keys are never overwritten, name others with --out",
-            shown_path(there)
+            printable_path(there)
         );
         return Err(failure.into());
     }
@@ -28,8 +29,8 @@ pub(crate) fn run(options: &KeygenOptions) -> Result<(), Failure> {
     outln!(
         "{}: the secret key; it has no password, so keep it where only you can read it\n{}: the public key\n\n\
          Policies that should take plugins signed with it name it:\n\nsigners:\n  - {}",
-        shown_path(&secret),
-        shown_path(&public),
+        printable_path(&secret),
+        printable_path(&public),
         pair.pk.to_base64()
     );
     Ok(())
@@ -42,7 +43,7 @@ fn with(name: &Path, end: &str) -> PathBuf {
 }
 
 fn write(path: &Path, mode: u32, text: &str) -> Result<()> {
-    let cannot = || format!("cannot write {}", shown_path(path));
+    let cannot = || format!("cannot write {}", printable_path(path));
     let mut file =
         OpenOptions::new().write(true).create_new(true).mode(mode).open(path).with_context(cannot)?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).with_context(cannot)

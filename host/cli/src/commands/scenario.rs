@@ -7,9 +7,10 @@ use flyball_engine::Engine;
 use crate::args::{Places, ScenarioOptions};
 use crate::assembly::open_engine;
 use crate::exit::Failure;
-use crate::output::{json_value, out, outln, shown_path};
+use crate::output::{json_value, out, outln};
 use crate::scenario::{Folder, Played, differences, folders, play};
 use crate::state_dir::StateDir;
+use flyball_model::printable_path;
 
 pub(crate) fn run(places: &Places, options: &ScenarioOptions) -> Result<(), Failure> {
     let state = StateDir::of(places)?;
@@ -50,7 +51,7 @@ fn one(path: &Path, engine: &Engine, options: &ScenarioOptions) -> Result<Came, 
     let journal = options.keep.as_ref().map(|kept| kept.join(&folder.name));
     if let Some(kept) = journal.as_ref().filter(|kept| kept.exists()) {
         let message =
-            format!("{} is there already; take it away, or name another --keep DIR", shown_path(kept));
+            format!("{} is there already; take it away, or name another --keep DIR", printable_path(kept));
         return Err(anyhow!(message).into());
     }
     let played = play(&folder, engine, journal.as_deref().unwrap_or(scratch.path()))?;

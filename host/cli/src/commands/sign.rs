@@ -5,13 +5,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use flyball_engine::signature_path;
+use flyball_model::printable_path;
 use minisign::{PublicKey, SecretKey, SecretKeyBox};
 
 use crate::args::SignOptions;
 use crate::exit::Failure;
 use crate::files;
 use crate::narrator::tame;
-use crate::output::{outln, shown_path};
+use crate::output::outln;
 
 pub(crate) fn run(options: &SignOptions) -> Result<(), Failure> {
     let file = &options.file;
@@ -26,7 +27,7 @@ pub(crate) fn run(options: &SignOptions) -> Result<(), Failure> {
     let path = signature_path(file);
     write(&path, &signature)?;
     let public = PublicKey::from_secret_key(&key).context("cannot tell the public key")?;
-    outln!("{}: good for policies whose `signers` name {}", shown_path(&path), public.to_base64());
+    outln!("{}: good for policies whose `signers` name {}", printable_path(&path), public.to_base64());
     Ok(())
 }
 
@@ -35,14 +36,14 @@ fn secret_key(path: &Path) -> Result<SecretKey> {
     SecretKeyBox::from_string(&text).and_then(SecretKeyBox::into_unencrypted_secret_key).with_context(|| {
         format!(
             "{} is no secret key of `flyball keygen`; with a key that has a password, sign by `minisign -S`",
-            shown_path(path)
+            printable_path(path)
         )
     })
 }
 
 /// Beside its place first: a host that watches never sees half of it.
 fn write(path: &Path, text: &str) -> Result<()> {
-    let cannot = || format!("cannot write {}", shown_path(path));
+    let cannot = || format!("cannot write {}", printable_path(path));
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .prefix(".signing-")

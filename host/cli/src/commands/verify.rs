@@ -6,17 +6,18 @@ use flyball_engine::{Signer, signature_beside, verify_signature};
 use crate::args::VerifyOptions;
 use crate::exit::Failure;
 use crate::files;
-use crate::output::{outln, shown_path};
+use crate::output::outln;
+use flyball_model::printable_path;
 
 pub(crate) fn run(options: &VerifyOptions) -> Result<(), Failure> {
     let file = &options.file;
     let signers = signers(&options.keys)?;
     let bytes = files::plugin(file)?;
     let signature = signature_beside(file)
-        .with_context(|| format!("cannot read the signature of {}", shown_path(file)))?;
+        .with_context(|| format!("cannot read the signature of {}", printable_path(file)))?;
     let signer = verify_signature(&bytes, signature.as_deref(), &signers)
-        .map_err(|error| anyhow!("{}: {error}", shown_path(file)))?;
-    outln!("{}: signed with the key {}, and as it was then", shown_path(file), signer.id());
+        .map_err(|error| anyhow!("{}: {error}", printable_path(file)))?;
+    outln!("{}: signed with the key {}, and as it was then", printable_path(file), signer.id());
     Ok(())
 }
 

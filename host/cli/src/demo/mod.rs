@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use flyball_model::{ActionKind, ActionRecord, Outcome};
+use flyball_model::{ActionKind, ActionRecord, Outcome, printable_path};
 use indicatif::MultiProgress;
 
 use crate::args::{DEAD_LETTERS_MB, DemoOptions, Judging, Notify, Recording};
@@ -21,7 +21,7 @@ use crate::demo::place::Place;
 use crate::demo::service::Service;
 use crate::exit::Failure;
 use crate::narrator::{Form, Narrator};
-use crate::output::{outln, shown_path};
+use crate::output::outln;
 use crate::process_faults::{Throttle, kill};
 use crate::report::Report;
 use crate::report_file::ReportFile;
@@ -276,8 +276,8 @@ fn screen(healed: &[Healed], replaced: &[String], report: &Report, place: &Place
     if !models.is_empty() {
         lines.push(models.trim_end().to_owned());
     }
-    lines.push(format!("its files: {}", shown_path(place.root())));
+    lines.push(format!("its files: {}", printable_path(place.root())));
     lines.push("  pipeline.yaml, policies/, plugins/, report.json, out.jsonl, state/journal.db".to_owned());
-    lines.push(format!("  flyball journal --state {}", shown_path(&place.state())));
+    lines.push(format!("  flyball journal --state {}", printable_path(&place.state())));
     lines.join("\n")
 }

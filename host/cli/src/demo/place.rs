@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::demo::model::Beside;
-use crate::output::shown_path;
 use anyhow::{Context, Result, bail};
+use flyball_model::printable_path;
 use sha2::{Digest, Sha256};
 
 const PIPELINE: &str = include_str!("pipeline.yaml");
@@ -30,10 +30,14 @@ impl Place {
                 .context("cannot make a temporary directory; name one with --dir")?;
             return Ok(Self(dir.keep()));
         };
-        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", shown_path(dir)))?;
-        let dir = dir.canonicalize().with_context(|| format!("cannot find {}", shown_path(dir)))?;
-        if fs::read_dir(&dir).with_context(|| format!("cannot read {}", shown_path(&dir)))?.next().is_some() {
-            bail!("{} is not empty; name a new directory with --dir", shown_path(&dir));
+        fs::create_dir_all(dir).with_context(|| format!("cannot make {}", printable_path(dir)))?;
+        let dir = dir.canonicalize().with_context(|| format!("cannot find {}", printable_path(dir)))?;
+        if fs::read_dir(&dir)
+            .with_context(|| format!("cannot read {}", printable_path(&dir)))?
+            .next()
+            .is_some()
+        {
+            bail!("{} is not empty; name a new directory with --dir", printable_path(&dir));
         }
         Ok(Self(dir))
     }
@@ -69,7 +73,7 @@ impl Place {
     /// Lays out the manifest, the policy and an empty plugin directory.
     pub(crate) fn furnish(&self, service: &str, beside: &Beside) -> Result<()> {
         for dir in [self.policies(), self.plugins()] {
-            fs::create_dir(&dir).with_context(|| format!("cannot make {}", shown_path(&dir)))?;
+            fs::create_dir(&dir).with_context(|| format!("cannot make {}", printable_path(&dir)))?;
         }
         let out = self.0.join("out.jsonl");
         let pipeline = PIPELINE.replace("@SERVICE@", service).replace("@OUT@", &out.display().to_string());
@@ -110,7 +114,7 @@ fn stamp(component: &[u8], note: &[u8]) -> Vec<u8> {
 
 /// Whole or not at all: written beside, then renamed over.
 fn write(file: &Path, bytes: &[u8]) -> Result<()> {
-    let cannot = || format!("cannot write {}", shown_path(file));
+    let cannot = || format!("cannot write {}", printable_path(file));
     let scratch = file.with_extension("new");
     fs::write(&scratch, bytes).with_context(cannot)?;
     fs::rename(&scratch, file).with_context(cannot)

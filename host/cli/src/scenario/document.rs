@@ -6,7 +6,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use flyball_documents::{Source, locate, policy_for, read_as, read_manifest, read_policy};
 use flyball_engine::{Engine, Library, PolicySource, Versions};
-use flyball_model::{ActionKind, Executor, Manifest, NodeId, Outcome, Policy, Problem, UnixMillis};
+use flyball_model::{
+    ActionKind, Executor, Manifest, NodeId, Outcome, Policy, Problem, UnixMillis, printable_path,
+};
 use flyball_sim::{Fault, Faults, Plan, Unsound, World};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,7 +19,6 @@ use crate::args::Judging;
 use crate::assembly::library_of;
 use crate::exit::Failure;
 use crate::files;
-use crate::output::shown_path;
 
 /// What goes wrong with a pipeline, and what the controller is expected to make of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -117,18 +118,20 @@ pub(crate) fn folders(root: &Path) -> Result<Vec<PathBuf>, Failure> {
         return Ok(vec![root.to_owned()]);
     }
     let mut found = Vec::new();
-    let entries = std::fs::read_dir(root).with_context(|| format!("cannot read {}", shown_path(root)))?;
+    let entries = std::fs::read_dir(root).with_context(|| format!("cannot read {}", printable_path(root)))?;
     for entry in entries {
-        let path = entry.with_context(|| format!("cannot read {}", shown_path(root)))?.path();
+        let path = entry.with_context(|| format!("cannot read {}", printable_path(root)))?.path();
         if path.join("scenario.yaml").is_file() {
             found.push(path);
         }
     }
     found.sort();
     if found.is_empty() {
-        return Err(
-            anyhow::anyhow!("{} holds no scenario.yaml, nor does a folder in it", shown_path(root)).into()
-        );
+        return Err(anyhow::anyhow!(
+            "{} holds no scenario.yaml, nor does a folder in it",
+            printable_path(root)
+        )
+        .into());
     }
     Ok(found)
 }
@@ -245,7 +248,7 @@ fn source(folder: &Path, name: &str) -> Result<Source, Failure> {
 /// The policies of a directory, as `flyball run` takes them.
 fn policies_in(dir: &Path) -> Result<Vec<Source>, Failure> {
     let cannot =
-        || format!("cannot read {}; name a directory of policies with --policy DIR", shown_path(dir));
+        || format!("cannot read {}; name a directory of policies with --policy DIR", printable_path(dir));
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).with_context(cannot)? {
         let path = entry.with_context(cannot)?.path();

@@ -7,11 +7,10 @@ use std::time::Duration;
 use flyball_documents::{Faults, Source, locate};
 use flyball_model::{
     DeciderForm, DeciderRule, DeciderUse, PluginKind, PluginUse, Policy, Problem, Rule, SHADOW_WITHIN_MS,
-    Turn, ValidatorRule, Way, Who, shell_word,
+    Turn, ValidatorRule, Way, Who, printable_path, shell_word,
 };
 
 use super::generation::{Bound, Seal, Serving};
-use crate::printed_path::printed;
 use crate::signature::{SignatureError, Signer, verify_signature};
 use crate::stage::{Stage, Stopwatch};
 use crate::{Judge, LoadError};
@@ -242,7 +241,7 @@ impl Binder<'_> {
         let Some(signers) = &self.signers else { return Ok(()) };
         let Err(error) = vouched(serving, signers) else { return Ok(()) };
         let name = &serving.plugin.id().name;
-        let file = serving.path.as_deref().map_or_else(|| name.to_string(), printed);
+        let file = serving.path.as_deref().map_or_else(|| name.to_string(), printable_path);
         let problem = Problem::new(
             at,
             format!("\"{name}\" may not serve in this policy, which asks for signers: {error}"),

@@ -15,12 +15,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use flyball_files::Limit;
+use flyball_model::printable_path;
+
 use super::writers::{Writing, is_open_to_write};
 use crate::contract::LARGEST;
 use crate::engine::digest_of;
-use crate::printed_path::printed;
 use crate::signature::signature_beside;
-use flyball_files::Limit;
 
 /// A file that was changed a shorter time ago than this is read anyway: times are too coarse to tell two changes apart.
 const SETTLED: Duration = Duration::from_secs(2);
@@ -151,7 +152,7 @@ impl Folder {
 
     /// What lies in it and is not read, with the reason.
     pub(super) fn ignored(&self) -> impl Iterator<Item = String> {
-        self.ignored.iter().map(|(path, why)| format!("{}: {why}", printed(path)))
+        self.ignored.iter().map(|(path, why)| format!("{}: {why}", printable_path(path)))
     }
 
     /// Every file of its kind, by name.
@@ -160,8 +161,9 @@ impl Folder {
     ///
     /// The directory cannot be read, in a sentence.
     pub(super) fn scan(&mut self) -> Result<Scan, String> {
-        let unreadable =
-            |error: std::io::Error| format!("its directory {} cannot be read: {error}", printed(&self.path));
+        let unreadable = |error: std::io::Error| {
+            format!("its directory {} cannot be read: {error}", printable_path(&self.path))
+        };
         // A file that was renamed is missed no later than it is taken under its new name.
         let begun = Instant::now();
         let here = std::fs::metadata(&self.path).map_err(unreadable)?;
@@ -185,7 +187,7 @@ impl Folder {
         if empty && !self.known.is_empty() && is_another {
             return Err(format!(
                 "an empty directory is in the place of its directory {}",
-                printed(&self.path)
+                printable_path(&self.path)
             ));
         }
         if !empty {
@@ -247,7 +249,7 @@ impl Folder {
             // How long exactly is not told: it would be another trouble each second.
             Look::Restless(_) => Some(format!(
                 "{} is still being written after {} s, so it is not taken; write it beside its place and rename it",
-                printed(path),
+                printable_path(path),
                 LONG.as_secs()
             )),
             Look::Unread(why) => Some(why),
@@ -291,7 +293,7 @@ impl Folder {
 
     fn ignore(&mut self, path: &Path, why: &str) {
         if self.ignored.insert(path.to_owned(), why.to_owned()).is_none() {
-            tracing::warn!("{}: {why}", printed(path));
+            tracing::warn!("{}: {why}", printable_path(path));
         }
     }
 
@@ -304,10 +306,10 @@ impl Folder {
                 Ok(link) if link.is_symlink() => {
                     return Look::Unread(format!(
                         "{} is a link that leads to no file: {error}",
-                        printed(path)
+                        printable_path(path)
                     ));
                 }
-                _ => return Look::Unread(format!("{} cannot be read: {error}", printed(path))),
+                _ => return Look::Unread(format!("{} cannot be read: {error}", printable_path(path))),
             },
         };
         if !metadata.is_file() {

@@ -10,11 +10,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use flyball_model::{OnDowngrade, OnMissing};
+use flyball_model::{OnDowngrade, OnMissing, printable_path};
 
 use super::bind::Candidate;
 use super::generation::Serving;
-use crate::printed_path::printed;
 use crate::{LoadError, Plugin};
 
 /// Whether what serves serves on instead of what there is.
@@ -43,13 +42,14 @@ pub(super) fn kept(
     let used = uses.peek().is_some();
     let keeps = uses.any(|candidate| candidate.policy.plugins.on_missing == OnMissing::Keep);
     match file {
-        None if used => {
-            Kept::Told(format!("{} is gone; version {version}, which served, serves on", printed(path)))
-        }
+        None if used => Kept::Told(format!(
+            "{} is gone; version {version}, which served, serves on",
+            printable_path(path)
+        )),
         Some(_) if keeps => Kept::Told(format!(
             "{} is gone; version {version}, which served, serves on in place of the one that came with the host; put the \
              file back, or let its policies have `plugins: {{ on_missing: fall-back }}`",
-            printed(path)
+            printable_path(path)
         )),
         _ => Kept::No,
     }

@@ -20,12 +20,11 @@ use std::sync::Arc;
 
 use flyball_control::ports::{Judges, Panel, Shadow};
 use flyball_documents::{Faults, Source};
-use flyball_model::{Controller, PluginKind, Policy, printable};
+use flyball_model::{Controller, PluginKind, Policy, printable, printable_path};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::broadcast;
 
 use crate::Engine;
-use crate::printed_path::printed;
 use generation::{Bound, Generation};
 use nodes::Nodes;
 use reload::Reloader;
@@ -71,7 +70,7 @@ pub enum OpenError {
     #[error("{0}")]
     Documents(Faults),
     /// A directory cannot be read.
-    #[error("cannot read {path}: {error}", path = printed(path))]
+    #[error("cannot read {path}: {error}", path = printable_path(path))]
     Unreadable {
         /// Which.
         path: PathBuf,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use flyball_control::ports::{Clock, SystemClock};
 use flyball_documents::{Faults, Source, locate};
-use flyball_model::{Problem, UnixMillis};
+use flyball_model::{Problem, UnixMillis, printable_path};
 
 use super::bind::Candidate;
 use super::folder::{Folder, Found, Holds, Scan};
@@ -20,7 +20,6 @@ use super::versions::Versions;
 use super::writers::Writing;
 use super::{LibraryOptions, OpenError, PolicySource};
 use crate::engine::digest_of;
-use crate::printed_path::printed;
 use crate::stage::{Stage, Stopwatch};
 use crate::{Description, Engine, Figures, LoadError, Plugin};
 
@@ -196,7 +195,7 @@ impl Reloader {
         let (Some(versions), Policies::Folder(folder)) = (&self.versions, &self.policies) else { return };
         for file in versions.policies().into_keys().filter(|file| !first.policies.contains_key(file)) {
             let path = folder.path.join(&file);
-            let error = format!("it judged when a host last ran here, and {} is gone", printed(&path));
+            let error = format!("it judged when a host last ran here, and {} is gone", printable_path(&path));
             note(troubles, Subject::Policy(file), None, Stage::Read, error);
         }
     }
@@ -378,7 +377,7 @@ impl Reloader {
                 }
                 Err(error) => {
                     let subject = Subject::Plugin(name.clone());
-                    let place = offered.path.as_ref().map(|path| format!("{}: ", printed(path)));
+                    let place = offered.path.as_ref().map(|path| format!("{}: ", printable_path(path)));
                     let message = format!("{}{error}", place.unwrap_or_default());
                     note(troubles, subject, Some(Arc::clone(&offered.digest)), error.stage(), message);
                     match before {

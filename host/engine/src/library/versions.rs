@@ -5,12 +5,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use flyball_model::printable_path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::generation::{Seal, Serving};
 use crate::engine::digest_of;
-use crate::printed_path::printed;
 use crate::signature::{signature_beside, signature_path};
 
 /// As many versions of a plugin are kept.
@@ -70,7 +70,7 @@ pub enum VersionsError {
         name: String,
     },
     /// The disk.
-    #[error("{path}: {error}", path = printed(path))]
+    #[error("{path}: {error}", path = printable_path(path))]
     Disk {
         /// Where.
         path: PathBuf,
@@ -276,7 +276,7 @@ impl Versions {
         let text = std::fs::read(path).ok()?;
         serde_json::from_slice(&text)
             .inspect_err(
-                |error| tracing::warn!(path = %printed(path), %error, "a record of versions is damaged"),
+                |error| tracing::warn!(path = %printable_path(path), %error, "a record of versions is damaged"),
             )
             .ok()
     }

@@ -5,12 +5,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use flyball_model::printable_path;
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::Library;
 use super::writers::Writing;
-use crate::printed_path::printed;
 
 /// Changes that come closer together than this are taken over together.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -110,7 +110,7 @@ fn places(folder: &Path) -> Vec<PathBuf> {
 
 fn listen(watcher: &mut RecommendedWatcher, place: &Path) {
     if let Err(error) = watcher.watch(place, RecursiveMode::NonRecursive) {
-        tracing::debug!(place = %printed(place), %error, "not watched; it is looked at every two seconds");
+        tracing::debug!(place = %printable_path(place), %error, "not watched; it is looked at every two seconds");
     }
 }
 

@@ -16,6 +16,7 @@ use minisign::KeyPair;
 use tempfile::TempDir;
 
 use crate::guests::{engine, guest};
+use crate::reloading::until;
 
 const STRICT: &str = "name: strict\nsessions: [\"payments*\"]\nmutation_policy: read-only\njudges: {}\n";
 const LAX: &str = "name: lax\njudges:\n  heuristics:\n    - plugin: probe\n";
@@ -160,14 +161,6 @@ fn a_policy_that_was_taken_away_judges_no_more_and_its_sessions_are_named() {
     );
     let said = reload.changes[0].to_string();
     assert!(said.starts_with("policy strict.yaml ") && said.ends_with(" was taken away"), "{said}");
-}
-
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "never: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 #[test]

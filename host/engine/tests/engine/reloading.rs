@@ -62,7 +62,7 @@ fn version(version: &str) -> Vec<u8> {
     guest("probe", version, "")
 }
 
-fn until(what: &str, holds: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
     let begun = Instant::now();
     while !holds() {
         assert!(begun.elapsed() < Duration::from_secs(20), "never: {what}");

@@ -13,6 +13,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use command_fds::{CommandFdExt as _, FdMapping};
+use flyball_model::printable_path;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use parking_lot::Mutex;
@@ -50,8 +51,7 @@ pub(super) struct Started {
 
 /// Starts a child and waits until it is the program that was named. To be called within a tokio runtime.
 pub(super) fn start(supervisor: &Supervisor, command: &ChildCommand) -> Result<Started, ChildError> {
-    let unstarted =
-        |cause: String| ChildError::Start { program: command.program.display().to_string(), cause };
+    let unstarted = |cause: String| ChildError::Start { program: printable_path(&command.program), cause };
     let program = lookup(&command.program).map_err(unstarted)?;
     let (control, theirs) = Control::pair().map_err(|error| unstarted(error.to_string()))?;
     let mut starting = Command::new(&supervisor.program);
@@ -114,7 +114,7 @@ fn executable(file: &Path) -> bool {
 fn why_not(error: &io::Error, supervisor: &Supervisor) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => {
-            format!("{}, which is to supervise it, is not there", supervisor.program.display())
+            format!("{}, which is to supervise it, is not there", printable_path(&supervisor.program))
         }
         _ => error.to_string(),
     }

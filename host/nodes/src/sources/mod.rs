@@ -29,6 +29,7 @@ pub(crate) trait SourceConfig: DeserializeOwned + JsonSchema {
     /// Without touching anything outside.
     fn check(&self) -> Result<(), Problem>;
 
-    /// Opens it.
+    /// Makes sure that it can be read, and reads nothing: a later node may keep the pipeline from starting. What is outside is
+    /// read, and answered, from the first [`Source::next`] on.
     fn open(self, limits: &ItemLimits) -> Result<Box<dyn Source>, Problem>;
 }

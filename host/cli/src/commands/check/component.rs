@@ -11,14 +11,14 @@ use super::{Bench, Found};
 use crate::exit::Failure;
 use crate::files;
 use crate::narrator::tame;
-use crate::output::shown_path;
+use flyball_model::{printable_path, shell_word};
 
 /// Whoever mends cases need not be told of more at once.
 const MOST_CASES: usize = 10;
 
 pub(super) fn check(bench: &Bench, place: usize, file: &Path, found: &mut Found) -> Result<Checked, Failure> {
     let bytes = files::plugin(file)?;
-    let loaded = bench.engine.load(&bytes).map_err(|fault| anyhow!("{}: {fault}", shown_path(file)))?;
+    let loaded = bench.engine.load(&bytes).map_err(|fault| anyhow!("{}: {fault}", printable_path(file)))?;
     let plugin = Arc::new(loaded);
     let mut checked = Checked::good(file, "plugin", summary(&plugin));
     let description = plugin.description();
@@ -32,8 +32,8 @@ pub(super) fn check(bench: &Bench, place: usize, file: &Path, found: &mut Found)
         let message = format!("in a plugin directory it must be called {}.wasm", description.name);
         let help = format!(
             "rename it: mv {} {}",
-            shown_path(file),
-            shown_path(&file.with_file_name(format!("{}.wasm", description.name)))
+            shell_word(&printable_path(file)),
+            shell_word(&printable_path(&file.with_file_name(format!("{}.wasm", description.name))))
         );
         checked.warnings.push(Told::of_file(file, "file-name", message, Some(help)));
     }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 
 use crate::exit::Failure;
-use crate::output::shown_path;
 use crate::state_dir::StateDir;
+use flyball_model::printable_path;
 
 /// Folders in folders are looked into so far, and no link is followed: what is named is a tree.
 const DEEPEST: usize = 8;
@@ -64,21 +64,23 @@ fn folder(path: &Path) -> Vec<Named> {
             "there is no manifest (*.yaml), policy (*.yaml), plugin (*.wasm) or golden case (*.json) in it";
         return vec![Err((
             path.to_owned(),
-            anyhow!("{}: {message}; name another folder", shown_path(path)).into(),
+            anyhow!("{}: {message}; name another folder", printable_path(path)).into(),
         ))];
     }
     found.into_iter().map(Ok).collect()
 }
 
 fn walk(path: &Path, depth: usize, found: &mut Vec<(PathBuf, Kind)>) -> Result<(), Failure> {
-    let cannot = || format!("cannot read the folder {}", shown_path(path));
+    let cannot = || format!("cannot read the folder {}", printable_path(path));
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(path).with_context(cannot)? {
         entries.push(entry.with_context(cannot)?);
         if entries.len() > MOST_FILES {
-            return Err(
-                anyhow!("{} has more than {MOST_FILES} entries; name the files", shown_path(path)).into()
-            );
+            return Err(anyhow!(
+                "{} has more than {MOST_FILES} entries; name the files",
+                printable_path(path)
+            )
+            .into());
         }
     }
     entries.sort_by_key(std::fs::DirEntry::file_name);

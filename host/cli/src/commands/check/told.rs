@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use flyball_documents::{Fault, Faults};
-use flyball_model::printable;
+use flyball_model::{printable, printable_path};
 use serde::Serialize;
 
 use crate::exit::Failure;
-use crate::output::{errln, json_pretty, outln, shown_path};
+use crate::output::{errln, json_pretty, outln};
 
 /// The form of the JSON document.
 const VERSION: u32 = 1;
@@ -104,14 +104,14 @@ impl Checked {
             Failure::Documents(faults) => {
                 let mut told = Told::of_faults(faults);
                 // A fault's name of the file is one to print; `files` and `faults` name it alike.
-                for one in told.iter_mut().filter(|one| one.file == shown_path(file)) {
+                for one in told.iter_mut().filter(|one| one.file == printable_path(file)) {
                     one.file = file.display().to_string();
                 }
                 told
             }
             other => {
                 // The file is named by the place already.
-                let (text, prefix) = (other.to_string(), format!("{}: ", shown_path(file)));
+                let (text, prefix) = (other.to_string(), format!("{}: ", printable_path(file)));
                 let message = text.strip_prefix(&prefix).unwrap_or(&text).to_owned();
                 vec![Told::of_file(file, kind, message, None)]
             }

@@ -182,12 +182,12 @@ struct Listener {
 enum Server {
     Waits(Box<dyn FnOnce() -> JoinHandle<()> + Send>),
     Runs(JoinHandle<()>),
-    None,
+    Nobody,
 }
 
 impl Server {
     fn start(&mut self) {
-        *self = match std::mem::replace(self, Self::None) {
+        *self = match std::mem::replace(self, Self::Nobody) {
             Self::Waits(accept) => Self::Runs(accept()),
             other => other,
         };
@@ -248,6 +248,6 @@ where
 {
     let config = HttpIn::deserialize(config).map_err(|error| Problem::new("", error.to_string()))?;
     let (door, items) = config.door(limits);
-    let source = Listener { items, next: None, address: None, server: Server::None, given: 0 };
+    let source = Listener { items, next: None, address: None, server: Server::Nobody, given: 0 };
     Ok((connections::serve(stream, door), Box::new(source)))
 }

@@ -131,6 +131,18 @@ pub fn process_of_a_node(host: u32, text: &str) -> Option<u32> {
     })
 }
 
+/// Whether whoever runs the tests has them ignore a signal, as `nohup` does and a script with what it puts into the background.
+/// What they start ignores it as well, so how a host ends by it cannot be tried. It says so.
+pub fn is_ignored(signal: nix::sys::signal::Signal) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+    let ignored = u64::from_str_radix(mask, 16).unwrap() & (1 << (signal as i32 - 1)) != 0;
+    if ignored {
+        eprintln!("skipped: {signal} is ignored by whoever runs the tests, and so by what they start");
+    }
+    ignored
+}
+
 pub fn read_json(file: &Path) -> Value {
     serde_json::from_slice(&fs::read(file).unwrap()).unwrap()
 }

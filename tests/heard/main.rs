@@ -353,32 +353,41 @@ fn a_host_whose_words_nobody_reads_hears() {
     let place = Place::new();
     place.write("slow.yaml", SLOW);
     place.write("policies/all.yaml", POLICY);
-    let mut child = flyball()
+    let child = flyball()
         .current_dir(place.dir.path())
         .args(["run", "slow.yaml", "--policy", "policies", "--state", "state", "--json", "--drain", "2s"])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let mut child = Killed(child);
     until("the host can be asked", SOON, || UnixStream::connect(place.socket()).is_ok());
     // Its pipe fills; then it waits for somebody to read.
-    until("it waits for its reader", SOON, || waits_for_its_reader(&child) != Some(false));
-    if waits_for_its_reader(&child).is_none() {
+    until("it waits for its reader", SOON, || waits_for_its_reader(&child.0) != Some(false));
+    if waits_for_its_reader(&child.0).is_none() {
         println!("left out: it cannot be seen whether the pipe is full");
-        child.kill().unwrap();
-        child.wait().unwrap();
         return;
     }
     let (halted, halting) =
         place.ask(&json!({ "version": 1, "ask": "halt", "session": null, "why": "a test" }));
     assert!(halted["answer"]["journaled"].is_boolean(), "{halted}");
     assert!(halting < limit(), "heard after {halting:?}");
-    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
-    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).unwrap();
+    kill(Pid::from_raw(child.0.id() as i32), Signal::SIGTERM).unwrap();
+    kill(Pid::from_raw(child.0.id() as i32), Signal::SIGTERM).unwrap();
     let begun = Instant::now();
-    while child.try_wait().unwrap().is_none() {
+    while child.0.try_wait().unwrap().is_none() {
         assert!(begun.elapsed() < Duration::from_secs(20), "it does not end");
         std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+/// A host that is not left behind by a test that fails.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

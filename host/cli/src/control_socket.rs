@@ -13,16 +13,16 @@
 //! - a connection has [`TO_ASK`] to send its line. At most [`MOST_SILENT`] may be about to; a new one takes the place of the
 //!   oldest, so a thousand idle connections keep nobody out;
 //! - at most [`MOST_ANSWERING`] requests are answered at once, and halts beside them;
-//! - some descriptors are kept in reserve ([`SPARE`]): for the connection, and for telling who asks;
+//! - some descriptors are kept in reserve (`spare_descriptors`): for the connection, and for telling who asks;
 //! - who asks is looked at first (`caller`): a process that the host started is refused;
 //! - a socket that was removed is made anew, as long as the state directory is still this host's (`state_watch`).
 //!
 //! Called by `assembly`; [`ask`] is what commands call.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as StdStream;
 use std::sync::Arc;
@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use flyball_model::{Caller, printable_path};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,7 @@ use tokio::time::timeout;
 
 use crate::caller;
 use crate::exit::Failure;
+use crate::spare_descriptors::SpareDescriptors;
 use crate::state_dir::{Reach, StateDir};
 
 const VERSION: u32 = 1;
@@ -58,11 +60,11 @@ const LONGEST_ANSWER: u64 = 64 * 1024 * 1024;
 const TO_ASK: Duration = Duration::from_secs(5);
 /// How long it may take to read its answer.
 const TO_HEAR: Duration = Duration::from_secs(10);
+/// How long until accepting is tried again after it failed.
+const TO_HAVE_ROOM: Duration = Duration::from_millis(50);
 /// Connections that have not asked yet.
 const MOST_SILENT: usize = 64;
-/// Descriptors that are let go when there are no others.
-const SPARE: usize = 32;
-/// What telling who asks takes of them: a process may be looked up while another thread takes what was let go.
+/// The spare descriptors that telling who asks takes: a process may be looked up while another thread takes what was let go.
 const TO_TELL_WHO: usize = 4;
 /// Requests that are being answered.
 const MOST_ANSWERING: usize = 64;
@@ -145,15 +147,15 @@ pub(crate) fn listen_in(reach: &Reach) -> Result<UnixListener> {
 pub(crate) async fn serve(
     mut listener: UnixListener,
     mut anew: mpsc::Receiver<UnixListener>,
+    spare: SpareDescriptors,
     answers: Arc<dyn Answers>,
 ) {
     let server = Arc::new(Server {
         answers,
         silent: Silent::default(),
         answering: Semaphore::new(MOST_ANSWERING),
-        spare: Mutex::default(),
+        spare,
     });
-    server.refill();
     loop {
         tokio::select! {
             next = anew.recv() => match next {
@@ -162,24 +164,32 @@ pub(crate) async fn serve(
             },
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => server.clone().take(stream),
+                // Without descriptors this fails also where nobody waits, for whom no room is to be made.
+                Err(_) if !is_waited_at(&listener) => tokio::time::sleep(TO_HAVE_ROOM).await,
                 // Room is made, first by what is kept for that, then by who has not asked.
-                Err(_) if server.spare.lock().pop().is_some() || server.silent.evict() => {
+                Err(_) if server.spare.let_one_go() || server.silent.evict() => {
                     tokio::task::yield_now().await;
                 }
                 Err(fault) => {
                     tracing::warn!(%fault, "the control socket cannot accept");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    tokio::time::sleep(TO_HAVE_ROOM).await;
                 }
             },
         }
     }
 }
 
+/// Whether somebody has connected who is not accepted yet.
+fn is_waited_at(listener: &UnixListener) -> bool {
+    let mut asked = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+    poll(&mut asked, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
 struct Server {
     answers: Arc<dyn Answers>,
     silent: Silent,
     answering: Semaphore,
-    spare: Mutex<Vec<File>>,
+    spare: SpareDescriptors,
 }
 
 /// The connections that have not asked yet, oldest first.
@@ -202,26 +212,6 @@ impl Silent {
 }
 
 impl Server {
-    /// Keeps descriptors for later, as far as there are any.
-    fn refill(&self) {
-        let mut spare = self.spare.lock();
-        while spare.len() < SPARE
-            && let Ok(file) = File::open("/dev/null")
-        {
-            spare.push(file);
-        }
-    }
-
-    /// Lets others have some of what is kept, when there is nothing else.
-    fn let_go(&self, count: usize) {
-        if File::open("/dev/null").is_ok() {
-            return;
-        }
-        let mut spare = self.spare.lock();
-        let kept = spare.len().saturating_sub(count);
-        spare.truncate(kept);
-    }
-
     fn take(self: Arc<Self>, stream: UnixStream) {
         let number = self.silent.next.fetch_add(1, Ordering::Relaxed);
         let server = self.clone();
@@ -234,13 +224,13 @@ impl Server {
                 tracing::debug!(%fault, "a control connection broke off");
             }
             server.silent.asked(number);
-            server.refill();
+            server.spare.refill();
         });
         waiting.push_back((number, task.abort_handle()));
     }
 
     async fn one(&self, stream: UnixStream, number: u64) -> std::io::Result<()> {
-        self.let_go(TO_TELL_WHO);
+        self.spare.let_go_if_needed(TO_TELL_WHO);
         let by = caller::of(&stream);
         let (read, mut write) = stream.into_split();
         let mut line = String::new();

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use crate::control_socket::{listen_in, serve};
 use crate::halt_reserve::{self, HaltReserve};
 use crate::operator::Operator;
+use crate::spare_descriptors::SpareDescriptors;
 use crate::state_dir::HeldDir;
 use crate::state_watch::StateWatch;
 use crate::threads::Threads;
@@ -33,12 +34,12 @@ impl Hearing {
         let (tell, told) = oneshot::channel();
         let task = threads.on_control(async move {
             match open(&dir) {
-                Ok((listener, reserve)) => {
+                Ok((listener, spare, reserve)) => {
                     // Whoever waits for it is gone only when the program ends.
                     let _ = tell.send(Ok(()));
                     // Without somebody to answer, the host did not start.
                     if let Ok(operator) = begun.await {
-                        hear(listener, reserve, operator, dir).await;
+                        hear(listener, spare, reserve, operator, dir).await;
                     }
                 }
                 Err(fault) => drop(tell.send(Err(fault))),
@@ -57,16 +58,23 @@ impl Hearing {
     }
 }
 
-fn open(dir: &HeldDir) -> Result<(UnixListener, HaltReserve)> {
+fn open(dir: &HeldDir) -> Result<(UnixListener, SpareDescriptors, HaltReserve)> {
     let reach = dir.reach()?;
+    let spare = SpareDescriptors::take();
     let (reserve, _) = HaltReserve::open(&reach.file(halt_reserve::NAME))?;
     // What an earlier host left is in the journal by now.
     reserve.keep(&[]).with_context(|| format!("cannot write {}", halt_reserve::NAME))?;
     let listener = listen_in(&reach).with_context(|| printable_path(&dir.socket()))?;
-    Ok((listener, reserve))
+    Ok((listener, spare, reserve))
 }
 
-async fn hear(listener: UnixListener, reserve: HaltReserve, operator: Operator, dir: Arc<HeldDir>) {
+async fn hear(
+    listener: UnixListener,
+    spare: SpareDescriptors,
+    reserve: HaltReserve,
+    operator: Operator,
+    dir: Arc<HeldDir>,
+) {
     let (sockets, anew) = mpsc::channel(1);
     let (telling, told) = (operator.ticks.clone(), operator.listener.clone());
     let watch = StateWatch {
@@ -80,5 +88,5 @@ async fn hear(listener: UnixListener, reserve: HaltReserve, operator: Operator, 
     };
     let unjournaled = Unjournaled::new(operator.store.clone(), reserve);
     let answers = Arc::new((operator, unjournaled));
-    tokio::join!(serve(listener, anew, answers), watch.run());
+    tokio::join!(serve(listener, anew, spare, answers), watch.run());
 }

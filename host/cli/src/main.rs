@@ -20,6 +20,7 @@ mod process_faults;
 mod report;
 mod report_file;
 mod scenario;
+mod spare_descriptors;
 mod state_dir;
 mod state_watch;
 mod summary;

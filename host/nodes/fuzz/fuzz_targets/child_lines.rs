@@ -26,6 +26,7 @@ fuzz_target!(|input: &[u8]| {
                 text
             }
             Err(ProcessError::Item(text)) => text,
+            Err(ProcessError::Unavailable(unavailable)) => unavailable.why,
         };
         assert!(text.len() < 40_000, "an error of {} bytes", text.len());
         assert!(!text.chars().any(char::is_control), "an error steers a terminal: {text:?}");

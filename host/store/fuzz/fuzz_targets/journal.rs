@@ -47,7 +47,7 @@ fn sound() -> &'static [u8] {
         runtime.block_on(async {
             store.begin_run().await.expect("a run");
             for tick in 0..4 {
-                let event = Event::Halted { why: format!("reason {tick}") };
+                let event = Event::Halted { why: format!("reason {tick}"), by: None };
                 let record = EventRecord { at: 1_000 + tick, session: Some("shop".into()), tick, event };
                 store.record(&record).await.expect("an event");
             }
@@ -119,7 +119,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
             let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
             runtime.block_on(async {
                 let _ = store.halts().await;
-                let event = Event::Resumed { why: String::new() };
+                let event = Event::Resumed { why: String::new(), by: None };
                 let _ = store.record(&EventRecord { at: 1, session: None, tick: 0, event }).await;
                 let _ = store.chain_end().await;
             });

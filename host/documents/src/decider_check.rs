@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use flyball_model::{DEEPEST_RULE, DeciderBranch, DeciderGroup, DeciderRule, Problem};
 use serde_json::Value;
 
-use crate::policy_check::misnamed;
+use crate::policy_check::{given, misnamed};
 use crate::wording::quoted;
 
 /// What a schema cannot say of deciders and their shadows.
@@ -83,11 +83,10 @@ impl Deciders<'_> {
         // What is wrong inside an entry is its own fault; here it counts only which keys the group has.
         let many = |members: &Value| members.as_array().map_or(1, Vec::len);
         let shape = DeciderGroup {
-            route: group.get("route").map(|ways| vec![DeciderBranch::default(); many(ways)]),
-            at_least: group
-                .get("at_least")
+            route: given(group, "route").map(|ways| vec![DeciderBranch::default(); many(ways)]),
+            at_least: given(group, "at_least")
                 .map(|least| least.as_u64().and_then(|least| usize::try_from(least).ok()).unwrap_or(1)),
-            of: group.get("of").map(|members| vec![DeciderRule::default(); many(members)]),
+            of: given(group, "of").map(|members| vec![DeciderRule::default(); many(members)]),
             ..DeciderGroup::default()
         };
         if let Err(problem) = shape.form() {

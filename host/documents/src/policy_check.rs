@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use flyball_model::{Creatable, DEEPEST_RULE, Limits, Problem, ValidatorGroup, ValidatorRule};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::decider_check;
 use crate::wording::quoted;
@@ -171,13 +171,12 @@ fn groups(at: &str, rule: &Value, depth: usize, problems: &mut Vec<Problem>) {
     let Some(group) = rule.as_object() else { return };
     // What is wrong inside an entry is its own fault; here it counts only which keys the group has.
     let shape = ValidatorGroup {
-        all_of: group.get("all_of").map(placeholders),
-        any_of: group.get("any_of").map(placeholders),
-        of: group.get("of").map(placeholders),
-        at_least: group
-            .get("at_least")
+        all_of: given(group, "all_of").map(placeholders),
+        any_of: given(group, "any_of").map(placeholders),
+        of: given(group, "of").map(placeholders),
+        at_least: given(group, "at_least")
             .map(|least| least.as_u64().and_then(|least| usize::try_from(least).ok()).unwrap_or(1)),
-        not: group.get("not").map(|_| Box::default()),
+        not: given(group, "not").map(|_| Box::default()),
         name: None,
     };
     if let Err(problem) = shape.form() {
@@ -191,6 +190,11 @@ fn groups(at: &str, rule: &Value, depth: usize, problems: &mut Vec<Problem>) {
     if let Some(member) = group.get("not") {
         groups(&format!("{at}/not"), member, depth + 1, problems);
     }
+}
+
+/// What a key of a group says. A key without a value says nothing, as where it is read.
+pub(crate) fn given<'a>(group: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+    group.get(key).filter(|value| !value.is_null())
 }
 
 fn placeholders(members: &Value) -> Vec<ValidatorRule> {

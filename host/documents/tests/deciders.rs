@@ -127,6 +127,19 @@ fn groups_that_are_nested_too_deep_are_refused() {
 }
 
 #[test]
+fn a_key_of_a_group_without_a_value_makes_no_group() {
+    for judges in [
+        "deciders: [{ route: }]",
+        "deciders: [{ at_least: ~, of: [{ plugin: a }] }]",
+        "validators: [{ any_of: }]",
+    ] {
+        let text = format!("name: p\njudges:\n  {judges}\n");
+        let faults = read_policy(&source(&text)).expect_err(judges).to_string();
+        assert!(faults.contains("an entry is one plugin or one kind of group"), "{judges}: {faults}");
+    }
+}
+
+#[test]
 fn a_way_that_is_never_taken_is_told() {
     let told = warnings(
         r#"  deciders:

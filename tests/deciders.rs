@@ -14,8 +14,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-use flyball_control::ports::Journal;
 use flyball_model::{ActionRecord, TickRecord};
+use flyball_ports::Journal;
 use flyball_store::Store;
 use serde_json::{Value, json};
 use support::{flyball, read_json, said};

@@ -17,10 +17,10 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use flyball_control::ports::Journal;
 use flyball_model::{
     Action, Attributed, Decision, PluginId, Proposal, Reason, TickRecord, Verdict, VerdictRecord, is_hidden,
 };
+use flyball_ports::Journal;
 use rusqlite::Connection;
 use serde_json::Value;
 use support::{flyball, said};

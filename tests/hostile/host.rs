@@ -6,14 +6,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use flyball_control::ports::{
-    ApplyError, Clock as _, DataPlane, Journal, JournalError, Listener, PlaneError, Support, SystemClock,
-};
 use flyball_control::{Controller, Options, Sessions};
 use flyball_engine::{Library, LibraryOptions, PolicySource, Subject};
 use flyball_model::{
     Action, ActionRecord, EventRecord, GraphSpec, Halt, Learned, NodeType, Observation, Outcome, TickRecord,
     UnixMillis,
+};
+use flyball_ports::{
+    ApplyError, Clock as _, DataPlane, Journal, JournalError, Listener, PlaneError, Support, SystemClock,
 };
 use parking_lot::Mutex;
 use tempfile::TempDir;

@@ -4,11 +4,11 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flyball_control::ports::{DataPlane, Listener, SystemClock};
 use flyball_control::{Controller, Options};
 use flyball_engine::{Engine, EngineOptions, Library, LibraryOptions, PolicySource};
 use flyball_llm::LlmGrant;
 use flyball_model::{ActionRecord, Outcome, TickRecord};
+use flyball_ports::{DataPlane, Listener, SystemClock};
 use flyball_store::{Reader, Store, TickFilter};
 use parking_lot::Mutex;
 use serde_json::json;

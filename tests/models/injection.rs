@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use flyball_control::ports::DataPlane;
 use flyball_llm::LlmGrant;
 use flyball_model::{Action, ActionKind, TickRecord};
+use flyball_ports::DataPlane;
 use futures::future::join_all;
 use serde_json::{Value, json};
 

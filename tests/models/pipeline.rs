@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_control::ports::{ApplyError, Clock, DataPlane, PlaneError, Support, SystemClock};
 use flyball_model::{
     Action, ActionKind, Executor, GraphMetrics, GraphSpec, Metrics, NodeColumns, NodeOffer, NodeSpec,
     NodeType, Observation, SeenError, Status, Trend, metric,
 };
+use flyball_ports::{ApplyError, Clock, DataPlane, PlaneError, Support, SystemClock};
 use parking_lot::Mutex;
 
 /// The node that has failed, unless it is called otherwise.

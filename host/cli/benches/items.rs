@@ -15,11 +15,11 @@ mod wasm_nodes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flyball_control::ports::DataPlane as _;
 use flyball_engine::{Engine, EngineOptions, Library, LibraryOptions, PolicySource};
 use flyball_model::Manifest;
 use flyball_nodes::{Item, ItemLimits};
 use flyball_pipeline::{BuiltinChild, Options, Parts, Pipeline};
+use flyball_ports::DataPlane as _;
 use serde_json::{Value, json};
 use wasm_nodes::LibraryNodes;
 

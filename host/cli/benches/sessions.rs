@@ -16,9 +16,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flyball_control::ports::{Listener, SystemClock};
 use flyball_control::{Controller, Options, Sessions};
 use flyball_model::{ActionRecord, Outcome, TickRecord};
+use flyball_ports::{Listener, SystemClock};
 use parking_lot::Mutex;
 use support::{Always, NoJournal, Synthetic, sandboxed};
 

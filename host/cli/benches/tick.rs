@@ -14,9 +14,9 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flyball_control::ports::{Panel, SystemClock};
 use flyball_control::{Controller, Options};
 use flyball_model::Ending;
+use flyball_ports::{Panel, SystemClock};
 use support::{Always, NoJournal, NoListener, Synthetic, plain, sandboxed};
 
 const ROUNDS: usize = 400;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use flyball_control::ports::{self, Clock, Journal as _, Judges, Keeper, Listener, SystemClock};
 use flyball_control::{Controller, Fleet, Options};
 use flyball_documents::{Source, locate, policy_for, read_manifest, unmatched_nodes};
 use flyball_engine::{
@@ -14,6 +13,7 @@ use flyball_engine::{
 };
 use flyball_model::{EventRecord, Halt, Manifest, UnixMillis, printable_path};
 use flyball_pipeline::{BuiltinChild, Parts, Pipeline};
+use flyball_ports::{Clock, Journal as _, Judges, Keeper, Listener, SystemClock};
 use flyball_store::{PluginStates, QuietTicks, Recordings, RecordingsOptions, Store, Which};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -99,7 +99,7 @@ fn open_engine_with(
     keeper: Option<Arc<dyn Keeper>>,
     recordings: Option<&Arc<Recordings>>,
 ) -> Result<Engine> {
-    let recorder = recordings.map(|recordings| recordings.clone() as Arc<dyn ports::Recorder>);
+    let recorder = recordings.map(|recordings| recordings.clone() as Arc<dyn flyball_ports::Recorder>);
     let cache_dir = state.path().is_dir().then(|| state.compiled());
     let options = EngineOptions { cache_dir, keeper, recorder, ..EngineOptions::default() };
     Engine::new(options).context("cannot start the WebAssembly engine")

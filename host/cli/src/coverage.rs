@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use flyball_control::ports::Judges;
 use flyball_documents::policy_for;
 use flyball_engine::{Library, PluginState, Subject};
 use flyball_model::{Manifest, Policy, Problem, printable_path};
+use flyball_ports::Judges;
 use serde::{Deserialize, Serialize};
 
 use crate::args::Judging;

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use flyball_control::ports::Listener;
 use flyball_model::{
     ActionRecord, Attributed, Caller, DeciderSaid, Ending, Event, EventRecord, Finding, Outcome, Severity,
     TickRecord, UnixMillis, Verdict, VerdictRecord, printable, printable_lines,
 };
+use flyball_ports::Listener;
 use indicatif::MultiProgress;
 use parking_lot::Mutex;
 use serde_json::json;

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_control::ports::{Clock, Journal as _, Listener, SystemClock};
 use flyball_control::{Controller, Fleet, Undo};
 use flyball_engine::Library;
 use flyball_model::{Caller, Event, EventRecord, Halt};
+use flyball_ports::{Clock, Journal as _, Listener, SystemClock};
 use flyball_store::{Recordings, Store};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use anyhow::{Context, Result};
-use flyball_control::ports::Listener;
 use flyball_model::{
     Account, ActionRecord, Ending, EventRecord, Outcome, PluginKind, TickRecord, UnixMillis,
 };
+use flyball_ports::Listener;
 use flyball_store::ChainEnd;
 use parking_lot::Mutex;
 use schemars::JsonSchema;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_control::Fleet;
-use flyball_control::ports::{Clock, SystemClock};
 use flyball_model::{Event, EventRecord, Notice, printable_path};
+use flyball_ports::{Clock, SystemClock};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_control::ports::Journal;
 use flyball_model::{Event, EventRecord};
+use flyball_ports::Journal;
 use flyball_store::Store;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;

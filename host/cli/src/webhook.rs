@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use flyball_control::ports::Listener;
 use flyball_model::{ActionRecord, Event, EventRecord, Outcome, TickRecord};
+use flyball_ports::Listener;
 use flyball_store::{ChainEnd, Store};
 use hmac::{Hmac, Mac};
 use serde::Serialize;

@@ -1,8 +1,8 @@
 //! What a judge says without the words that it says it in: for holding two components against each other, of which one puts
 //! the same thing differently. Called by `flyball replay --with`.
 
-use flyball_control::ports::{Decided, Said};
 use flyball_model::{Evidence, Reason, Reversal, Verdict};
+use flyball_ports::{Decided, Said};
 
 /// The answer with every text for people taken out. Of a decision only the action is left: how sure a decider is and what it
 /// rests on explain the action, and are not done. Codes, targets and numbers of findings and verdicts stay.

@@ -6,9 +6,9 @@ use tokio::time::Instant;
 use crate::controller::{Controller, add_error};
 use crate::follow_up::{FollowUp, Look};
 use crate::landing::settle_time;
-use crate::ports::{DataPlane, Loss, Panel, Sight, Support, UndoKind};
 use crate::rollback::{Undo, UndoError, Undoer};
 use crate::state::State;
+use flyball_ports::{DataPlane, Loss, Panel, Sight, Support, UndoKind};
 
 impl Controller {
     /// Looks after the actions of which it is not known yet whether they helped.

@@ -14,9 +14,9 @@ use crate::checks::same;
 use crate::controller::Controller;
 use crate::deciding::Answer;
 use crate::pace::{refusal, seconds};
-use crate::ports::{DataPlane, Panel};
 use crate::state::State;
 use crate::tries::named;
+use flyball_ports::{DataPlane, Panel};
 
 /// A finding may come and go; after so many ticks without it in a row it is gone.
 const TICKS_TO_BE_GONE: u32 = 3;

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::assess::{ask, failed, refused_to};
 use crate::checks::{Ground, check, reason, unresolved};
 use crate::pace::seconds;
-use crate::ports::{Decided, Decider, Judged, Sight, Situation};
+use flyball_ports::{Decided, Decider, Judged, Sight, Situation};
 
 pub(crate) type Turns = [Turn<Arc<dyn Decider>>];
 

@@ -7,7 +7,7 @@ use flyball_model::{
 };
 use futures::FutureExt;
 
-use crate::ports::{JudgeError, Judged, Panel, Sight};
+use flyball_ports::{JudgeError, Judged, Panel, Sight};
 
 /// A heuristic that did not answer.
 pub(crate) const JUDGE_FAILED: &str = "judge-failed";

@@ -8,8 +8,8 @@ use flyball_model::{
 use serde_json::Value;
 
 use crate::masking::MaskedPlane;
-use crate::ports::{Support, UndoKind};
 use crate::reach::reach;
+use flyball_ports::{Support, UndoKind};
 
 /// The longest name of a new node.
 const MAX_ID_BYTES: usize = 128;

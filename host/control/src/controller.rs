@@ -14,10 +14,10 @@ use crate::gates::{SYSTEMIC, stands, unread};
 use crate::landing::Landing;
 use crate::masking::MaskedPlane;
 use crate::pace::{barred, deciding, refusal};
-use crate::ports::{Clock, DataPlane, Journal, Judges, Listener, Panel, Sight};
 use crate::shadows::Shadows;
 use crate::state::State;
 use crate::tries::fault;
+use flyball_ports::{Clock, DataPlane, Journal, Judges, Listener, Panel, Sight};
 
 /// How a session's loop runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

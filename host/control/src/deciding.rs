@@ -12,9 +12,9 @@ use crate::asking::{Asking, Heard};
 use crate::assess::{ask, failed, refused_to};
 use crate::checks::Ground;
 use crate::masking::MaskedPlane;
-use crate::ports::{Judged, Panel, Sight, Situation, Support};
 use crate::reach::creatable;
 use crate::shadows::Shown;
+use flyball_ports::{Judged, Panel, Sight, Situation, Support};
 
 /// What deciders are asked.
 pub(crate) struct Question {

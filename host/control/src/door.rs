@@ -23,7 +23,7 @@ use crate::approvals::About;
 use crate::checks::reason;
 use crate::controller::Controller;
 use crate::pace::disabled;
-use crate::ports::{DataPlane, JournalError};
+use flyball_ports::{DataPlane, JournalError};
 
 /// Who wants an action done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use crate::acting::seen;
 use crate::assess::{LATENCY_OVER_LIMIT, THROUGHPUT_UNDER_LIMIT, wakes};
 use crate::measure::Measure;
 use crate::pace::seconds;
-use crate::ports::Panel;
+use flyball_ports::Panel;
 
 /// Observations in a row that must agree before an outcome is believed.
 const OBSERVATIONS_TO_AGREE: u32 = 3;

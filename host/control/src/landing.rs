@@ -18,9 +18,9 @@ use crate::escalation;
 use crate::follow_up::FollowUp;
 use crate::measure::{Measure, Taken};
 use crate::pace::{disabled, no_policy};
-use crate::ports::{DataPlane, Panel, Sight, Support};
 use crate::review::{Review, Reviewers, acted};
 use crate::state::State;
+use flyball_ports::{DataPlane, Panel, Sight, Support};
 
 /// Refusals that a decider should know of: what is proposed will be refused for a while.
 const LASTING: [&str; 4] = ["attempts-used-up", "cures-used-up", "flapping", "kind-budget"];

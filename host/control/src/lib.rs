@@ -1,5 +1,5 @@
 //! The loop: observe, judge, guard, act, follow up. It knows nothing of WebAssembly, of a database or of processes: what
-//! it needs of them are the [`ports`].
+//! it needs of them are the ports (`flyball-ports`).
 //!
 //! One [`Controller`] is the loop of one session; [`Sessions`] runs many. A tick goes through these rooms, in this order:
 //!
@@ -26,7 +26,7 @@
 //!
 //! # Generations
 //!
-//! [`Judges::panel`](ports::Judges::panel) is read once, at the start of a tick, and whoever is on that panel judges the
+//! [`Judges::panel`](flyball_ports::Judges::panel) is read once, at the start of a tick, and whoever is on that panel judges the
 //! whole tick. A decider may think for longer than that, and policies may change meanwhile. Its decision keeps the panel
 //! that it began with: the same generation's validators review it, and the action's record names that generation. What
 //! the session must keep to can only get narrower on the way: the host checks hold the action against the rules of *both*
@@ -60,10 +60,8 @@ mod landing;
 mod masking;
 mod measure;
 mod pace;
-pub mod ports;
 mod questioning;
 mod reach;
-mod recording;
 mod restoring;
 mod review;
 mod rollback;

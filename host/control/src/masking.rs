@@ -22,7 +22,7 @@ use flyball_model::{
 use parking_lot::Mutex;
 use serde_json::Value;
 
-use crate::ports::{ApplyError, DataPlane, PlaneError, Support};
+use flyball_ports::{ApplyError, DataPlane, PlaneError, Support};
 
 /// Values that are kept of one place. What comes after them is masked, and cannot be put back.
 const MOST_VALUES: usize = 64;

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use crate::assess::wakes;
 use crate::gates::{open, stands};
-use crate::ports::Panel;
 use crate::tries::fault;
+use flyball_ports::Panel;
 
 /// A cooldown is doubled at most so often: 32 times as long.
 const MOST_DOUBLED: u32 = 5;

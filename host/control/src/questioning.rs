@@ -8,9 +8,9 @@ use crate::assess::wakes;
 use crate::controller::Controller;
 use crate::deciding::Question;
 use crate::escalation::{self, Stage};
-use crate::ports::{DataPlane, Panel, Sight, Situation, UndoKind};
 use crate::state::State;
 use crate::tries::fault;
+use flyball_ports::{DataPlane, Panel, Sight, Situation, UndoKind};
 
 impl Controller {
     pub(crate) async fn question(

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use crate::acting::shows;
 use crate::controller::{Controller, add_error};
 use crate::landing::settle_time;
-use crate::ports::{DataPlane, JournalError};
 use crate::state::{PAST_ACTIONS, State};
+use flyball_ports::{DataPlane, JournalError};
 
 /// Earlier actions that are taken in: all that validators are told of.
 const RECALLED: usize = PAST_ACTIONS;

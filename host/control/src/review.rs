@@ -9,8 +9,8 @@ use futures::future::BoxFuture;
 
 use crate::assess::{ask, failed, refused_to};
 use crate::checks::{Ground, check, reason};
-use crate::ports::{Judged, Sight, Situation, Validator};
 use crate::rules::{Ask, Word, word};
+use flyball_ports::{Judged, Sight, Situation, Validator};
 
 /// Amendments of one proposal; validators that never agree must come to an end.
 const MAX_AMENDMENTS: usize = 4;

@@ -14,10 +14,10 @@ use crate::deciding::offered;
 use crate::door::{Carried, Origin, Wanted};
 use crate::inverse::{self, Undone};
 use crate::landing::{distinct, settle_time};
-use crate::ports::{DataPlane, JournalError, Judged, Panel, PlaneError, Sight, Situation};
 use crate::reach::creatable;
 use crate::review::{Review, Reviewers, acted};
 use crate::state::State;
+use flyball_ports::{DataPlane, JournalError, Judged, Panel, PlaneError, Sight, Situation};
 
 /// Who undoes at a person's word; no plugin may be called so.
 pub(crate) const OPERATOR: &str = "operator";

@@ -12,7 +12,7 @@ use crate::asking::{blank, nanoseconds};
 use crate::assess::{ask, refused_to};
 use crate::masking::MaskedPlane;
 use crate::pace::seconds;
-use crate::ports::{Decided, Judged, Panel, Shadow, Sight, Situation};
+use flyball_ports::{Decided, Judged, Panel, Shadow, Sight, Situation};
 
 /// What the others are asked in, once it is known.
 pub(crate) type Shown = watch::Receiver<Option<Arc<Situation>>>;

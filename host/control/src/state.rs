@@ -14,9 +14,9 @@ use crate::deciding::Pending;
 use crate::follow_up::FollowUp;
 use crate::measure::Readings;
 use crate::pace::{Pace, refusal, seconds};
-use crate::ports::Sight;
 use crate::shadows::Shadows;
 use crate::tries::Tries;
+use flyball_ports::Sight;
 
 /// A data plane that reads seldom shows the same for a while.
 const LONGEST_WITHOUT_NEWS: Duration = Duration::from_secs(10);

@@ -8,8 +8,8 @@ use flyball_model::{
 };
 
 use crate::controller::{Controller, add_error};
-use crate::ports::{JournalError, Panel};
 use crate::state::State;
+use flyball_ports::{JournalError, Panel};
 
 /// The notice of a critical fault that nobody and nothing answers.
 const UNANSWERED: &str = "unanswered";

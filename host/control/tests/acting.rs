@@ -5,8 +5,8 @@ mod support;
 
 use std::sync::Arc;
 
-use flyball_control::ports::*;
 use flyball_model::*;
+use flyball_ports::*;
 use support::*;
 
 #[tokio::test(start_paused = true)]

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_control::Fleet;
-use flyball_control::ports::*;
 use flyball_model::*;
+use flyball_ports::*;
 use parking_lot::Mutex;
 use support::*;
 

@@ -6,8 +6,8 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_control::ports::*;
 use flyball_model::*;
+use flyball_ports::*;
 use parking_lot::Mutex;
 use support::*;
 

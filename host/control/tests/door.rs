@@ -6,9 +6,9 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_control::ports::*;
 use flyball_control::{Controller, Fleet, Options, UndoError};
 use flyball_model::*;
+use flyball_ports::*;
 use support::*;
 
 fn halt(session: Option<&str>) -> Halt {

@@ -3,8 +3,8 @@
 
 mod support;
 
-use flyball_control::ports::UndoKind;
 use flyball_model::*;
+use flyball_ports::UndoKind;
 use support::*;
 
 /// A session that was well for ten seconds, then b is slow and is given a second worker.

@@ -5,9 +5,9 @@ mod support;
 
 use std::sync::Arc;
 
-use flyball_control::ports::*;
 use flyball_control::{ApprovalError, Fleet};
 use flyball_model::*;
+use flyball_ports::*;
 use support::*;
 
 fn asks_for(kind: ActionKind) -> impl FnOnce(&mut Panel) {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use flyball_control::ports::*;
 use flyball_model::*;
+use flyball_ports::*;
 use parking_lot::Mutex;
 use support::*;
 

@@ -7,8 +7,8 @@ mod support;
 use std::sync::Arc;
 
 use flyball_control::UndoError;
-use flyball_control::ports::*;
 use flyball_model::*;
+use flyball_ports::*;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use support::*;

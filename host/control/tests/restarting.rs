@@ -5,8 +5,8 @@ mod support;
 
 use std::time::Duration;
 
-use flyball_control::ports::*;
 use flyball_model::*;
+use flyball_ports::*;
 use support::*;
 
 /// An intent that was left open, and whether the data plane had done it.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_control::UndoError;
-use flyball_control::ports::*;
 use flyball_model::*;
+use flyball_ports::*;
 use support::*;
 
 fn reversible(actions: Vec<Action>) -> Result<Reversal, String> {

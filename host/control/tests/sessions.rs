@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_control::ports::{self, *};
 use flyball_control::{Controller, Options, Sessions};
 use flyball_model::*;
+use flyball_ports::*;
 use parking_lot::Mutex;
 use support::*;
 use tokio::time::Instant;
@@ -59,7 +59,7 @@ impl DataPlane for Idle {
 
 struct Nobody;
 
-impl ports::Judges for Nobody {
+impl flyball_ports::Judges for Nobody {
     fn panel(&self, _: &str) -> Option<Arc<Panel>> {
         None
     }

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_control::ports::*;
 use flyball_model::*;
+use flyball_ports::*;
 use parking_lot::Mutex;
 use proptest::prelude::*;
 use support::*;

@@ -20,9 +20,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bare::Bare;
-use flyball_control::ports::{Catalog, Decider, Heuristic, Reverser, Sight, Situation, Validator};
 use flyball_engine::{Engine, EngineOptions, Judge};
 use flyball_model::{Action, GraphSpec, Limits, PluginUse, Proposal};
+use flyball_ports::{Catalog, Decider, Heuristic, Reverser, Sight, Situation, Validator};
 use tokio::runtime::Runtime;
 
 /// Calls in a row, of which the mean counts.

@@ -21,12 +21,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use flyball_control::ports::{
-    Heuristic, Judge as Port, JudgeError, Judged, Judges, Listener, Panel, Sight, SystemClock,
-};
 use flyball_control::{Controller, Options, Sessions};
 use flyball_engine::{Judge, Library, LibraryOptions, Plugin, PolicySource};
 use flyball_model::{ActionRecord, Assessment, Limits, Outcome, PluginId, PluginUse, TickRecord};
+use flyball_ports::{
+    Heuristic, Judge as Port, JudgeError, Judged, Judges, Listener, Panel, Sight, SystemClock,
+};
 use parking_lot::Mutex;
 use support::{Always, NoJournal, Synthetic, sandboxed};
 

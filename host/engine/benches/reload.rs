@@ -22,8 +22,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use flyball_control::ports::Judges;
 use flyball_engine::{Engine, EngineOptions, Library, LibraryOptions, PolicySource, Versions};
+use flyball_ports::Judges;
 
 /// What the library waits for after the last change.
 const DEBOUNCE_MS: f64 = 100.0;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use flyball_control::ports::Sight;
 use flyball_model::{Cost, HttpExchange, Limits, LlmExchange, LlmUse};
+use flyball_ports::Sight;
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, HasData, InstancePre, Lift, Lower};
 use wasmtime::{ResourceLimiter, Store, Trap};
 

@@ -1,10 +1,10 @@
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use flyball_control::ports::{Keeper, Recorder};
 use flyball_llm::Llms;
 use flyball_model::Limits;
 use flyball_outbound::{Outbound, OutboundError};
+use flyball_ports::{Keeper, Recorder};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Linker};

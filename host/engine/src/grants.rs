@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use flyball_control::ports::{Changes, Keeper, Kept};
 use flyball_model::Grants;
+use flyball_ports::{Changes, Keeper, Kept};
 use parking_lot::Mutex;
 
 /// What is linked: a plugin that imports more than this is not instantiated.

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use flyball_control::ports::Decided;
 use flyball_model::{
     Action, Amendment, Assessment, Check, Decision, Evidence, Finding, NodeColumns, NodeOffer, NodeType,
     Proposal, Reach, Reason, Reversal, Severity, Side, Verdict,
 };
+use flyball_ports::Decided;
 use serde_json::Value;
 
 use crate::bindings::{actions, assessing, deciding, judgement, offers, reviewing};

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use flyball_control::ports::{
-    Asked, CallRecord, Catalog, Changes, Decided, Decider, Heuristic, Judge as Port, JudgeError, Judged,
-    Kept, Reverser, Said, Sight, Situation, Validator,
-};
 use flyball_model::{
     Action, Assessment, Cost, GraphSpec, HttpAnswer, HttpExchange, LlmAnswer, LlmExchange, NodeType,
     OnFailure, PluginId, PluginKind, PluginUse, Proposal, Reversal, Verdict,
+};
+use flyball_ports::{
+    Asked, CallRecord, Catalog, Changes, Decided, Decider, Heuristic, Judge as Port, JudgeError, Judged,
+    Kept, Reverser, Said, Sight, Situation, Validator,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use flyball_control::ports::Situation;
 use flyball_model::{
     Action, ActionKind, Evidence, Finding, GraphSpec, Learned, MutationPolicy, NodeSpec, NodeType, Outcome,
     PastAction, Proposal, Severity, matching,
 };
+use flyball_ports::Situation;
 
 use crate::bindings::{actions, deciding, judgement, offers, reversing, reviewing};
 

@@ -21,8 +21,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use flyball_control::ports::Judges;
 use flyball_engine::{Library, LibraryOptions, PolicySource, Versions};
+use flyball_ports::Judges;
 use tempfile::TempDir;
 
 use crate::guests::{engine, guest};

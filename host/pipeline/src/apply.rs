@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use flyball_control::ports::ApplyError;
 use flyball_model::{Action, Executor, NodeId, NodeSpec, NodeType, SecretNames, merge, touched};
+use flyball_ports::ApplyError;
 use serde_json::Value;
 use tokio::time::timeout;
 

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
-use flyball_control::ports::{Clock as _, SystemClock};
 use flyball_model::UnixMillis;
 use flyball_nodes::Json;
+use flyball_ports::{Clock as _, SystemClock};
 use parking_lot::Mutex;
 
 use crate::dead_letters::{DeadLetters, Letter};

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use flyball_control::ports::{Clock as _, SystemClock};
 use flyball_measure::{Reading, bottleneck, critical_path, metrics};
 use flyball_model::{Executor, GraphMetrics, NodeColumns, Observation, SeenError};
+use flyball_ports::{Clock as _, SystemClock};
 use tokio::time::Instant;
 
 use crate::custom;

@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_control::ports::{ApplyError, DataPlane, PlaneError, Support};
 use flyball_measure::Window;
 use flyball_model::{
     Account, Action, ActionKind, GraphSpec, ItemSizes, Manifest, NodeId, NodeSpec, NodeType, Observation,
     Problem, printable_path,
 };
 use flyball_nodes::{ItemLimits, WasmNodes};
+use flyball_ports::{ApplyError, DataPlane, PlaneError, Support};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use tokio::runtime::Handle;

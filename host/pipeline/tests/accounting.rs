@@ -13,9 +13,9 @@ mod support;
 
 use std::time::Duration;
 
-use flyball_control::ports::DataPlane as _;
 use flyball_model::{Action, Status};
 use flyball_pipeline::Options;
+use flyball_ports::DataPlane as _;
 use serde_json::json;
 use support::{Run, line, manifest, options, pass, sink, source};
 

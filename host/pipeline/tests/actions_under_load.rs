@@ -11,8 +11,8 @@
 
 mod support;
 
-use flyball_control::ports::{ApplyError, DataPlane as _};
 use flyball_model::{Action, Executor, Status};
+use flyball_ports::{ApplyError, DataPlane as _};
 use serde_json::json;
 use support::{Run, kill, line, manifest, pass, sink, source};
 

@@ -14,9 +14,9 @@ mod support;
 
 use std::sync::{Arc, LazyLock};
 
-use flyball_control::ports::{ApplyError, DataPlane as _, Reverser as _};
 use flyball_engine::{Engine, EngineOptions, Judge};
 use flyball_model::{Action, ActionKind, Executor, GraphSpec, Limits, PluginUse, Reversal};
+use flyball_ports::{ApplyError, DataPlane as _, Reverser as _};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use serde_json::{Value, json};

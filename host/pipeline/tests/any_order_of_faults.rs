@@ -20,9 +20,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_control::ports::{ApplyError, DataPlane as _};
 use flyball_model::{Account, Action, Executor, Manifest};
 use flyball_pipeline::{Options, Parts, Pipeline};
+use flyball_ports::{ApplyError, DataPlane as _};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use serde_json::{Value, json};

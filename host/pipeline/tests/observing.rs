@@ -13,8 +13,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use flyball_control::ports::DataPlane as _;
 use flyball_model::{Action, ActionKind, Executor, Observation, Status};
+use flyball_ports::DataPlane as _;
 use serde_json::{Value, json};
 use support::{LIMIT, Run, kill, line, manifest, pass, sink, source};
 

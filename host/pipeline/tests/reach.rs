@@ -15,10 +15,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_control::ports::*;
 use flyball_control::{Controller, Options as LoopOptions};
 use flyball_model::*;
 use flyball_pipeline::{Options, Parts, Pipeline};
+use flyball_ports::*;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use parking_lot::Mutex;
 use proptest::prelude::*;
@@ -98,7 +98,7 @@ impl Catalog for Says<Vec<NodeType>> {
 
 struct OnePanel(Arc<Panel>);
 
-impl flyball_control::ports::Judges for OnePanel {
+impl flyball_ports::Judges for OnePanel {
     fn panel(&self, _: &str) -> Option<Arc<Panel>> {
         Some(Arc::clone(&self.0))
     }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use flyball_control::ports::DataPlane as _;
 use flyball_model::{Executor, GraphSpec, NodeSpec};
+use flyball_ports::DataPlane as _;
 use flyball_sim::{Faults, Load, Plan, Rate, Service, Sim, Work, World};
 
 const NODES: usize = 20;

@@ -1,7 +1,7 @@
 //! Faults as they begin, go on and end.
 
-use flyball_control::ports::Loss;
 use flyball_model::Action;
+use flyball_ports::Loss;
 use serde_json::json;
 
 use crate::agenda::{Event, nanos};

@@ -1,6 +1,6 @@
 //! The workers of a node: who works on what, and what becomes of that when workers come and go.
 
-use flyball_control::ports::Loss;
+use flyball_ports::Loss;
 use tokio::time::Instant;
 
 use crate::agenda::Nanos;

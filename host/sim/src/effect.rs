@@ -1,7 +1,7 @@
 //! Actions as they take effect.
 
-use flyball_control::ports::{Change, Loss};
 use flyball_model::{Action, Executor};
+use flyball_ports::{Change, Loss};
 
 use crate::agenda::{Event, MS, Nanos};
 use crate::edit::edit;

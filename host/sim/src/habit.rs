@@ -1,6 +1,6 @@
 //! How a data plane takes actions. Real ones answer before anything has happened, do half of it, or something else.
 
-use flyball_control::ports::{Change, Loss, UndoKind};
+use flyball_ports::{Change, Loss, UndoKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -89,7 +89,7 @@ impl Network {
             stock,
         };
         network.plan_strikes();
-        network.reform(flyball_control::ports::Loss::None);
+        network.reform(flyball_ports::Loss::None);
         network.turn_taps();
         let varies = |node: &Node| node.tap.as_ref().is_some_and(|tap| tap.load.rate.varies());
         if network.nodes.iter().any(varies) {

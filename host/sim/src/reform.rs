@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use flyball_control::ports::Loss;
 use flyball_measure::sorted;
 use flyball_model::NodeSpec;
+use flyball_ports::Loss;
 
 use crate::ledger::Fate;
 use crate::network::Network;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_control::ports::{ApplyError, Clock, DataPlane, PlaneError, Support};
 use flyball_model::{Action, ActionKind, GraphSpec, NodeType, Observation, UnixMillis};
+use flyball_ports::{ApplyError, Clock, DataPlane, PlaneError, Support};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 

@@ -4,9 +4,9 @@
 
 mod support;
 
-use flyball_control::ports::DataPlane as _;
 use flyball_documents::{Source, locate, read_as, read_manifest, schema_of};
 use flyball_model::{Problem, Status};
+use flyball_ports::DataPlane as _;
 use flyball_sim::{Faults, Plan, Sim, World};
 use support::*;
 

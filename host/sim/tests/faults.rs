@@ -4,8 +4,8 @@
 
 mod support;
 
-use flyball_control::ports::DataPlane as _;
 use flyball_model::{Action, Executor, Status};
+use flyball_ports::DataPlane as _;
 use flyball_sim::{Plan, Sim};
 use serde_json::json;
 use std::sync::Arc;

@@ -6,8 +6,8 @@ mod support;
 
 use std::time::Duration;
 
-use flyball_control::ports::{ApplyError, Change, DataPlane as _, Loss, UndoKind};
 use flyball_model::{Action, ActionKind, Executor};
+use flyball_ports::{ApplyError, Change, DataPlane as _, Loss, UndoKind};
 use flyball_sim::{Plan, Told};
 use serde_json::json;
 use support::*;
@@ -18,7 +18,7 @@ fn scaling(habit: &str) -> Plan {
     simple(&format!("habits: {{scale-node: {{{habit}}}}}"))
 }
 
-fn declared(sim: &flyball_sim::Sim, kind: ActionKind) -> Option<flyball_control::ports::Support> {
+fn declared(sim: &flyball_sim::Sim, kind: ActionKind) -> Option<flyball_ports::Support> {
     sim.support().into_iter().find(|support| support.kind == kind)
 }
 

@@ -7,8 +7,8 @@ mod support;
 
 use std::sync::Arc;
 
-use flyball_control::ports::{Change, DataPlane as _, Loss};
 use flyball_model::{Action, ActionKind, Executor, GraphSpec, NodeId};
+use flyball_ports::{Change, DataPlane as _, Loss};
 use flyball_sim::{
     Answer, Fault, Faults, Habit, Plan, Rate, RateLimit, Service, Sim, What, WhenFull, Work, World,
 };

@@ -9,8 +9,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use flyball_control::ports::{Changes, Keeper};
 use flyball_model::printable_path;
+use flyball_ports::{Changes, Keeper};
 use parking_lot::Mutex;
 use rusqlite::{Connection, TransactionBehavior};
 

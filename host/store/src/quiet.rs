@@ -11,8 +11,8 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use flyball_control::ports::Listener;
 use flyball_model::{ActionRecord, Outcome, TickRecord, UnixMillis};
+use flyball_ports::Listener;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 
 use crate::recordings::{packed, squeezed, whole};

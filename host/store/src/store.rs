@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
 use async_trait::async_trait;
-use flyball_control::ports::{Clock, Journal, JournalError, SystemClock};
 use flyball_model::{ActionRecord, EventRecord, Halt, Learned, TickRecord, UnixMillis};
+use flyball_ports::{Clock, Journal, JournalError, SystemClock};
 use rusqlite::Connection;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};

@@ -8,8 +8,8 @@ mod records;
 use std::fs;
 use std::path::Path;
 
-use flyball_control::ports::Journal;
 use flyball_model::{ActionRecord, Ending, Outcome};
+use flyball_ports::Journal;
 use rusqlite::Connection;
 
 use crate::{ActionFilter, Reader, Store, TICKS_KEPT, file};

@@ -7,8 +7,8 @@ mod records;
 
 use std::time::Duration;
 
-use flyball_control::ports::Listener;
 use flyball_model::{Check, Checked, Cost, Ending, GateState, PluginId, Side, TickRecord};
+use flyball_ports::Listener;
 use flyball_store::{QuietTicks, QuietTicksReader};
 
 const SOON: Duration = Duration::from_secs(30);

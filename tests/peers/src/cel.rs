@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use cel::{Context, Program, Value};
-use flyball_control::ports::Sight;
+use flyball_ports::Sight;
 
 use crate::Peer;
 use crate::input::{Found, input};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use extism::{CompiledPlugin, Manifest, Plugin, PluginBuilder, Wasm};
-use flyball_control::ports::Sight;
+use flyball_ports::Sight;
 use flyball_model::Limits;
 
 use crate::Peer;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use flyball_control::ports::{Heuristic, Sight};
+use flyball_ports::{Heuristic, Sight};
 use flyball_engine::{Engine, EngineOptions, Judge};
 use flyball_model::{Finding, PluginUse};
 use tokio::runtime::Runtime;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flyball_control::ports::Sight;
+use flyball_ports::Sight;
 use flyball_model::{Executor, History, NodeColumns, Observation, Status, Trend, metric};
 use serde::{Deserialize, Serialize};
 

@@ -10,7 +10,7 @@ mod rego;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use flyball_control::ports::Sight;
+use flyball_ports::Sight;
 use input::Found;
 
 /// One way to have the rules judged.

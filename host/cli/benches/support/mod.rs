@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_control::ports::{
-    ApplyError, Catalog, DataPlane, Decided, Decider, Heuristic, Journal, JournalError, Judge, JudgeError,
-    Judged, Judges, Listener, Panel, PlaneError, Reverser, Sight, Situation, Support, Validator,
-};
 use flyball_engine::{Engine, EngineOptions, Judge as Sandboxed, Plugin};
 use flyball_model::{
     Action, ActionKind, ActionRecord, Assessment, Cost, Decision, EventRecord, Evidence, Executor, Finding,
     GraphMetrics, GraphSpec, Halt, Learned, Limits, Metrics, MutationPolicy, NodeColumns, NodeSpec, NodeType,
     Observation, OnFailure, Outcome, PluginId, PluginUse, Proposal, Reason, Rule, Rules, Severity, Status,
     TickRecord, Trend, Turn, UnixMillis, Verdict, metric,
+};
+use flyball_ports::{
+    ApplyError, Catalog, DataPlane, Decided, Decider, Heuristic, Journal, JournalError, Judge, JudgeError,
+    Judged, Judges, Listener, Panel, PlaneError, Reverser, Sight, Situation, Support, Validator,
 };
 use parking_lot::Mutex;
 use serde_json::json;

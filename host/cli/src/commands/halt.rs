@@ -2,8 +2,8 @@
 //! and then it is said that nobody was reached. Never is a host said to have stopped that did not say so itself.
 
 use anyhow::Context;
-use flyball_control::ports::{Clock, Journal, SystemClock};
 use flyball_model::{Caller, Event, EventRecord, shell_word};
+use flyball_ports::{Clock, Journal, SystemClock};
 use flyball_store::Store;
 use nix::unistd::geteuid;
 use serde_json::Value;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use flyball_control::ports::{Clock, Decided, Said, SystemClock};
 use flyball_model::{Reversal, UnixMillis, Verdict};
+use flyball_ports::{Clock, Decided, Said, SystemClock};
 use flyball_store::{CallFilter, Listed, RecordingsReader};
 
 use crate::args::{Places, Recorded, RecordingsOptions};

@@ -3,9 +3,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use flyball_control::ports::{CallRecord, Said};
 use flyball_engine::{CONTRACT_VERSION, CallError, Engine, Judge, LoadError, Plugin, Versions};
 use flyball_model::{Grants, Limits, PluginUse, StateGrant};
+use flyball_ports::{CallRecord, Said};
 use flyball_store::{RecordedCall, RecordingsReader, same};
 use serde_json::json;
 use sha2::{Digest, Sha256};

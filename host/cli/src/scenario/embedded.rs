@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use flyball_control::ports::{Clock, DataPlane, Journal, Judges, SystemClock};
 use flyball_control::{Controller, Options};
 use flyball_engine::Engine;
 use flyball_model::NodeId;
 use flyball_pipeline::{Parts, Pipeline};
+use flyball_ports::{Clock, DataPlane, Journal, Judges, SystemClock};
 use flyball_store::Store;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

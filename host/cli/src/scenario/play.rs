@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use flyball_control::ports::{Clock, Journal, Judges, Listener};
 use flyball_control::{Controller, Options};
 use flyball_engine::Engine;
 use flyball_model::{ActionRecord, Ending, Event, EventRecord, GraphSpec, Notice, Outcome, TickRecord};
+use flyball_ports::{Clock, Journal, Judges, Listener};
 use flyball_sim::{Sim, World};
 use flyball_store::{QuietTicks, Store};
 use parking_lot::Mutex;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_control::ports::{self, *};
 use flyball_control::{Controller, Fleet, Options};
 use flyball_model::*;
+use flyball_ports::*;
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
@@ -456,7 +456,7 @@ impl Journal for Memory {
 /// The panel that judges now.
 pub struct Switchboard(pub Mutex<Option<Arc<Panel>>>);
 
-impl ports::Judges for Switchboard {
+impl flyball_ports::Judges for Switchboard {
     fn panel(&self, _: &str) -> Option<Arc<Panel>> {
         self.0.lock().clone()
     }

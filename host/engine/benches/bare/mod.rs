@@ -3,8 +3,8 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use flyball_control::ports::Sight;
 use flyball_model::GraphSpec;
+use flyball_ports::Sight;
 use wasmtime::component::{
     Component, ComponentExportIndex, ComponentNamedList, HasSelf, InstancePre, Lift, Linker, Lower, Resource,
 };

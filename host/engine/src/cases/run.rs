@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flyball_control::ports::{Asked, Decided, Said};
 use flyball_model::{
     Case, CaseAnswer, Check, Finding, HttpExchange, LlmExchange, PluginKind, PluginUse, Reason, Reversal,
     Verdict,
 };
+use flyball_ports::{Asked, Decided, Said};
 use serde_json::Value;
 
 use super::{Placed, seen};

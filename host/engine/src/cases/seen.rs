@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flyball_control::ports::{Sight, Situation};
 use flyball_model::{
     Case, CaseGraph, CaseNode, CaseObservation, GraphMetrics, History, Metrics, NodeColumns, Observation,
     Rules, SeenError, total,
 };
+use flyball_ports::{Sight, Situation};
 
 pub(super) fn sight(case: &Case) -> Sight {
     let mut past = History::new(case.window.len());

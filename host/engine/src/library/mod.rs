@@ -18,9 +18,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flyball_control::ports::{Judges, Panel, Shadow};
 use flyball_documents::{Faults, Source};
 use flyball_model::{Controller, PluginKind, Policy, printable, printable_path};
+use flyball_ports::{Judges, Panel, Shadow};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::broadcast;
 

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flyball_control::ports::{Clock, SystemClock};
 use flyball_documents::{Faults, Source, locate};
 use flyball_model::{Problem, UnixMillis, printable_path};
+use flyball_ports::{Clock, SystemClock};
 
 use super::bind::Candidate;
 use super::folder::{Folder, Found, Holds, Scan};

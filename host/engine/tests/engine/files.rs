@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flyball_control::ports::Judges;
 use flyball_engine::{
     Library, LibraryOptions, OpenError, PluginStatus, PolicySource, Reload, Stage, Subject, Versions,
     signature_path,
 };
+use flyball_ports::Judges;
 use minisign::KeyPair;
 use tempfile::TempDir;
 

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
-use flyball_control::ports::Judges;
 use flyball_documents::Source;
 use flyball_engine::{Library, LibraryOptions, OpenError, PolicySource};
 use flyball_model::{Controller, MutationPolicy, Turn, Who};
+use flyball_ports::Judges;
 use serde_json::json;
 
 use crate::guests::engine;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use flyball_control::ports::Asked;
 use flyball_engine::Judge;
 use flyball_model::{Grants, Limits, PluginKind, PluginUse, StateGrant};
+use flyball_ports::Asked;
 use serde_json::json;
 
 use crate::guests::{engine, used};

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use flyball_control::ports::{Changes, Decided, Decider, Heuristic, Judge as Port, Keeper};
 use flyball_engine::{Engine, EngineOptions, Judge};
 use flyball_model::{Grants, Limits, PluginUse, StateGrant};
+use flyball_ports::{Changes, Decided, Decider, Heuristic, Judge as Port, Keeper};
 
 use crate::guests::{engine, guest_importing, used};
 use crate::sights::{sight, situation};

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
-use flyball_control::ports::Heuristic;
 use flyball_model::Limits;
+use flyball_ports::Heuristic;
 
 use crate::guests::{guest, judge};
 use crate::sights::sight;

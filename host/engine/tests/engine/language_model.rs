@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flyball_control::ports::{Asked, CallRecord, Heuristic, Recorder, Said};
 use flyball_engine::{Engine, EngineOptions, Judge};
 use flyball_model::{Assessment, Grants, Limits, LlmGrant, LlmUse, PluginUse, SecretSource};
+use flyball_ports::{Asked, CallRecord, Heuristic, Recorder, Said};
 use serde_json::json;
 
 use crate::guests::{engine, guest_importing, used};

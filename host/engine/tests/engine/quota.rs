@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use flyball_control::ports::{Changes, Keeper, Validator};
 use flyball_engine::{Engine, EngineOptions, Judge};
 use flyball_model::{Action, Grants, Limits, PluginUse, Proposal, StateGrant, Verdict};
+use flyball_ports::{Changes, Keeper, Validator};
 
 use crate::guests::{Parts, contract, encoded, used};
 use crate::sights::{sight, situation};

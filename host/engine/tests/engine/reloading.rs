@@ -2,10 +2,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flyball_control::ports::Judges;
 use flyball_engine::{
     Library, LibraryOptions, PluginState, PluginStatus, PolicySource, Stage, Subject, Versions,
 };
+use flyball_ports::Judges;
 use tempfile::TempDir;
 
 use crate::guests::{engine, guest, guest_importing};

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use flyball_control::ports::{Sight, Situation};
 use flyball_model::{
     Action, ActionKind, Executor, Finding, GraphSpec, History, MutationPolicy, NodeColumns, NodeSpec,
     Observation, Proposal, Rules, Severity, Status, Trend, metric,
 };
+use flyball_ports::{Sight, Situation};
 
 /// A tick at which every node is well but the first, which has failed.
 pub fn sight(nodes: usize, tick: u64) -> Sight {

@@ -1,5 +1,5 @@
-use flyball_control::ports::Heuristic;
 use flyball_model::Limits;
+use flyball_ports::Heuristic;
 
 use crate::guests::{judge, wasi_guest};
 use crate::sights::sight;

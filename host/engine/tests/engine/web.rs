@@ -7,10 +7,10 @@ use axum::Router;
 use axum::http::HeaderMap;
 use axum::response::Redirect;
 use axum::routing::get;
-use flyball_control::ports::{Heuristic, Judges};
 use flyball_documents::Source;
 use flyball_engine::{Judge, Library, LibraryOptions, PolicySource};
 use flyball_model::{Grants, HttpGrant, Limits, PluginUse};
+use flyball_ports::{Heuristic, Judges};
 use serde_json::json;
 
 use crate::guests::{engine, guest_importing, used};

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_control::ports::{ApplyError, DataPlane};
 use flyball_model::{Action, Executor, Manifest, NodeOffer, NodeType, Observation, Status};
 use flyball_nodes::{Item, Json, Number, ProcessError, Processed, Processor, WasmNodes};
 use flyball_pipeline::{BuiltinChild, Options, Parts, Pipeline};
+use flyball_ports::{ApplyError, DataPlane};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

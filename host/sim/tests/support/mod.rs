@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_control::ports::{ApplyError, DataPlane as _};
 use flyball_documents::{Source, read_as};
 use flyball_model::{Action, Executor, GraphSpec, NodeSpec, Observation, Status};
+use flyball_ports::{ApplyError, DataPlane as _};
 use flyball_sim::{Faults, NodeTruth, Plan, Sim, World};
 use serde_json::json;
 

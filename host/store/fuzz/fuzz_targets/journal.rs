@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-use flyball_control::ports::Journal;
+use flyball_ports::Journal;
 use flyball_model::{Event, EventRecord};
 use flyball_store::{ActionFilter, EventFilter, Reader, Store, StoreError, TickFilter, migrate};
 use libfuzzer_sys::{Corpus, fuzz_target};

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use flyball_control::ports::{Asked, CallRecord, Situation};
 use flyball_model::{
     Action, ActionKind, Finding, HttpExchange, Learned, LlmExchange, PastAction, Proposal, Rules,
 };
+use flyball_ports::{Asked, CallRecord, Situation};
 use rusqlite::{Connection, Row, named_params};
 use serde::{Deserialize, Serialize};
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use flyball_control::ports::{CallRecord, Said};
+use flyball_ports::{CallRecord, Said};
 
 /// A decider may answer some ticks after the one that it was asked about; the heuristics' calls of that one wait so long.
 const TICKS_HELD: usize = 8;

@@ -4,11 +4,11 @@
 
 use std::collections::BTreeMap;
 
-use flyball_control::ports::{Decided, Said};
 use flyball_model::{
     Action, GraphSpec, HttpAnswer, HttpExchange, LlmAnswer, LlmExchange, MASKED, NodeType, Reversal,
     SecretNames, Verdict, is_placeholder, mask_plainly, mask_url,
 };
+use flyball_ports::{Decided, Said};
 use serde_json::Value;
 
 /// Masks values, and counts how many.

@@ -22,8 +22,8 @@ use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use flyball_control::ports::{CallRecord, Recorder};
 use flyball_model::HttpAnswer;
+use flyball_ports::{CallRecord, Recorder};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 

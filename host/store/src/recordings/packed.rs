@@ -60,8 +60,8 @@ pub(crate) fn hex(digest: &Digest) -> String {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test")]
 mod tests {
-    use flyball_control::ports::Said;
     use flyball_model::{Assessment, Finding, Severity};
+    use flyball_ports::Said;
     use serde::Serialize;
 
     use super::{packed, unpacked};

@@ -5,8 +5,8 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use flyball_control::ports::Kept;
 use flyball_model::{GraphSpec, History, NodeType, Observation, PluginUse};
+use flyball_ports::Kept;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 

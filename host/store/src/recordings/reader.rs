@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flyball_control::ports::{Asked, CallRecord, Said, Sight, Situation};
 use flyball_model::{Cost, GraphSpec, History, NodeType, Observation, PluginId, PluginKind, UnixMillis};
+use flyball_ports::{Asked, CallRecord, Said, Sight, Situation};
 use rusqlite::{Connection, OptionalExtension, named_params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;

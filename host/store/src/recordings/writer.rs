@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use flyball_control::ports::{CallRecord, Clock, SystemClock};
+use flyball_ports::{CallRecord, Clock, SystemClock};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use super::call::CallRow;

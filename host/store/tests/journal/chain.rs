@@ -1,7 +1,7 @@
 use std::path::Path;
 
-use flyball_control::ports::Journal;
 use flyball_model::{Ending, Outcome};
+use flyball_ports::Journal;
 use flyball_store::{Fault, Head, Reader, Store, StoreError, Verified, migrate};
 use rusqlite::Connection;
 

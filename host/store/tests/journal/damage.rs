@@ -1,8 +1,8 @@
 use std::fs;
 use std::path::Path;
 
-use flyball_control::ports::Journal;
 use flyball_model::{ActionRecord, Ending, Outcome};
+use flyball_ports::Journal;
 use flyball_store::{ActionFilter, EventFilter, Reader, Store, StoreError, TickFilter};
 use rusqlite::Connection;
 

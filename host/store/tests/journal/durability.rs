@@ -1,8 +1,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use flyball_control::ports::Journal;
 use flyball_model::{Ending, Outcome};
+use flyball_ports::Journal;
 use flyball_store::{ActionFilter, Reader, Store};
 
 use crate::chain::verified;

@@ -1,5 +1,5 @@
-use flyball_control::ports::Journal;
 use flyball_model::{Event, EventRecord, Halt, Notice, Outcome};
+use flyball_ports::Journal;
 use flyball_store::{EventFilter, Reader, Store};
 
 use crate::records::{approval, concluded, event, halted, intent, resumed};

@@ -1,7 +1,7 @@
 use std::path::Path;
 
-use flyball_control::ports::Journal;
 use flyball_model::{ActionRecord, Ending, Outcome, TickRecord};
+use flyball_ports::Journal;
 use flyball_store::{ActionFilter, EventFilter, Reader, Store, StoreError, TickFilter, migrate};
 use rusqlite::{Connection, params};
 

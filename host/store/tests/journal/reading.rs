@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use flyball_control::ports::Journal;
 use flyball_model::{Action, ActionKind, Attributed, Cost, Ending, Outcome};
+use flyball_ports::Journal;
 use flyball_store::{ActionFilter, Reader, Store, TickFilter};
 
 use crate::records::{allowed, by, concluded, decision, intent, tick};

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use flyball_control::ports::Journal;
 use flyball_model::{Ending, Event, Outcome};
+use flyball_ports::Journal;
 use flyball_store::{Fault, Store};
 use proptest::prelude::*;
 use rusqlite::types::Value;

@@ -1,5 +1,5 @@
-use flyball_control::ports::Journal;
 use flyball_model::{Action, ActionRecord, Outcome};
+use flyball_ports::Journal;
 use flyball_store::{Reader, Store};
 
 use crate::records::{concluded, intent};

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use flyball_control::ports::{self, *};
 use flyball_control::{Controller, Options};
 use flyball_model::*;
+use flyball_ports::*;
 use flyball_store::Store;
 use parking_lot::Mutex;
 
@@ -111,7 +111,7 @@ impl Journal for Stepwise {
 
 struct Plain(PluginId);
 
-impl ports::Judge for Plain {
+impl flyball_ports::Judge for Plain {
     fn id(&self) -> &PluginId {
         &self.0
     }
@@ -161,7 +161,7 @@ impl Reverser for Plain {
 
 struct Always(Arc<Panel>);
 
-impl ports::Judges for Always {
+impl flyball_ports::Judges for Always {
     fn panel(&self, _: &str) -> Option<Arc<Panel>> {
         Some(Arc::clone(&self.0))
     }

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_control::ports::{ApplyError, DataPlane, PlaneError, Support};
 use flyball_model::*;
+use flyball_ports::{ApplyError, DataPlane, PlaneError, Support};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 

@@ -1,12 +1,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_control::ports::{Asked, CallRecord, Decided, Recorder, Said, Sight};
 use flyball_model::{
     Action, Amendment, Assessment, Check, Decision, Evidence, Executor, Finding, GraphMetrics, History,
     HttpAnswer, HttpExchange, Metrics, NodeColumns, NodeOffer, NodeType, Observation, PastAction, Proposal,
     Reason, Reversal, SeenError, Severity, Side, Status, Trend, Verdict,
 };
+use flyball_ports::{Asked, CallRecord, Decided, Recorder, Said, Sight};
 use flyball_store::{CallFilter, RecordingsReader, same};
 use proptest::collection::{btree_map, vec};
 use proptest::option;

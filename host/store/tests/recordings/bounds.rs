@@ -1,8 +1,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use flyball_control::ports::{Asked, CallRecord, Recorder, Said};
 use flyball_model::{HttpAnswer, HttpExchange};
+use flyball_ports::{Asked, CallRecord, Recorder, Said};
 use flyball_store::{CallFilter, RecordingsOptions, RecordingsReader};
 
 use crate::calls::{SOON, all, assessed, call, read, recorded, start};

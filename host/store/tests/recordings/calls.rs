@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_control::ports::{Asked, CallRecord, Recorder, Said, Sight, Situation};
 use flyball_model::{
     Cost, Executor, Finding, GraphSpec, History, MutationPolicy, NodeSpec, Observation, PluginId, PluginKind,
     PluginUse, Rules, Severity,
 };
+use flyball_ports::{Asked, CallRecord, Recorder, Said, Sight, Situation};
 use flyball_store::{CallFilter, RecordedCall, Recordings, RecordingsOptions, RecordingsReader, Which};
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use flyball_control::ports::Recorder;
+use flyball_ports::Recorder;
 use flyball_store::{RecordingsError, RecordingsReader};
 
 use crate::calls::{SOON, all, assessed, recorded, start};

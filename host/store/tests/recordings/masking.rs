@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
-use flyball_control::ports::{Asked, CallRecord, Decided, Said};
 use flyball_model::{Action, Decision, HttpAnswer, HttpExchange, Proposal};
+use flyball_ports::{Asked, CallRecord, Decided, Said};
 use flyball_store::{MASKED, RecordingsOptions};
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-use flyball_control::ports::{Asked, Decided, Said};
+use flyball_ports::{Asked, Decided, Said};
 use flyball_store::{CallFilter, RecordingsOptions, RecordingsReader};
 
 use crate::calls::{all, assessed, call, graph, recorded, sight, situation};

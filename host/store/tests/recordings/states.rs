@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use flyball_control::ports::Keeper;
+use flyball_ports::Keeper;
 use flyball_store::PluginStates;
 
 fn kept(pairs: &[(&str, &str)]) -> BTreeMap<String, Vec<u8>> {

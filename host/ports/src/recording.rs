@@ -10,7 +10,7 @@ use flyball_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::ports::{Decided, Sight, Situation};
+use crate::judges::{Decided, Sight, Situation};
 
 /// What a plugin keeps between calls: values by key.
 pub type Kept = Arc<BTreeMap<String, Vec<u8>>>;

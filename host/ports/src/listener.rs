@@ -1,0 +1,17 @@
+//! Whoever is told what happens, as it happens. Implemented by what prints and counts; called by the loop.
+
+use flyball_model::{ActionRecord, EventRecord, Outcome, TickRecord};
+
+/// Whoever wants to be told what happens, as it happens: the terminal, the report.
+pub trait Listener: Send + Sync {
+    /// Each tick, quiet ones too.
+    fn tick(&self, record: &TickRecord);
+
+    /// An earlier action whose outcome became known or whose undo was done.
+    fn concluded(&self, action: &ActionRecord, outcome: Outcome);
+
+    /// What happened to the loop itself.
+    fn event(&self, event: &EventRecord) {
+        let _ = event;
+    }
+}

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use flyball_control::{Controller, Options, Sessions};
 use flyball_engine::{Library, LibraryOptions, PolicySource, Subject};
 use flyball_model::{
-    Action, ActionRecord, EventRecord, GraphSpec, Halt, Learned, NodeType, Observation, Outcome, TickRecord,
+    Action, ActionRecord, EventRecord, Graph, Halt, Learned, NodeType, Observation, Outcome, TickRecord,
     UnixMillis,
 };
 use flyball_ports::{
@@ -199,8 +199,8 @@ impl DataPlane for Still {
         Ok(Observation { session: self.0.into(), taken_at: SystemClock.now(), ..Observation::clone(&seen) })
     }
 
-    fn graph(&self) -> GraphSpec {
-        GraphSpec::default()
+    async fn graph(&self) -> Result<Arc<Graph>, PlaneError> {
+        Ok(Arc::default())
     }
 
     fn support(&self) -> Vec<Support> {

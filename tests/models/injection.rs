@@ -175,7 +175,7 @@ async fn a_model_that_obeys_two_hundred_injections_brings_none_of_them_about() {
             obeyed.contains(&(session.clone(), order.clone())),
             "{session}: the model did not read the order, so nothing was tried"
         );
-        let node = plane.graph().nodes[1].id.clone();
+        let node = plane.graph().await.unwrap().nodes[1].id.clone();
         for done in plane.applied() {
             // What is done is the rules' own answer to a failed node.
             assert_eq!(done, Action::RestartProcess { node: node.clone() }, "{session}: {record:?}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flyball_model::{
-    Action, ActionKind, Executor, GraphMetrics, GraphSpec, Metrics, NodeColumns, NodeOffer, NodeSpec,
+    Action, ActionKind, Executor, Graph, GraphMetrics, GraphSpec, Metrics, NodeColumns, NodeOffer, NodeSpec,
     NodeType, Observation, SeenError, Status, Trend, metric,
 };
 use flyball_ports::{ApplyError, Clock, DataPlane, PlaneError, Support, SystemClock};
@@ -101,7 +101,7 @@ impl DataPlane for Failing {
         })
     }
 
-    fn graph(&self) -> GraphSpec {
+    async fn graph(&self) -> Result<Arc<Graph>, PlaneError> {
         let ids = self.ids();
         let parts = ids.iter().zip(TYPES).zip(&EXECUTORS);
         let nodes = parts.map(|((id, node_type), executor)| NodeSpec {
@@ -115,7 +115,7 @@ impl DataPlane for Failing {
             optional: false,
         });
         let edges = ids.windows(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned()));
-        GraphSpec { nodes: nodes.collect(), edges: edges.collect() }
+        Ok(GraphSpec { nodes: nodes.collect(), edges: edges.collect() }.into())
     }
 
     /// Nothing can be bypassed here.

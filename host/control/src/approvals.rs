@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use flyball_model::{
-    Action, ActionRecord, Approval, Attributed, Caller, Event, Finding, GateRefusal, GraphSpec, PluginId,
-    Reason, Safety, TickRecord,
+    Action, ActionRecord, Approval, Attributed, Caller, Event, Finding, GateRefusal, Graph, PluginId, Reason,
+    Safety, TickRecord,
 };
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use crate::assess::wakes;
 use crate::checks::same;
-use crate::controller::Controller;
+use crate::controller::{Controller, add_error, unread_graph};
 use crate::deciding::Answer;
 use crate::pace::{refusal, seconds};
 use crate::state::State;
@@ -59,7 +59,7 @@ pub enum ApprovalError {
 pub(crate) struct About<'a> {
     pub session: &'a str,
     pub action: &'a Action,
-    pub graph: &'a GraphSpec,
+    pub graph: &'a Graph,
     pub findings: &'a [Attributed<Finding>],
     pub decided_by: &'a PluginId,
 }
@@ -79,7 +79,7 @@ impl<'a> About<'a> {
     /// The question, with the digest that the answer is bound to.
     pub fn question(&self, reason: Reason, tick: u64, expires_at: u64) -> Approval {
         let findings: Vec<String> = self.findings.iter().map(|finding| named(&finding.said)).collect();
-        let graph = self.graph.digest();
+        let graph = self.graph.digest().to_owned();
         let mut digest = Sha256::new();
         let action = serde_json::to_string(self.action).unwrap_or_default();
         let parts = [self.session, &tick.to_string(), &action, &graph, &expires_at.to_string()];
@@ -115,11 +115,11 @@ impl Asked {
     }
 
     /// Why the answer would be to another question, if it would.
-    fn void(&mut self, now: Instant, graph: &GraphSpec, record: &TickRecord) -> Option<String> {
+    fn void(&mut self, now: Instant, graph: Option<&Graph>, record: &TickRecord) -> Option<String> {
         if now >= self.deadline {
             return Some("nobody answered in time".to_owned());
         }
-        if graph.digest() != self.approval.graph {
+        if graph.is_some_and(|graph| graph.digest() != self.approval.graph) {
             return Some("the graph has changed since it was asked".to_owned());
         }
         let stands = self.stands(record);
@@ -238,7 +238,14 @@ impl Controller {
         let Some(asked) = &mut state.asked else {
             return Standing::None;
         };
-        if let Some(why) = asked.void(now, &self.plane.graph(), record) {
+        let graph = match self.plane.graph().await {
+            Ok(graph) => Some(graph),
+            Err(error) => {
+                add_error(record, unread_graph(&error));
+                None
+            }
+        };
+        if let Some(why) = asked.void(now, graph.as_deref(), record) {
             let id = asked.approval.id.clone();
             if now >= asked.deadline {
                 let in_vain = asked.in_vain(now);
@@ -248,7 +255,7 @@ impl Controller {
             self.tell(record, Event::ApprovalExpired { id, why }).await;
             return Standing::None;
         }
-        if !asked.given {
+        if !asked.given || graph.is_none() {
             return Standing::Waits(asked.gate(now));
         }
         // A yes waits for what is only a matter of time.

@@ -17,7 +17,7 @@ use crate::pace::{barred, deciding, refusal};
 use crate::shadows::Shadows;
 use crate::state::State;
 use crate::tries::fault;
-use flyball_ports::{Clock, DataPlane, Journal, Judges, Listener, Panel, Sight};
+use flyball_ports::{Clock, DataPlane, Journal, Judges, Listener, Panel, PlaneError, Sight};
 
 /// How a session's loop runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -257,7 +257,14 @@ impl Controller {
             record.ending = Ending::Held;
             return;
         }
-        let question = self.question(state, &panel, sight, record).await;
+        let question = match self.question(state, &panel, sight, record).await {
+            Ok(question) => question,
+            Err(error) => {
+                record.ending = Ending::Unobserved;
+                add_error(record, unread_graph(&error));
+                return;
+            }
+        };
         let (mut pending, shown) = Pending::ask(question, record.tick);
         state.shadows.ask(&panel, sight, &shown, &self.plane, record);
         drop(shown);
@@ -349,6 +356,10 @@ impl Drop for Controller {
     fn drop(&mut self) {
         self.fleet.left();
     }
+}
+
+pub(crate) fn unread_graph(error: &PlaneError) -> String {
+    format!("the graph could not be read: {error}")
 }
 
 pub(crate) fn add_error(record: &mut TickRecord, error: String) {

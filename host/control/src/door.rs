@@ -150,9 +150,7 @@ impl Controller {
         };
         match self.plane.apply(&record.proposal.action).await {
             Ok(()) => {
-                let after = self.plane.graph();
-                (record.outcome, record.note) = read_back(&record.proposal.action, &record.before, &after);
-                record.after = Some(after);
+                self.show_effect(&mut record).await;
             }
             Err(error) => {
                 record.outcome = Outcome::Failed;
@@ -162,6 +160,23 @@ impl Controller {
         drop(under_way);
         record.settled_at = Some(self.clock.now());
         Ok(Carried::Tried(record))
+    }
+}
+
+impl Controller {
+    /// Accepted is not effective: what changes the configuration must show in it.
+    async fn show_effect(&self, record: &mut ActionRecord) {
+        match self.plane.graph().await {
+            Ok(after) => {
+                (record.outcome, record.note) = read_back(&record.proposal.action, &record.before, &after);
+                record.after = Some(after);
+            }
+            Err(error) => {
+                record.outcome = Outcome::Accepted;
+                record.note =
+                    Some(format!("the data plane took it, and its graph could not be read: {error}"));
+            }
+        }
     }
 }
 

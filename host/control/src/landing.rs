@@ -3,15 +3,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_model::{
-    Action, ActionRecord, Approval, Attributed, Ending, Event, Finding, GraphSpec, NodeId, Outcome, PluginId,
-    Reason, Rules, Safety, TickRecord, Verdict, VerdictRecord,
+    Action, ActionRecord, Approval, Attributed, Ending, Event, Finding, NodeId, Outcome, PluginId, Reason,
+    Rules, Safety, TickRecord, Verdict, VerdictRecord,
 };
 use tokio::time::Instant;
 
 use crate::approvals::{About, Asked};
 use crate::assess::wakes;
 use crate::checks::{Ground, answered, narrowed, reason, same, unresolved};
-use crate::controller::{Controller, add_error};
+use crate::controller::{Controller, add_error, unread_graph};
 use crate::deciding::Answer;
 use crate::door::{Barred, Carried, Cleared, Origin, Wanted};
 use crate::escalation;
@@ -76,7 +76,14 @@ impl Controller {
         };
         situation.findings =
             record.findings.iter().filter(|found| wakes(found)).map(|found| found.said.clone()).collect();
-        situation.graph = Arc::new(self.plane.graph());
+        situation.graph = match self.plane.graph().await {
+            Ok(graph) => graph,
+            Err(error) => {
+                record.ending = Ending::Unobserved;
+                add_error(record, unread_graph(&error));
+                return;
+            }
+        };
         situation.past = state.past(landing.sight.now.taken_at);
         situation.rules = rules.as_shown();
         let answered_findings: Vec<_> =
@@ -135,7 +142,7 @@ impl Controller {
                 decided_by,
                 judged_by: distinct(judged_by),
                 findings: answered_findings.iter().map(|found| found.said.clone()).collect(),
-                before: GraphSpec::clone(&situation.graph),
+                before: Arc::clone(&situation.graph),
                 after: None,
                 outcome: Outcome::Unknown,
                 note: None,

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flyball_model::{
-    Action, Creatable, GraphSpec, NodeId, NodeSpec, NodeType, Observation, SecretNames, Verdict, mask_config,
-    mask_in, mask_number, mask_plainly, mask_url,
+    Action, Creatable, Graph, GraphSpec, NodeId, NodeSpec, NodeType, Observation, SecretNames, Verdict,
+    mask_config, mask_in, mask_number, mask_plainly, mask_url,
 };
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -38,6 +38,15 @@ pub(crate) struct MaskedPlane {
     /// What the data plane itself says of its types; asked anew with each question, and when one is missing.
     types: Mutex<Arc<[NodeType]>>,
     memory: Mutex<Memory>,
+    seen: Mutex<Option<Seen>>,
+}
+
+/// The newest graph, and what everybody else sees of it. As long as the data plane shows the same, it is not masked anew.
+#[derive(Clone)]
+struct Seen {
+    real: Arc<Graph>,
+    types: Arc<[NodeType]>,
+    masked: Arc<Graph>,
 }
 
 /// What stood where.
@@ -64,6 +73,7 @@ impl MaskedPlane {
             names: SecretNames::default(),
             types: Mutex::new(Arc::new([])),
             memory: Mutex::default(),
+            seen: Mutex::default(),
         }
     }
 
@@ -90,9 +100,10 @@ impl MaskedPlane {
                 self.mask(node, node_type, config, &types);
             }
             Action::UpdateNodeConfig { node, patch } => {
-                if let Some(spec) = self.plane.graph().node(node) {
-                    self.mask(node, &spec.node_type, patch, &self.types_with(&[&spec.node_type]));
-                }
+                let seen = self.seen.lock().clone();
+                let spec = seen.as_ref().and_then(|seen| seen.real.node(node));
+                let node_type = spec.map_or("", |spec| &spec.node_type);
+                self.mask(node, node_type, patch, &self.types_with(&[node_type]));
             }
             _ => {}
         }
@@ -178,6 +189,10 @@ impl MaskedPlane {
         scrubbed
     }
 
+    fn scrubbed_error(&self, PlaneError(error): PlaneError) -> PlaneError {
+        PlaneError(self.scrubbed(&error).unwrap_or(error))
+    }
+
     fn scrub_errors(&self, seen: &mut Observation) {
         let last = seen.nodes.last_errors.iter_mut().flatten();
         for message in last.chain(seen.errors.iter_mut().map(|error| &mut error.message)) {
@@ -200,9 +215,16 @@ impl MaskedPlane {
         if names.iter().all(|name| known.iter().any(|of| of.name == *name)) {
             return known;
         }
-        let types: Arc<[NodeType]> = self.plane.node_types().into();
-        *self.types.lock() = Arc::clone(&types);
-        types
+        self.know(self.plane.node_types())
+    }
+
+    /// Takes in the data plane's types. As long as they are the same, so is their `Arc`.
+    fn know(&self, types: Vec<NodeType>) -> Arc<[NodeType]> {
+        let mut known = self.types.lock();
+        if **known != *types {
+            *known = types.into();
+        }
+        Arc::clone(&known)
     }
 
     fn mask(&self, node: &str, node_type: &str, config: &mut Value, types: &[NodeType]) {
@@ -315,21 +337,24 @@ impl DataPlane for MaskedPlane {
 
     async fn observe(&self) -> Result<Observation, PlaneError> {
         if self.memory.lock().nodes.is_empty() {
-            self.graph();
+            self.graph().await?;
         }
-        let mut seen = self
-            .plane
-            .observe()
-            .await
-            .map_err(|PlaneError(error)| PlaneError(self.scrubbed(&error).unwrap_or(error)))?;
+        let mut seen = self.plane.observe().await.map_err(|error| self.scrubbed_error(error))?;
         self.scrub_errors(&mut seen);
         Ok(seen)
     }
 
-    fn graph(&self) -> GraphSpec {
-        let mut graph = self.plane.graph();
-        let names: Vec<&str> = graph.nodes.iter().map(|node| node.node_type.as_str()).collect();
+    async fn graph(&self) -> Result<Arc<Graph>, PlaneError> {
+        let real = self.plane.graph().await.map_err(|error| self.scrubbed_error(error))?;
+        let names: Vec<&str> = real.nodes.iter().map(|node| node.node_type.as_str()).collect();
         let types = self.types_with(&names);
+        if let Some(seen) = &*self.seen.lock()
+            && Arc::ptr_eq(&seen.real, &real)
+            && Arc::ptr_eq(&seen.types, &types)
+        {
+            return Ok(Arc::clone(&seen.masked));
+        }
+        let mut graph = GraphSpec::clone(&real);
         for node in &mut graph.nodes {
             let real = node.config.clone();
             self.mask(&node.id, &node.node_type, &mut node.config, &types);
@@ -337,7 +362,9 @@ impl DataPlane for MaskedPlane {
             memory.look_for(&real, &node.config);
             memory.see(node);
         }
-        graph
+        let masked: Arc<Graph> = graph.into();
+        *self.seen.lock() = Some(Seen { real, types, masked: Arc::clone(&masked) });
+        Ok(masked)
     }
 
     fn support(&self) -> Vec<Support> {
@@ -350,7 +377,7 @@ impl DataPlane for MaskedPlane {
 
     fn node_types(&self) -> Vec<NodeType> {
         let types = self.plane.node_types();
-        *self.types.lock() = types.clone().into();
+        self.know(types.clone());
         types
     }
 

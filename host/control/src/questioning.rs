@@ -10,7 +10,7 @@ use crate::deciding::Question;
 use crate::escalation::{self, Stage};
 use crate::state::State;
 use crate::tries::fault;
-use flyball_ports::{DataPlane, Panel, Sight, Situation, UndoKind};
+use flyball_ports::{DataPlane, Panel, PlaneError, Sight, Situation, UndoKind};
 
 impl Controller {
     pub(crate) async fn question(
@@ -19,7 +19,7 @@ impl Controller {
         panel: &Arc<Panel>,
         sight: &Sight,
         record: &mut TickRecord,
-    ) -> Question {
+    ) -> Result<Question, PlaneError> {
         let findings: Vec<Attributed<Finding>> = record
             .findings
             .iter()
@@ -37,14 +37,14 @@ impl Controller {
         let said: Vec<Finding> = findings.iter().map(|found| found.said.clone()).collect();
         let situation = Situation {
             learned: self.fleet.learned(&said),
-            graph: Arc::new(self.plane.graph()),
+            graph: self.plane.graph().await?,
             findings: said,
             allowed,
             node_types: self.plane.node_types().into(),
             past: state.recent_past(sight.now.taken_at),
             rules: panel.rules.as_shown(),
         };
-        Question {
+        Ok(Question {
             panel: Arc::clone(panel),
             plane: Arc::clone(&self.plane),
             sight: sight.clone(),
@@ -52,7 +52,7 @@ impl Controller {
             findings,
             support: self.plane.support(),
             first,
-        }
+        })
     }
 
     /// The kinds that a decider may choose from: supported, allowed, and of this stage of the escalation.

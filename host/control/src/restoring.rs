@@ -10,10 +10,19 @@ use crate::acting::shows;
 use crate::controller::{Controller, add_error};
 use crate::landing::settle_time;
 use crate::state::{PAST_ACTIONS, State};
-use flyball_ports::{DataPlane, JournalError};
+use flyball_ports::{DataPlane, JournalError, PlaneError};
 
 /// Earlier actions that are taken in: all that validators are told of.
 const RECALLED: usize = PAST_ACTIONS;
+
+/// Why a session cannot act yet.
+#[derive(Debug, thiserror::Error)]
+enum Unrestored {
+    #[error("what the journal knows of the session could not be read: {0}")]
+    Journal(#[from] JournalError),
+    #[error("what was left open could not be held against the graph: {0}")]
+    Graph(#[from] PlaneError),
+}
 
 impl Controller {
     /// Once; until it has worked, the loop must not act.
@@ -25,12 +34,7 @@ impl Controller {
                     self.freeze_if_futile(state, &rules.safety, record).await;
                 }
             }
-            Err(error) => {
-                add_error(
-                    record,
-                    format!("what the journal knows of the session could not be read: {error}"),
-                );
-            }
+            Err(error) => add_error(record, error.to_string()),
         }
     }
 
@@ -39,7 +43,7 @@ impl Controller {
         state: &mut State,
         rules: Option<&Rules>,
         record: &mut TickRecord,
-    ) -> Result<(), JournalError> {
+    ) -> Result<(), Unrestored> {
         for open in self.journal.open_intents(&self.session).await? {
             self.reconcile(open, record).await?;
         }
@@ -72,8 +76,8 @@ impl Controller {
     }
 
     /// Holds what was intended against what the data plane shows. It is never done again.
-    async fn reconcile(&self, mut action: ActionRecord, record: &mut TickRecord) -> Result<(), JournalError> {
-        let now = self.plane.graph();
+    async fn reconcile(&self, mut action: ActionRecord, record: &mut TickRecord) -> Result<(), Unrestored> {
+        let now = self.plane.graph().await?;
         let (outcome, shown) = match shows(&action.proposal.action, &action.before, &now) {
             Some(true) => (Outcome::Unknown, "the data plane shows it"),
             Some(false) => (Outcome::Failed, "the data plane does not show it"),
@@ -88,6 +92,7 @@ impl Controller {
         action.settled_at = Some(self.clock.now());
         self.journal.conclude(&action).await?;
         self.listener.concluded(&action, outcome);
-        self.journal_event(record.tick, Event::Reconciled { action: action.id, outcome, note }).await
+        self.journal_event(record.tick, Event::Reconciled { action: action.id, outcome, note }).await?;
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_model::{
-    Action, ActionRecord, FailedJudge, GraphSpec, Outcome, PluginId, PluginKind, Proposal, Reason, Reversal,
+    Action, ActionRecord, FailedJudge, Graph, Outcome, PluginId, PluginKind, Proposal, Reason, Reversal,
 };
 use tokio::time::Instant;
 
@@ -196,10 +196,10 @@ impl Controller {
         };
         let undoing = Undoing { panel: &panel, sight: state.sight(now), by };
         let (actions, reverser) = self.reversal(action, &panel).await?;
-        let found = self.plane.graph();
+        let found = self.graph_to_undo_in().await?;
         for step in actions {
             // A reverser cannot know what a data plane sets by itself; what is so already need not be done.
-            let now = self.plane.graph();
+            let now = self.graph_to_undo_in().await?;
             if shows(&step, &now, &now) == Some(true) {
                 continue;
             }
@@ -213,14 +213,21 @@ impl Controller {
                 return Err(failed);
             }
         }
-        let now = self.plane.graph().digest();
-        if now == action.before.digest() {
+        let reached = self.graph_to_undo_in().await?;
+        if reached.digest() == action.before.digest() {
             return Ok(());
         }
         // Somebody else may have changed something since, which is to stay.
         let after = action.after.as_ref().unwrap_or(&found);
         let wanted = found.without(&action.before, after).digest();
-        if now == wanted { Ok(()) } else { Err(UndoError::Differs { wanted, now }) }
+        if reached.digest() == wanted {
+            return Ok(());
+        }
+        Err(UndoError::Differs { wanted, now: reached.digest().to_owned() })
+    }
+
+    async fn graph_to_undo_in(&self) -> Result<Arc<Graph>, UndoError> {
+        self.plane.graph().await.map_err(UndoError::Unobserved)
     }
 
     /// What undoes it, by the first reverser that knows.
@@ -229,7 +236,10 @@ impl Controller {
         action: &ActionRecord,
         panel: &Panel,
     ) -> Result<(Vec<Action>, PluginId), UndoError> {
-        let after = action.after.clone().unwrap_or_else(|| self.plane.graph());
+        let after = match &action.after {
+            Some(after) => Arc::clone(after),
+            None => self.graph_to_undo_in().await?,
+        };
         let mut irreversible = None;
         let mut broken = Vec::new();
         for reverser in &panel.reversers {
@@ -275,7 +285,7 @@ impl Controller {
         let types = offered(panel, self.plane.node_types(), &mut failures, &mut costs).await;
         let situation = Situation {
             findings: undone.findings.clone(),
-            graph: Arc::new(self.plane.graph()),
+            graph: self.graph_to_undo_in().await?,
             allowed: vec![step.kind()],
             node_types: creatable(&types, &panel.rules.safety.may_create, &self.plane).into(),
             past: state.past(undoing.sight.now.taken_at),
@@ -316,7 +326,7 @@ impl Controller {
                 .unwrap_or_else(|| crate::checks::reason("rejected", "a guard said no".to_owned()));
             return Err(UndoError::Rejected { undo, reason: Box::new(reason) });
         };
-        if let Some(why) = amended_away(undone, &proposal.action, &self.plane.graph()) {
+        if let Some(why) = amended_away(undone, &proposal.action, &situation.graph) {
             let reason = Box::new(crate::checks::reason("no-inverse", why));
             return Err(UndoError::Rejected { undo, reason });
         }
@@ -334,7 +344,7 @@ impl Controller {
             decided_by: undoing.by.id.clone(),
             judged_by: distinct(judged_by),
             findings: Vec::new(),
-            before: Arc::unwrap_or_clone(situation.graph),
+            before: Arc::clone(&situation.graph),
             after: None,
             outcome: Outcome::Unknown,
             note: None,
@@ -413,8 +423,8 @@ impl Controller {
 }
 
 /// Why a step that validators amended is no part of the undo any more, if it is not.
-fn amended_away(undone: &ActionRecord, step: &Action, now: &GraphSpec) -> Option<String> {
-    let after = undone.after.as_ref().unwrap_or(now);
+fn amended_away(undone: &ActionRecord, step: &Action, now: &Graph) -> Option<String> {
+    let after = undone.after.as_deref().unwrap_or(now);
     let held = Undone { action: &undone.proposal.action, before: &undone.before, after };
     inverse::fault(&held, std::slice::from_ref(step))
 }

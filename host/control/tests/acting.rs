@@ -16,7 +16,7 @@ async fn the_intent_is_journaled_before_the_act_and_the_result_after() {
     assert_eq!(*rig.log.lock(), ["intend 1", "apply scale b to 2", "conclude 1 effective"]);
     let action = record.action.unwrap();
     assert_eq!((action.id, action.outcome, action.generation), (1, Outcome::Effective, 1));
-    assert_eq!(action.before, graph());
+    assert_eq!(*action.before, graph());
     assert_eq!(action.after.unwrap().node("b").unwrap().replicas, 2);
     assert_eq!(action.findings, [finding("slow", Some("b"))]);
 }

@@ -12,7 +12,7 @@ use support::*;
 /// An intent that was left open, and whether the data plane had done it.
 async fn killed(action: Action, done: bool) -> Rig {
     let rig = Rig::new(|_| {});
-    let before = rig.plane.graph();
+    let before = rig.plane.graph().await.unwrap();
     let intent = ActionRecord {
         id: 0,
         session: "s".into(),

@@ -71,7 +71,7 @@ async fn rollback_restores_in_reverse_order() {
     );
     assert_eq!(steps[0].judged_by, [id("reverses")]);
     assert_eq!(undone[1].action.note.as_deref(), Some("undone by 4"));
-    assert_eq!(rig.plane.graph().digest(), graph().digest());
+    assert_eq!(rig.plane.graph().await.unwrap().digest(), graph().digest());
     let told = [2, 3, 1, 4].map(|id| (id, Outcome::RolledBack));
     assert!(rig.told.concluded.lock().ends_with(&told));
 }
@@ -80,7 +80,7 @@ async fn rollback_restores_in_reverse_order() {
 async fn rollback_undoes_no_more_than_asked() {
     let rig = after(&[scale("b", 3), to_wasm()], |_| {}).await;
     assert_eq!(rig.controller.rollback(1, "").await.unwrap().len(), 1);
-    assert_eq!(rig.plane.graph().node("b").unwrap().replicas, 3);
+    assert_eq!(rig.plane.graph().await.unwrap().node("b").unwrap().replicas, 3);
     assert_eq!(rig.controller.rollback(0, "").await.unwrap().len(), 0);
 }
 
@@ -92,7 +92,7 @@ async fn rollback_stops_at_the_first_that_fails() {
     assert!(undone[0].result.is_ok());
     let error = undone[1].result.as_ref().unwrap_err();
     assert_eq!(error.to_string(), "restart b cannot be undone: a process cannot be un-started");
-    assert_eq!(rig.plane.graph().node("b").unwrap().replicas, 3, "what is older stays");
+    assert_eq!(rig.plane.graph().await.unwrap().node("b").unwrap().replicas, 3, "what is older stays");
     assert_ne!(rig.outcome(2), Outcome::RollbackFailed, "nothing was tried");
 }
 
@@ -123,7 +123,7 @@ async fn what_somebody_else_changed_since_stays_and_fails_no_undo() {
     assert!(undone[0].result.is_ok(), "{undone:?}");
     let mut expected = graph();
     elsewhere(&mut expected);
-    assert_eq!(rig.plane.graph().digest(), expected.digest());
+    assert_eq!(rig.plane.graph().await.unwrap().digest(), expected.digest());
     assert_eq!(rig.outcome(1), Outcome::RolledBack);
 }
 

@@ -36,8 +36,8 @@ impl DataPlane for Idle {
         })
     }
 
-    fn graph(&self) -> GraphSpec {
-        GraphSpec::default()
+    async fn graph(&self) -> Result<Arc<Graph>, PlaneError> {
+        Ok(Arc::default())
     }
 
     fn support(&self) -> Vec<Support> {

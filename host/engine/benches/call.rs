@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use bare::Bare;
 use flyball_engine::{Engine, EngineOptions, Judge};
-use flyball_model::{Action, GraphSpec, Limits, PluginUse, Proposal};
+use flyball_model::{Action, Graph, Limits, PluginUse, Proposal};
 use flyball_ports::{Catalog, Decider, Heuristic, Reverser, Sight, Situation, Validator};
 use tokio::runtime::Runtime;
 
@@ -115,7 +115,7 @@ pub struct Asked {
     situation: Situation,
     proposal: Proposal,
     action: Action,
-    graph: GraphSpec,
+    graph: Arc<Graph>,
     items: Vec<(u64, Vec<u8>)>,
 }
 
@@ -127,7 +127,7 @@ impl Asked {
             situation: sights::situation(nodes),
             action: proposal.action.clone(),
             proposal,
-            graph: sights::graph(nodes),
+            graph: sights::graph(nodes).into(),
             items: (0..nodes as u64).map(|id| (id, br#"{"text":"one two three"}"#.to_vec())).collect(),
         }
     }

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use flyball_model::{
-    Action, Assessment, Cost, GraphSpec, HttpAnswer, HttpExchange, LlmAnswer, LlmExchange, NodeType,
-    OnFailure, PluginId, PluginKind, PluginUse, Proposal, Reversal, Verdict,
+    Action, Assessment, Cost, Graph, HttpAnswer, HttpExchange, LlmAnswer, LlmExchange, NodeType, OnFailure,
+    PluginId, PluginKind, PluginUse, Proposal, Reversal, Verdict,
 };
 use flyball_ports::{
     Asked, CallRecord, Catalog, Changes, Decided, Decider, Heuristic, Judge as Port, JudgeError, Judged,
@@ -578,8 +578,8 @@ impl Reverser for Judge {
     async fn reverse(
         &self,
         action: &Action,
-        before: &GraphSpec,
-        after: &GraphSpec,
+        before: &Arc<Graph>,
+        after: &Arc<Graph>,
     ) -> Result<Judged<Reversal>, JudgeError> {
         let asked = Asked::Reverse { action: action.clone(), before: before.clone(), after: after.clone() };
         self.where_it_fits(LONG, asked, |said| match said {

@@ -1,6 +1,6 @@
 //! The pipeline as it is configured, answered node by node: most judges read one of hundreds.
 
-use flyball_model::{GraphSpec, NodeType};
+use flyball_model::{Graph, NodeType};
 
 use crate::bindings::{actions, offers, pipeline};
 use crate::call::Call;
@@ -9,7 +9,7 @@ use crate::told;
 /// What a call may pull of the pipeline's configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Pulled {
-    pub(crate) graph: std::sync::Arc<GraphSpec>,
+    pub(crate) graph: std::sync::Arc<Graph>,
     pub(crate) node_types: std::sync::Arc<[NodeType]>,
 }
 

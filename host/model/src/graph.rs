@@ -1,3 +1,6 @@
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -109,5 +112,59 @@ impl GraphSpec {
             hasher.update([0]);
         }
         hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// A graph that changes no more: it is held by many, and its digest is worked out once.
+#[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Graph {
+    spec: GraphSpec,
+    #[serde(skip)]
+    digest: OnceLock<String>,
+}
+
+impl Graph {
+    /// [`GraphSpec::digest`].
+    pub fn digest(&self) -> &str {
+        self.digest.get_or_init(|| self.spec.digest())
+    }
+}
+
+impl Deref for Graph {
+    type Target = GraphSpec;
+
+    fn deref(&self) -> &GraphSpec {
+        &self.spec
+    }
+}
+
+impl From<GraphSpec> for Graph {
+    fn from(spec: GraphSpec) -> Self {
+        Self { spec, digest: OnceLock::new() }
+    }
+}
+
+impl From<GraphSpec> for Arc<Graph> {
+    fn from(spec: GraphSpec) -> Self {
+        Self::new(spec.into())
+    }
+}
+
+impl PartialEq for Graph {
+    fn eq(&self, other: &Self) -> bool {
+        self.spec == other.spec
+    }
+}
+
+impl PartialEq<GraphSpec> for Graph {
+    fn eq(&self, other: &GraphSpec) -> bool {
+        self.spec == *other
+    }
+}
+
+impl std::fmt::Debug for Graph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.spec.fmt(f)
     }
 }

@@ -46,7 +46,7 @@ pub use deciders::{
 pub use decimal::{Decimal, NoDecimal};
 pub use event::{Approval, Caller, Event, EventRecord, Halt, Notice};
 pub use finding_kind::FindingKind;
-pub use graph::{GraphSpec, NodeSpec};
+pub use graph::{Graph, GraphSpec, NodeSpec};
 pub use history::History;
 pub use judgement::{
     Amendment, Assessment, Check, Decision, Evidence, Finding, Reason, Severity, Side, Verdict,

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Action, Check, Cost, DeciderAnswer, Decision, Finding, GraphSpec, Outcome, PluginId, PluginKind,
-    Proposal, UnixMillis, Verdict,
+    Action, Check, Cost, DeciderAnswer, Decision, Finding, Graph, Outcome, PluginId, PluginKind, Proposal,
+    UnixMillis, Verdict,
 };
 
 /// Something said, and who said it.
@@ -125,10 +125,10 @@ pub struct ActionRecord {
     /// The findings that it is for.
     pub findings: Vec<Finding>,
     /// The graph just before it.
-    pub before: GraphSpec,
+    pub before: Arc<Graph>,
     /// The graph just after it; none: not applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<GraphSpec>,
+    pub after: Option<Arc<Graph>>,
     /// What became of it, so far.
     pub outcome: Outcome,
     /// The numbers or the error behind the outcome.

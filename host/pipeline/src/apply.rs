@@ -110,6 +110,11 @@ impl Running {
         node.forget();
         *node.spec.lock() = spec;
         node.staff(tools);
+        self.show_anew();
+    }
+
+    /// A node is configured otherwise.
+    fn show_anew(&self) {
         self.show(self.topology().nodes.clone());
     }
 
@@ -184,6 +189,7 @@ impl Running {
             node.crew.dismiss(replicas as usize, self.options.patience).await;
         }
         node.spec.lock().replicas = replicas;
+        self.show_anew();
         Ok(())
     }
 
@@ -202,6 +208,7 @@ impl Running {
         }
         node.spec.lock().queue_capacity = capacity;
         node.queue.set_capacity(capacity as usize);
+        self.show_anew();
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flyball_measure::Window;
 use flyball_model::{
-    Account, Action, ActionKind, GraphSpec, ItemSizes, Manifest, NodeId, NodeSpec, NodeType, Observation,
+    Account, Action, ActionKind, Graph, ItemSizes, Manifest, NodeId, NodeSpec, NodeType, Observation,
     Problem, printable_path,
 };
 use flyball_nodes::{ItemLimits, WasmNodes};
@@ -297,7 +297,7 @@ impl Running {
         Arc::clone(&self.topology.read())
     }
 
-    /// The graph as observations see it, made anew of these nodes.
+    /// The graph as it is seen from outside, made anew of these nodes: to be called after every change of one.
     pub(crate) fn show(&self, nodes: Vec<Arc<Node>>) {
         *self.topology.write() = Arc::new(Topology::new(nodes));
     }
@@ -371,8 +371,8 @@ impl DataPlane for Pipeline {
         ))
     }
 
-    fn graph(&self) -> GraphSpec {
-        self.running.topology().spec()
+    async fn graph(&self) -> Result<Arc<Graph>, PlaneError> {
+        Ok(Arc::clone(&self.running.topology().graph))
     }
 
     fn support(&self) -> Vec<Support> {

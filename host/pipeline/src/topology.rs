@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_measure::sorted;
-use flyball_model::{GraphSpec, NodeId};
+use flyball_model::{Graph, GraphSpec, NodeSpec};
 
 use crate::node::Node;
 
@@ -15,6 +15,8 @@ pub(crate) struct Topology {
     pub(crate) edges: Arc<[(u32, u32)]>,
     /// Every node behind all that feed it.
     pub(crate) order: Vec<usize>,
+    /// As the nodes were configured when this was made.
+    pub(crate) graph: Arc<Graph>,
 }
 
 impl Topology {
@@ -27,35 +29,25 @@ impl Topology {
                 node.behind().iter().filter_map(|to| number_of.get(&to.number)).map(|to| (from, *to)),
             );
         }
-        let (ids, types) = nodes
+        let specs: Vec<NodeSpec> = nodes.iter().map(|node| node.spec.lock().clone()).collect();
+        let (ids, types) = specs
             .iter()
-            .map(|node| {
-                let spec = node.spec.lock();
-                (Arc::<str>::from(spec.id.as_str()), Arc::<str>::from(spec.node_type.as_str()))
-            })
+            .map(|spec| (Arc::<str>::from(spec.id.as_str()), Arc::<str>::from(spec.node_type.as_str())))
             .unzip::<_, _, Vec<_>, Vec<_>>();
+        let id = |index: u32| specs.get(index as usize).map(|spec| spec.id.clone()).unwrap_or_default();
+        let named = edges.iter().map(|(from, to)| (id(*from), id(*to))).collect();
         let order = sorted(nodes.len(), &edges);
-        Self { nodes, ids: ids.into(), types: types.into(), edges: edges.into(), order }
+        let graph = GraphSpec { edges: named, nodes: specs }.into();
+        Self { nodes, ids: ids.into(), types: types.into(), edges: edges.into(), order, graph }
     }
 
     pub(crate) fn find(&self, id: &str) -> Option<&Arc<Node>> {
         self.ids.iter().position(|have| have.as_ref() == id).and_then(|index| self.nodes.get(index))
     }
 
-    pub(crate) fn id(&self, index: u32) -> NodeId {
-        self.ids.get(index as usize).map(|id| id.as_ref().to_owned()).unwrap_or_default()
-    }
-
     /// The nodes that lead to this one.
     pub(crate) fn before(&self, node: &Node) -> Vec<Arc<Node>> {
         let leads = |from: &&Arc<Node>| from.behind().iter().any(|to| to.number == node.number);
         self.nodes.iter().filter(leads).cloned().collect()
-    }
-
-    pub(crate) fn spec(&self) -> GraphSpec {
-        GraphSpec {
-            nodes: self.nodes.iter().map(|node| node.spec.lock().clone()).collect(),
-            edges: self.edges.iter().map(|(from, to)| (self.id(*from), self.id(*to))).collect(),
-        }
     }
 }

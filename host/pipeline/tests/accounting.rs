@@ -168,5 +168,5 @@ async fn progress_tells_how_far_a_bounded_source_is() {
     let progress = run.pipeline.progress();
     assert_eq!((progress.sources[0].total, progress.sources[0].items), (Some(50), 50));
     assert!(progress.sources[0].ended);
-    assert_eq!(run.pipeline.graph().nodes.len(), 2);
+    assert_eq!(run.pipeline.graph().await.unwrap().nodes.len(), 2);
 }

@@ -41,7 +41,7 @@ async fn ends_whole(run: Run) {
 async fn a_node_is_replaced_under_load() {
     let run = run().await;
     run.act(Action::ReplaceNode { node: id("node"), node_type: id("flaky"), config: Some(json!({})) }).await;
-    assert_eq!(run.pipeline.graph().node("node").unwrap().node_type, "flaky");
+    assert_eq!(run.pipeline.graph().await.unwrap().node("node").unwrap().node_type, "flaky");
     run.accepted(1_500).await;
     run.act(Action::ReplaceNode {
         node: id("node"),
@@ -65,11 +65,11 @@ async fn a_node_is_inserted_under_load_and_removed_again() {
         before: vec![],
     };
     run.act(insert).await;
-    assert_eq!(run.pipeline.graph().after("new").collect::<Vec<_>>(), ["node"]);
-    assert_eq!(run.pipeline.graph().after("before").collect::<Vec<_>>(), ["new"]);
+    assert_eq!(run.pipeline.graph().await.unwrap().after("new").collect::<Vec<_>>(), ["node"]);
+    assert_eq!(run.pipeline.graph().await.unwrap().after("before").collect::<Vec<_>>(), ["new"]);
     run.accepted(1_500).await;
     run.act(Action::RemoveNode { node: id("new") }).await;
-    assert_eq!(run.pipeline.graph().after("before").collect::<Vec<_>>(), ["node"]);
+    assert_eq!(run.pipeline.graph().await.unwrap().after("before").collect::<Vec<_>>(), ["node"]);
     ends_whole(run).await;
 }
 
@@ -96,7 +96,7 @@ async fn a_configuration_is_patched_under_load() {
     let run = run().await;
     run.act(Action::UpdateNodeConfig { node: id("node"), patch: json!({"on_missing": "null"}) }).await;
     let patched = json!({"template": "{{.}}", "on_missing": "null"});
-    assert_eq!(run.pipeline.graph().node("node").unwrap().config, patched);
+    assert_eq!(run.pipeline.graph().await.unwrap().node("node").unwrap().config, patched);
     run.act(Action::UpdateNodeConfig { node: id("out"), patch: json!({}) }).await;
     ends_whole(run).await;
 }
@@ -109,7 +109,7 @@ async fn a_failing_node_is_bypassed_and_put_back_under_load() {
     assert_eq!(run.pipeline.account().delivered, 0);
     run.act(Action::BypassNode { node: id("node"), active: true }).await;
     run.until(|| run.pipeline.account().delivered > 0, "items to pass").await;
-    assert!(run.pipeline.graph().node("node").unwrap().bypassed);
+    assert!(run.pipeline.graph().await.unwrap().node("node").unwrap().bypassed);
     run.act(Action::ReplaceNode { node: id("node"), node_type: id("flaky"), config: None }).await;
     run.act(Action::BypassNode { node: id("node"), active: false }).await;
     ends_whole(run).await;
@@ -220,7 +220,7 @@ async fn what_is_refused_says_why_and_changes_nothing() {
     let edges = [("source", "a"), ("a", "b"), ("a", "out"), ("b", "out"), ("a", "more")];
     let run = Run::start(manifest(true, nodes, &edges)).await;
     run.accepted(100).await;
-    let before = run.pipeline.graph();
+    let before = run.pipeline.graph().await.unwrap();
     let insert = |id: &str, node_type: &str, after: &str, before: &str| Action::InsertNode {
         id: id.to_owned(),
         node_type: node_type.to_owned(),
@@ -267,7 +267,7 @@ async fn what_is_refused_says_why_and_changes_nothing() {
             Err(ApplyError::Refused(said)) => assert!(said.contains(why), "{action}: {said}"),
             other => panic!("{action}: {other:?}"),
         }
-        assert_eq!(run.pipeline.graph(), before, "{action}");
+        assert_eq!(run.pipeline.graph().await.unwrap(), before, "{action}");
     }
     run.pipeline.shutdown().await;
     let refused = run.try_act(&Action::ScaleNode { node: id("a"), replicas: 2 }).await;

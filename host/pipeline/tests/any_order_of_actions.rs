@@ -15,8 +15,9 @@ mod support;
 use std::sync::{Arc, LazyLock};
 
 use flyball_engine::{Engine, EngineOptions, Judge};
-use flyball_model::{Action, ActionKind, Executor, GraphSpec, Limits, PluginUse, Reversal};
+use flyball_model::{Action, ActionKind, Executor, Graph, Limits, PluginUse, Reversal};
 use flyball_ports::{ApplyError, DataPlane as _, Reverser as _};
+use futures::FutureExt as _;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 use serde_json::{Value, json};
@@ -102,7 +103,7 @@ async fn start() -> Run {
 }
 
 async fn kill_one(run: &Run) {
-    for node in run.pipeline.graph().nodes {
+    for node in &run.pipeline.graph().await.unwrap().nodes {
         if let Some(pid) = run.pipeline.worker_pids(&node.id).first() {
             // One that died of an action just now is as dead.
             let _ = killed(*pid);
@@ -119,11 +120,11 @@ async fn play(steps: Vec<Step>) {
         match step {
             Step::Kill => kill_one(&run).await,
             Step::Do(action) => {
-                let before = run.pipeline.graph();
+                let before = run.pipeline.graph().await.unwrap();
                 applied += u32::from(did(&run, action, &before).await);
             }
             Step::Undo(action) => {
-                let before = run.pipeline.graph();
+                let before = run.pipeline.graph().await.unwrap();
                 if did(&run, action, &before).await {
                     applied += 1;
                     undo(&run, action, &before).await;
@@ -140,11 +141,11 @@ async fn play(steps: Vec<Step>) {
     assert!(applied > 0 || steps.len() < 5, "all of {steps:?} was refused");
 }
 
-async fn did(run: &Run, action: &Action, before: &GraphSpec) -> bool {
+async fn did(run: &Run, action: &Action, before: &Arc<Graph>) -> bool {
     match run.try_act(action).await {
         Ok(()) => true,
         Err(ApplyError::Refused(_)) => {
-            assert_eq!(run.pipeline.graph(), *before, "{action}");
+            assert_eq!(run.pipeline.graph().await.unwrap(), *before, "{action}");
             false
         }
         Err(ApplyError::Failed(why)) => panic!("{action}: {why}"),
@@ -165,8 +166,8 @@ static REVERSER: LazyLock<Judge> = LazyLock::new(|| {
     Judge::new(Arc::new(plugin), &used, 1).unwrap()
 });
 
-async fn undo(run: &Run, action: &Action, before: &GraphSpec) {
-    let after = run.pipeline.graph();
+async fn undo(run: &Run, action: &Action, before: &Arc<Graph>) {
+    let after = run.pipeline.graph().await.unwrap();
     match REVERSER.reverse(action, before, &after).await.unwrap().said {
         Reversal::Reversible { actions } => {
             for step in &actions {
@@ -177,7 +178,11 @@ async fn undo(run: &Run, action: &Action, before: &GraphSpec) {
                     Err(error) => panic!("the undo of {action}, {step}, was not done: {error}"),
                 }
             }
-            assert_eq!(run.pipeline.graph().digest(), before.digest(), "{action} undone by {actions:?}");
+            assert_eq!(
+                run.pipeline.graph().await.unwrap().digest(),
+                before.digest(),
+                "{action} undone by {actions:?}"
+            );
         }
         Reversal::Irreversible { why } => {
             let may = matches!(
@@ -191,7 +196,8 @@ async fn undo(run: &Run, action: &Action, before: &GraphSpec) {
 
 /// A killed child may hold up everything until it is restarted.
 fn stuck(run: &Run) -> bool {
-    run.pipeline.graph().nodes.iter().any(|node| {
+    let graph = run.pipeline.graph().now_or_never().unwrap().unwrap();
+    graph.nodes.iter().any(|node| {
         node.executor == Executor::Multiprocess
             && !node.bypassed
             && run.pipeline.worker_pids(&node.id).len() < node.replicas as usize
@@ -200,9 +206,9 @@ fn stuck(run: &Run) -> bool {
 
 /// What the controller would do.
 async fn heal(run: &Run) {
-    for node in run.pipeline.graph().nodes {
+    for node in &run.pipeline.graph().await.unwrap().nodes {
         if node.executor == Executor::Multiprocess && !node.bypassed {
-            run.try_act(&Action::RestartProcess { node: node.id }).await.unwrap();
+            run.try_act(&Action::RestartProcess { node: node.id.clone() }).await.unwrap();
         }
     }
 }

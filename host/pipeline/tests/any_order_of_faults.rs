@@ -224,18 +224,20 @@ impl Chain {
     }
 
     async fn act(&self, action: &Action) {
-        let before = self.pipeline.graph();
+        let before = self.pipeline.graph().await.unwrap();
         let done = tokio::time::timeout(LIMIT, self.pipeline.apply(action)).await.expect("an action ends");
         match done {
             Ok(()) => {}
-            Err(ApplyError::Refused(_)) => assert_eq!(self.pipeline.graph(), before, "{action}"),
+            Err(ApplyError::Refused(_)) => {
+                assert_eq!(self.pipeline.graph().await.unwrap(), before, "{action}")
+            }
             // A sink cannot be opened anew on a full disk.
             Err(ApplyError::Failed(why)) => panic!("{action}: {why}"),
         }
     }
 
-    fn kill_one(&self) {
-        for node in self.pipeline.graph().nodes {
+    async fn kill_one(&self) {
+        for node in &self.pipeline.graph().await.unwrap().nodes {
             if let Some(pid) = self.pipeline.worker_pids(&node.id).first() {
                 // One that died of an action just now is as dead.
                 let _ = killed(*pid);
@@ -310,9 +312,9 @@ impl Chain {
     /// What the controller would do, and an operator.
     async fn heal(&mut self) {
         self.disk.free();
-        for node in self.pipeline.graph().nodes {
+        for node in &self.pipeline.graph().await.unwrap().nodes {
             if node.executor == Executor::Multiprocess && !node.bypassed {
-                self.act(&Action::RestartProcess { node: node.id }).await;
+                self.act(&Action::RestartProcess { node: node.id.clone() }).await;
             }
         }
     }
@@ -335,7 +337,7 @@ async fn play(steps: Vec<Step>) {
         let _ = tokio::time::timeout(Duration::from_millis(40), moved).await;
         match step {
             Step::Do(action) => chain.act(action).await,
-            Step::Kill => chain.kill_one(),
+            Step::Kill => chain.kill_one().await,
             Step::Full => chain.disk.fill(),
             Step::Room => chain.disk.free(),
             Step::Restart => chain.restart().await,

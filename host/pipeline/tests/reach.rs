@@ -82,8 +82,8 @@ impl Reverser for Says<Vec<Action>> {
     async fn reverse(
         &self,
         _: &Action,
-        _: &GraphSpec,
-        _: &GraphSpec,
+        _: &Arc<Graph>,
+        _: &Arc<Graph>,
     ) -> Result<Judged<Reversal>, JudgeError> {
         judged(Reversal::Reversible { actions: self.1.clone() })
     }
@@ -435,7 +435,7 @@ async fn each_type_that_reaches_outside_is_refused_each_way_and_no_other_is() {
                 // Of an undo it is said before that this inverts nothing.
                 let refused = way != Way::Undo && of.reach == Reach::Outside;
                 assert_eq!(codes.contains("reaches-outside"), refused, "{told}: {codes:?}");
-                assert_named(&plane, &traps, &[], &told);
+                assert_named(&plane, &traps, &[], &told).await;
                 traps.assert_untouched(&told);
             }
             plane.shutdown().await;
@@ -543,7 +543,7 @@ fn lying_catalog() -> Vec<NodeType> {
 }
 
 /// Everything that runs is what manifest and policy name.
-fn assert_named(plane: &Pipeline, traps: &Traps, may_create: &[Creatable], told: &str) {
+async fn assert_named(plane: &Pipeline, traps: &Traps, may_create: &[Creatable], told: &str) {
     let outside: BTreeSet<String> = flyball_nodes::catalog()
         .into_iter()
         .filter(|of| of.reach == Reach::Outside)
@@ -553,7 +553,7 @@ fn assert_named(plane: &Pipeline, traps: &Traps, may_create: &[Creatable], told:
         ("command", json!({ "command": ["cat", "-"], "env": { "DB_PASSWORD": "s3cret" } })),
         ("file", json!({ "path": traps.named("out.jsonl") })),
     ];
-    for node in plane.graph().nodes.iter().filter(|node| outside.contains(&node.node_type)) {
+    for node in plane.graph().await.unwrap().nodes.iter().filter(|node| outside.contains(&node.node_type)) {
         let by_manifest =
             manifests.iter().any(|(of, config)| *of == node.node_type && *config == node.config);
         let by_policy = may_create.iter().any(|entry| {
@@ -591,7 +591,7 @@ fn whatever_anybody_says_nothing_is_reached_that_manifest_and_policy_do_not_name
                 };
                 let _ = tokio::time::timeout(Duration::from_secs(1), flows).await;
                 traps.assert_untouched(&told);
-                assert_named(&plane, &traps, &listed(&traps), &told);
+                assert_named(&plane, &traps, &listed(&traps), &told).await;
             }
             plane.shutdown().await;
         });

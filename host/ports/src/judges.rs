@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flyball_model::{
-    Action, ActionKind, Assessment, Cost, Decision, Finding, GraphSpec, History, Learned, NodeType,
-    Observation, OnFailure, PastAction, PluginId, Proposal, Reversal, Rule, Rules, Turn, Verdict,
+    Action, ActionKind, Assessment, Cost, Decision, Finding, Graph, History, Learned, NodeType, Observation,
+    OnFailure, PastAction, PluginId, Proposal, Reversal, Rule, Rules, Turn, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -120,7 +120,7 @@ pub struct Situation {
     /// Worst first.
     pub findings: Vec<Finding>,
     /// The graph as it is configured.
-    pub graph: Arc<GraphSpec>,
+    pub graph: Arc<Graph>,
     /// What the policy allows and the data plane supports.
     pub allowed: Vec<ActionKind>,
     /// What the catalogs and the data plane offer.
@@ -179,8 +179,8 @@ pub trait Reverser: Judge {
     async fn reverse(
         &self,
         action: &Action,
-        before: &GraphSpec,
-        after: &GraphSpec,
+        before: &Arc<Graph>,
+        after: &Arc<Graph>,
     ) -> Result<Judged<Reversal>, JudgeError>;
 }
 

@@ -1,9 +1,10 @@
 //! A data plane: what runs a session's pipeline, and can change it. Implemented by `pipeline` and `sim`; called by the loop.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_model::{Action, ActionKind, GraphSpec, NodeType, Observation};
+use flyball_model::{Action, ActionKind, Graph, NodeType, Observation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +17,9 @@ pub trait DataPlane: Send + Sync {
     /// What is seen now. The loop numbers the ticks: `tick` is set by it.
     async fn observe(&self) -> Result<Observation, PlaneError>;
 
-    /// The graph as it is configured now.
-    fn graph(&self) -> GraphSpec;
+    /// The graph as it is configured now. As long as it does not change this is the same `Arc`, so that whoever has looked at it
+    /// need not look again.
+    async fn graph(&self) -> Result<Arc<Graph>, PlaneError>;
 
     /// The kinds of action that the data plane supports, and how each behaves. What is not here is never offered.
     fn support(&self) -> Vec<Support>;
@@ -91,7 +93,7 @@ pub enum Loss {
     Waiting,
 }
 
-/// A session that could not be observed.
+/// A session that could not be observed, or whose graph could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct PlaneError(pub String);

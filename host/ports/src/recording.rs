@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_model::{
-    Action, Assessment, Cost, GraphSpec, HttpExchange, LlmExchange, NodeType, PluginId, PluginKind,
-    PluginUse, Proposal, Reversal, UnixMillis, Verdict,
+    Action, Assessment, Cost, Graph, HttpExchange, LlmExchange, NodeType, PluginId, PluginKind, PluginUse,
+    Proposal, Reversal, UnixMillis, Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -96,9 +96,9 @@ pub enum Asked {
         /// What was done.
         action: Action,
         /// The graph before it.
-        before: GraphSpec,
+        before: Arc<Graph>,
         /// And after it.
-        after: GraphSpec,
+        after: Arc<Graph>,
     },
 }
 

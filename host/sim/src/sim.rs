@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_model::{Action, ActionKind, GraphSpec, NodeType, Observation, UnixMillis};
+use flyball_model::{Action, ActionKind, Graph, NodeType, Observation, UnixMillis};
 use flyball_ports::{ApplyError, Clock, DataPlane, PlaneError, Support};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
@@ -34,6 +34,8 @@ pub struct Sim {
 
 struct State {
     network: Network,
+    /// What was shown last.
+    graph: Arc<Graph>,
     applied: Vec<Applied>,
 }
 
@@ -50,7 +52,7 @@ impl Sim {
         let strikes = plan.faults.faults.into_iter().map(Strike::new).collect();
         let network = Network::new(Arc::clone(&stock), plan.graph, strikes, plan.seed, began);
         let stamp = Stamp { session: plan.session.into(), start: plan.start };
-        let state = Mutex::new(State { network, applied: Vec::new() });
+        let state = Mutex::new(State { graph: network.shown.clone().into(), network, applied: Vec::new() });
         Ok(Arc::new(Self { stamp, began, stock, state }))
     }
 
@@ -151,15 +153,18 @@ impl DataPlane for Sim {
         self.caught_up().network.show(&self.stamp).map_err(PlaneError)
     }
 
-    fn graph(&self) -> GraphSpec {
-        let state = self.caught_up();
+    async fn graph(&self) -> Result<Arc<Graph>, PlaneError> {
+        let mut state = self.caught_up();
         let empty = |strike: &Strike| {
             strike.is_on() && matches!(strike.fault.what, What::EmptyTopology { graph_too: true })
         };
         if state.network.strikes.iter().any(empty) {
-            return GraphSpec::default();
+            return Ok(Arc::default());
         }
-        state.network.shown.clone()
+        if *state.graph != state.network.shown {
+            state.graph = state.network.shown.clone().into();
+        }
+        Ok(Arc::clone(&state.graph))
     }
 
     fn support(&self) -> Vec<Support> {

@@ -43,7 +43,11 @@ async fn a_night_runs_as_its_documents_say() {
         }
     }
     assert!(worst >= 400.0, "three times as slow is too slow for the evening: {worst}");
-    assert_eq!(sim.graph().node("transcribe").unwrap().replicas, 2, "the old autoscaler was here");
+    assert_eq!(
+        sim.graph().await.unwrap().node("transcribe").unwrap().replicas,
+        2,
+        "the old autoscaler was here"
+    );
     assert_whole(&sim);
 }
 

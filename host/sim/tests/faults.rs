@@ -205,7 +205,11 @@ async fn leaking_memory_grows_until_the_worker_is_killed() {
 #[tokio::test(start_paused = true)]
 async fn a_poisoned_configuration_is_healed_by_another_value() {
     let sim = at(with("at_s: 10, what: {poison: {node: work, key: beam, value: 0}}"), 20.0).await;
-    assert_eq!(sim.graph().node("work").unwrap().config, json!({"beam": 0}), "somebody set it");
+    assert_eq!(
+        sim.graph().await.unwrap().node("work").unwrap().config,
+        json!({"beam": 0}),
+        "somebody set it"
+    );
     assert_eq!(status(&see(&sim).await, "work"), Status::Failed);
     let patch = json!({"beam": null});
     act(&sim, Action::UpdateNodeConfig { node: "work".into(), patch }).await.unwrap();
@@ -272,9 +276,9 @@ async fn a_plane_may_be_unobservable_or_look_empty_while_everything_runs() {
     pass(4.0).await;
     assert_eq!(see(&sim).await.nodes.len(), 3);
     let sim = at(with("at_s: 10, for_s: 2, what: {empty-topology: {graph_too: true}}"), 11.0).await;
-    assert!(sim.graph().nodes.is_empty());
+    assert!(sim.graph().await.unwrap().nodes.is_empty());
     let sim = at(with("at_s: 10, for_s: 2, what: {empty-topology: {}}"), 11.0).await;
-    assert_eq!(sim.graph().nodes.len(), 3);
+    assert_eq!(sim.graph().await.unwrap().nodes.len(), 3);
     let seen = see(&sim).await;
     assert!(seen.nodes.is_empty() && seen.edges.is_empty());
     pass(10.0).await;
@@ -299,7 +303,7 @@ async fn the_series_of_a_replica_that_is_gone_persist() {
     act(&sim, Action::RemoveNode { node: "work".into() }).await.unwrap();
     pass(20.0).await;
     let seen = see(&sim).await;
-    assert!(sim.graph().node("work").is_none());
+    assert!(sim.graph().await.unwrap().node("work").is_none());
     assert!(number(&seen, "work", "samples") > 100.0, "it is gone and still counts");
     pass(60.0).await;
     assert_eq!(see(&sim).await.nodes.find("work"), None);
@@ -313,15 +317,15 @@ async fn somebody_else_sets_the_replicas_back_again_and_again() {
     let sim = at(plan, 12.0).await;
     for seconds in [9.0, 10.0] {
         act(&sim, scale("work", 4)).await.unwrap();
-        assert_eq!(sim.graph().node("work").unwrap().replicas, 4);
+        assert_eq!(sim.graph().await.unwrap().node("work").unwrap().replicas, 4);
         pass(seconds).await;
-        assert_eq!(sim.graph().node("work").unwrap().replicas, 1);
+        assert_eq!(sim.graph().await.unwrap().node("work").unwrap().replicas, 1);
         assert_eq!(truth(&sim, "work").alive, 1);
     }
     pass(20.0).await;
     act(&sim, scale("work", 4)).await.unwrap();
     pass(60.0).await;
-    assert_eq!(sim.graph().node("work").unwrap().replicas, 4, "the other one has given up");
+    assert_eq!(sim.graph().await.unwrap().node("work").unwrap().replicas, 4, "the other one has given up");
     assert_eq!(sim.applied().len(), 3, "what others do is not what was asked for");
 }
 

@@ -30,7 +30,10 @@ async fn by_default_every_kind_is_done_at_once_and_loses_nothing() {
     assert_eq!((scaling.settle_ms, scaling.change), (5_000, Change::Live));
     assert_eq!((scaling.undo, scaling.loss), (UndoKind::Reversible, Loss::None));
     act(&sim, scale("work", 3)).await.unwrap();
-    assert_eq!((sim.graph().node("work").unwrap().replicas, truth(&sim, "work").alive), (3, 3));
+    assert_eq!(
+        (sim.graph().await.unwrap().node("work").unwrap().replicas, truth(&sim, "work").alive),
+        (3, 3)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -48,10 +51,10 @@ async fn what_a_plane_declares_is_what_its_world_says() {
 #[tokio::test(start_paused = true)]
 async fn accepted_may_mean_that_nothing_happens() {
     let sim = begin(scaling("answer: does-nothing"));
-    let before = sim.graph();
+    let before = sim.graph().await.unwrap();
     act(&sim, scale("work", 3)).await.unwrap();
     pass(60.0).await;
-    assert_eq!((sim.graph(), truth(&sim, "work").alive), (before, 1));
+    assert_eq!((sim.graph().await.unwrap(), truth(&sim, "work").alive), (before, 1));
     assert_eq!(sim.applied()[0].told, Told::Accepted);
 }
 
@@ -60,11 +63,17 @@ async fn the_graph_may_show_what_nothing_follows_and_the_other_way_round() {
     let sim = begin(scaling("answer: only-shows"));
     act(&sim, scale("work", 3)).await.unwrap();
     pass(60.0).await;
-    assert_eq!((sim.graph().node("work").unwrap().replicas, truth(&sim, "work").alive), (3, 1));
+    assert_eq!(
+        (sim.graph().await.unwrap().node("work").unwrap().replicas, truth(&sim, "work").alive),
+        (3, 1)
+    );
     assert_eq!(number(&see(&sim).await, "work", "replicas"), 1.0, "what is measured is what is");
     let sim = begin(scaling("answer: only-behaves"));
     act(&sim, scale("work", 3)).await.unwrap();
-    assert_eq!((sim.graph().node("work").unwrap().replicas, truth(&sim, "work").alive), (1, 3));
+    assert_eq!(
+        (sim.graph().await.unwrap().node("work").unwrap().replicas, truth(&sim, "work").alive),
+        (1, 3)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -74,7 +83,10 @@ async fn what_was_accepted_may_take_effect_later_and_be_answered_late() {
     let began = Instant::now();
     act(&sim, scale("work", 3)).await.unwrap();
     assert_eq!(began.elapsed(), Duration::from_secs(1));
-    assert_eq!((sim.graph().node("work").unwrap().replicas, truth(&sim, "work").alive), (3, 1));
+    assert_eq!(
+        (sim.graph().await.unwrap().node("work").unwrap().replicas, truth(&sim, "work").alive),
+        (3, 1)
+    );
     assert_eq!(sim.truth().effects_to_come, 1);
     pass(1.6).await;
     assert_eq!(truth(&sim, "work").alive, 1);
@@ -89,10 +101,10 @@ async fn a_plane_that_refuses_changes_nothing_and_one_that_fails_leaves_the_grap
     let sim = begin(scaling(
         "answer: fails, why: timeout, change: redeploy, stops_ms: 3000, topology_empty_ms: 2000",
     ));
-    let before = sim.graph();
+    let before = sim.graph().await.unwrap();
     pass(10.0).await;
     assert!(matches!(act(&sim, scale("work", 3)).await, Err(ApplyError::Failed(why)) if why == "timeout"));
-    assert_eq!(sim.graph(), before);
+    assert_eq!(sim.graph().await.unwrap(), before);
     assert!(truth(&sim, "work").paused && see(&sim).await.nodes.is_empty(), "half-way is not without effect");
     pass(10.0).await;
     assert_eq!(truth(&sim, "work").alive, 1);
@@ -104,7 +116,10 @@ async fn a_plane_that_refuses_changes_nothing_and_one_that_fails_leaves_the_grap
 async fn what_is_done_twice_goes_as_far_again() {
     let sim = begin(scaling("answer: twice"));
     act(&sim, scale("work", 3)).await.unwrap();
-    assert_eq!((sim.graph().node("work").unwrap().replicas, truth(&sim, "work").alive), (5, 5));
+    assert_eq!(
+        (sim.graph().await.unwrap().node("work").unwrap().replicas, truth(&sim, "work").alive),
+        (5, 5)
+    );
     assert_eq!(sim.applied().len(), 1, "it was asked for once");
     let mut plan = simple("habits: {restart-process: {answer: twice}}");
     plan.graph.nodes[1].executor = Executor::Multiprocess;
@@ -225,7 +240,7 @@ async fn a_configuration_may_make_a_node_quicker_and_a_bypass_makes_it_instant()
 #[tokio::test(start_paused = true)]
 async fn a_node_is_put_on_an_edge_and_taken_out_again_and_nothing_is_lost() {
     let sim = begin(simple("types: {cache: {service_ms: {constant: 2}}}"));
-    let graph = sim.graph().digest();
+    let graph = sim.graph().await.unwrap();
     pass(5.0).await;
     let insert = Action::InsertNode {
         id: "new".into(),
@@ -242,7 +257,7 @@ async fn a_node_is_put_on_an_edge_and_taken_out_again_and_nothing_is_lost() {
     assert_eq!(seen.edges.len(), 3);
     act(&sim, Action::RemoveNode { node: "new".into() }).await.unwrap();
     pass(5.0).await;
-    assert_eq!(sim.graph().digest(), graph);
+    assert_eq!(sim.graph().await.unwrap().digest(), graph.digest());
     assert_eq!(sim.account().lost, 0);
     assert_whole(&sim);
 }

@@ -232,10 +232,14 @@ async fn run(sim: &Arc<Sim>, steps: &[(f64, Action)], check: bool) -> String {
     let mut seen = Vec::new();
     for (seconds, action) in steps {
         pass(*seconds).await;
-        let before = sim.graph();
+        let before = sim.graph().await.unwrap();
         let told = act(sim, action.clone()).await;
         if told.is_err() {
-            assert_eq!(sim.graph().digest(), before.digest(), "{action} was not done and left a trace");
+            assert_eq!(
+                sim.graph().await.unwrap().digest(),
+                before.digest(),
+                "{action} was not done and left a trace"
+            );
         }
         if check {
             assert_whole(sim);
@@ -335,18 +339,18 @@ proptest! {
             let mut undo = Vec::new();
             for (seconds, action) in &steps {
                 pass(*seconds).await;
-                let before = sim.graph();
+                let before = sim.graph().await.unwrap();
                 if act(&sim, action.clone()).await.is_ok()
                     && let Some(reverse) = reverse(action, &before)
                 {
-                    undo.push((before.digest(), reverse));
+                    undo.push((before.digest().to_owned(), reverse));
                 }
             }
             for (digest, actions) in undo.into_iter().rev() {
                 for action in actions {
                     act(&sim, action.clone()).await.unwrap_or_else(|error| panic!("{action}: {error}"));
                 }
-                assert_eq!(sim.graph().digest(), digest);
+                assert_eq!(sim.graph().await.unwrap().digest(), digest);
                 assert_eq!(sim.truth().running.digest(), digest);
             }
             pass(60.0).await;

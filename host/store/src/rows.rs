@@ -1,6 +1,8 @@
 //! Records to rows and back.
 
-use flyball_model::{ActionRecord, GraphSpec, TickRecord};
+use std::sync::Arc;
+
+use flyball_model::{ActionRecord, Graph, TickRecord};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, named_params, params};
 use serde::Serialize;
@@ -122,7 +124,7 @@ pub(crate) fn conclude_action(db: &Connection, now: u64, action: &ActionRecord) 
 }
 
 pub(crate) fn action(row: &Row<'_>) -> rusqlite::Result<ActionRecord> {
-    let after: Option<GraphSpec> = match row.get_ref("after")? {
+    let after: Option<Arc<Graph>> = match row.get_ref("after")? {
         rusqlite::types::ValueRef::Null => None,
         _ => Some(from_json(row, "after")?),
     };

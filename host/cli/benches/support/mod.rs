@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use flyball_engine::{Engine, EngineOptions, Judge as Sandboxed, Plugin};
 use flyball_model::{
     Action, ActionKind, ActionRecord, Assessment, Cost, Decision, EventRecord, Evidence, Executor, Finding,
-    GraphMetrics, GraphSpec, Halt, Learned, Limits, Metrics, MutationPolicy, NodeColumns, NodeSpec, NodeType,
-    Observation, OnFailure, Outcome, PluginId, PluginUse, Proposal, Reason, Rule, Rules, Severity, Status,
-    TickRecord, Trend, Turn, UnixMillis, Verdict, metric,
+    Graph, GraphMetrics, GraphSpec, Halt, Learned, Limits, Metrics, MutationPolicy, NodeColumns, NodeSpec,
+    NodeType, Observation, OnFailure, Outcome, PluginId, PluginUse, Proposal, Reason, Rule, Rules, Severity,
+    Status, TickRecord, Trend, Turn, UnixMillis, Verdict, metric,
 };
 use flyball_ports::{
     ApplyError, Catalog, DataPlane, Decided, Decider, Heuristic, Journal, JournalError, Judge, JudgeError,
@@ -26,7 +26,7 @@ pub struct Synthetic {
     flooded: Observation,
     floods_at: u64,
     ticks: AtomicU64,
-    graph: Mutex<GraphSpec>,
+    graph: Mutex<Arc<Graph>>,
 }
 
 impl Synthetic {
@@ -52,7 +52,7 @@ impl Synthetic {
             session,
             floods_at,
             ticks: AtomicU64::new(0),
-            graph: Mutex::new(graph),
+            graph: Mutex::new(graph.into()),
         }
     }
 }
@@ -112,8 +112,8 @@ impl DataPlane for Synthetic {
         Ok(Observation { taken_at: seen.taken_at + tick * 1_000, ..seen.clone() })
     }
 
-    fn graph(&self) -> GraphSpec {
-        self.graph.lock().clone()
+    async fn graph(&self) -> Result<Arc<Graph>, PlaneError> {
+        Ok(Arc::clone(&self.graph.lock()))
     }
 
     fn support(&self) -> Vec<Support> {
@@ -129,7 +129,8 @@ impl DataPlane for Synthetic {
     }
 
     async fn apply(&self, action: &Action) -> Result<(), ApplyError> {
-        let mut graph = self.graph.lock();
+        let mut held = self.graph.lock();
+        let mut graph = GraphSpec::clone(&held);
         let target = action.target().cloned().unwrap_or_default();
         let node = graph.nodes.iter_mut().find(|node| node.id == target);
         match (action, node) {
@@ -137,6 +138,7 @@ impl DataPlane for Synthetic {
             (Action::AdjustBuffering { capacity, .. }, Some(node)) => node.queue_capacity = *capacity,
             (other, _) => return Err(ApplyError::Refused(format!("not in this bench: {other}"))),
         }
+        *held = graph.into();
         Ok(())
     }
 }

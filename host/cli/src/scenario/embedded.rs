@@ -123,7 +123,7 @@ async fn run(folder: &Folder, terms: &Embedded, engine: &Engine, state: &Path) -
         chronicle.clone(),
         Options { interval, ..Options::default() },
     );
-    let began_with = pipeline.graph();
+    let began_with = pipeline.graph().await.map_err(|error| anyhow!(error))?;
     let (stop, stopped) = oneshot::channel::<()>();
     let controlling = tokio::spawn(async move { controller.run(async move { drop(stopped.await) }).await });
     let mut harming = JoinSet::new();
@@ -136,7 +136,7 @@ async fn run(folder: &Folder, terms: &Embedded, engine: &Engine, state: &Path) -
         not_done.extend(done.map_err(|error| anyhow!(error))?.err().map(|error| error.to_string()));
     }
     harming.shutdown().await;
-    let ends_with = pipeline.graph();
+    let ends_with = pipeline.graph().await.map_err(|error| anyhow!(error))?;
     drop(stop);
     controlling.await.map_err(|error| anyhow!(error))?;
     pipeline.shutdown().await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use flyball_control::{Controller, Options};
 use flyball_engine::Engine;
-use flyball_model::{ActionRecord, Ending, Event, EventRecord, GraphSpec, Notice, Outcome, TickRecord};
+use flyball_model::{ActionRecord, Ending, Event, EventRecord, Graph, Notice, Outcome, TickRecord};
 use flyball_ports::{Clock, Journal, Judges, Listener};
 use flyball_sim::{Sim, World};
 use flyball_store::{QuietTicks, Store};
@@ -32,8 +32,8 @@ pub(crate) struct Played {
     /// Faults that could not be made.
     pub(crate) not_done: Vec<String>,
     pub(crate) balances: bool,
-    pub(crate) began_with: GraphSpec,
-    pub(crate) ends_with: GraphSpec,
+    pub(crate) began_with: Arc<Graph>,
+    pub(crate) ends_with: Arc<Graph>,
 }
 
 /// Writes down what happens.
@@ -128,7 +128,7 @@ async fn run(folder: &Folder, world: &World, engine: &Engine, state: &Path) -> R
         // A decider thinks in real time, which does not pass here.
         Options { interval, answer_within: Duration::from_secs(3_600), ..Options::default() },
     );
-    let began_with = sim.truth().running;
+    let began_with = sim.truth().running.into();
     let ticks = (folder.scenario.duration_s / interval.as_secs_f64()).ceil() as u64;
     for _ in 0..ticks {
         controller.tick().await;
@@ -145,6 +145,6 @@ async fn run(folder: &Folder, world: &World, engine: &Engine, state: &Path) -> R
         not_done: Vec::new(),
         balances: sim.account().balances() && sim.is_whole(),
         began_with,
-        ends_with: sim.truth().running,
+        ends_with: sim.truth().running.into(),
     })
 }

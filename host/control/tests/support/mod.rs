@@ -64,6 +64,10 @@ pub struct View {
     pub latency_ms: f64,
     pub throughput: f64,
     pub unobservable: Option<String>,
+    /// Why the graph cannot be read, if it cannot.
+    pub unreadable: Option<String>,
+    /// Why it cannot be once an action was applied.
+    pub unreadable_once_applied: Option<String>,
     pub refuses: Option<String>,
     /// Takes actions and does nothing.
     pub deaf: bool,
@@ -83,6 +87,8 @@ pub struct View {
 
 pub struct Plane {
     pub view: Mutex<View>,
+    /// The graph that was shown last.
+    shown: Mutex<Arc<Graph>>,
     pub log: Log,
 }
 
@@ -94,6 +100,7 @@ impl Plane {
         let support = ActionKind::ALL.into_iter().map(|kind| Support::live(kind, settle_ms)).collect();
         Self {
             log,
+            shown: Mutex::default(),
             view: Mutex::new(View {
                 name: "s",
                 graph: graph(),
@@ -101,6 +108,8 @@ impl Plane {
                 latency_ms: 5.0,
                 throughput: 50.0,
                 unobservable: None,
+                unreadable: None,
+                unreadable_once_applied: None,
                 refuses: None,
                 deaf: false,
                 takes: Duration::ZERO,
@@ -161,8 +170,16 @@ impl DataPlane for Plane {
         })
     }
 
-    fn graph(&self) -> GraphSpec {
-        self.view.lock().graph.clone()
+    async fn graph(&self) -> Result<Arc<Graph>, PlaneError> {
+        let view = self.view.lock();
+        if let Some(why) = &view.unreadable {
+            return Err(PlaneError(why.clone()));
+        }
+        let mut shown = self.shown.lock();
+        if **shown != view.graph {
+            *shown = view.graph.clone().into();
+        }
+        Ok(Arc::clone(&shown))
     }
 
     fn support(&self) -> Vec<Support> {
@@ -187,6 +204,9 @@ impl DataPlane for Plane {
         }
         let before = view.graph.clone();
         view.applied.push((action.clone(), before));
+        if let Some(why) = view.unreadable_once_applied.take() {
+            view.unreadable = Some(why);
+        }
         if !view.deaf {
             change(&mut view.graph, action);
         }
@@ -294,8 +314,8 @@ impl<F: Fn(&Action, &GraphSpec) -> Result<Reversal, String> + Send + Sync> Rever
     async fn reverse(
         &self,
         action: &Action,
-        before: &GraphSpec,
-        _: &GraphSpec,
+        before: &Arc<Graph>,
+        _: &Arc<Graph>,
     ) -> Result<Judged<Reversal>, JudgeError> {
         judged((self.says)(action, before))
     }

@@ -161,8 +161,8 @@ fn asked(plugin: &Plugin, case: &Case) -> Result<Asked, LoadError> {
             let applied = case.applied.clone().ok_or_else(|| lacks("`applied`"))?;
             Asked::Reverse {
                 action: applied.action,
-                before: applied.before.spec(),
-                after: applied.after.spec(),
+                before: applied.before.spec().into(),
+                after: applied.after.spec().into(),
             }
         }
         PluginKind::Catalog | PluginKind::Node => Asked::List,

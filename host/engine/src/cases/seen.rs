@@ -21,7 +21,7 @@ pub(super) fn sight(case: &Case) -> Sight {
 pub(super) fn situation(case: &Case) -> Situation {
     Situation {
         findings: case.findings.clone(),
-        graph: Arc::new(case.graph.spec()),
+        graph: case.graph.spec().into(),
         allowed: case.allowed.clone(),
         node_types: case.node_types.clone().into(),
         past: case.past.clone(),

@@ -28,7 +28,7 @@ fn asked(kind: PluginKind) -> Option<Asked> {
             Asked::Review { sight, proposal, decided_by: "rule-decider".to_owned(), situation }
         }
         PluginKind::Reverser => {
-            Asked::Reverse { action: proposal.action, before: graph(50), after: graph(50) }
+            Asked::Reverse { action: proposal.action, before: graph(50).into(), after: graph(50).into() }
         }
         PluginKind::Catalog => Asked::List,
         PluginKind::Node => return None,

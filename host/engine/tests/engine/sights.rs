@@ -85,7 +85,7 @@ pub fn situation(nodes: usize) -> Situation {
     };
     Situation {
         findings: vec![finding],
-        graph: Arc::new(graph(nodes)),
+        graph: graph(nodes).into(),
         allowed: vec![ActionKind::NoOp, ActionKind::RestartProcess],
         node_types: Arc::from([]),
         past: Vec::new(),

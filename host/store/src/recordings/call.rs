@@ -120,10 +120,9 @@ impl CallRow {
         let types =
             asked.situation().map(|situation| parts.types(batch, &situation.node_types)).transpose()?;
         let (graph, after) = match &asked {
-            Asked::Reverse { before, after, .. } => (
-                Some(parts.graph(batch, &Arc::new(before.clone()))?),
-                Some(parts.graph(batch, &Arc::new(after.clone()))?),
-            ),
+            Asked::Reverse { before, after, .. } => {
+                (Some(parts.graph(batch, before)?), Some(parts.graph(batch, after)?))
+            }
             other => {
                 (other.situation().map(|situation| parts.graph(batch, &situation.graph)).transpose()?, None)
             }

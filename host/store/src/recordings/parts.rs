@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use flyball_model::{GraphSpec, History, NodeType, Observation, PluginUse};
+use flyball_model::{Graph, GraphSpec, History, NodeType, Observation, PluginUse};
 use flyball_ports::Kept;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
@@ -125,7 +125,7 @@ pub(crate) struct Parts {
     pub(crate) mask: Mask,
     observations: Known<Observation>,
     windows: Known<History>,
-    graphs: Known<GraphSpec>,
+    graphs: Known<Graph>,
     types: Known<[NodeType]>,
     uses: Known<PluginUse>,
     kept: Known<BTreeMap<String, Vec<u8>>>,
@@ -181,10 +181,10 @@ impl Parts {
         Ok(self.windows.add(past, part))
     }
 
-    pub(crate) fn graph(&mut self, batch: &Batch<'_>, graph: &Arc<GraphSpec>) -> Result<Part, Unwritable> {
+    pub(crate) fn graph(&mut self, batch: &Batch<'_>, graph: &Arc<Graph>) -> Result<Part, Unwritable> {
         let mask = &self.mask;
         self.graphs.part(batch, graph, || {
-            let mut graph = (**graph).clone();
+            let mut graph = GraphSpec::clone(graph);
             let masked = mask.graph(&mut graph);
             Ok((packed(&graph)?, masked))
         })

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flyball_model::{Cost, GraphSpec, History, NodeType, Observation, PluginId, PluginKind, UnixMillis};
+use flyball_model::{Cost, History, NodeType, Observation, PluginId, PluginKind, UnixMillis};
 use flyball_ports::{Asked, CallRecord, Said, Sight, Situation};
 use rusqlite::{Connection, OptionalExtension, named_params};
 use serde::Serialize;
@@ -230,7 +230,7 @@ impl Reading<'_> {
             let types: Vec<NodeType> = reading.needed(types, "node types")?;
             Ok(Situation {
                 findings: told.findings,
-                graph: Arc::new(reading.needed::<GraphSpec>(graph, "graph")?),
+                graph: reading.needed(graph, "graph")?,
                 allowed: told.allowed,
                 node_types: types.into(),
                 past: told.past,

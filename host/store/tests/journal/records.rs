@@ -45,7 +45,7 @@ pub(crate) fn intent(session: &str, tick: u64) -> ActionRecord {
             message: "the queue is nearly full".to_owned(),
             rests_on: vec![evidence],
         }],
-        before: graph(1),
+        before: graph(1).into(),
         after: None,
         outcome: Outcome::Unknown,
         note: None,
@@ -56,7 +56,7 @@ pub(crate) fn intent(session: &str, tick: u64) -> ActionRecord {
 
 /// What becomes of an intent that the data plane took.
 pub(crate) fn concluded(intent: ActionRecord, id: u64, outcome: Outcome) -> ActionRecord {
-    let after = (!matches!(outcome, Outcome::Failed | Outcome::Rejected)).then(|| graph(2));
+    let after = (!matches!(outcome, Outcome::Failed | Outcome::Rejected)).then(|| graph(2).into());
     ActionRecord { id, after, outcome, note: Some("p99 80 ms".to_owned()), settled_at: Some(5_000), ..intent }
 }
 

@@ -152,8 +152,8 @@ impl Reverser for Plain {
     async fn reverse(
         &self,
         _: &Action,
-        before: &GraphSpec,
-        _: &GraphSpec,
+        before: &Arc<Graph>,
+        _: &Arc<Graph>,
     ) -> Result<Judged<Reversal>, JudgeError> {
         answered(Reversal::Reversible { actions: vec![scale(before.node("b").unwrap().replicas)] })
     }

@@ -72,7 +72,7 @@ impl DataPlane for Plane {
     }
 
     async fn observe(&self) -> Result<Observation, PlaneError> {
-        let graph = self.graph();
+        let graph = Kept::read(&self.home).graph;
         let nodes = &graph.nodes;
         let mut columns = NodeColumns {
             ids: nodes.iter().map(|node| Arc::from(node.id.as_str())).collect(),
@@ -95,8 +95,8 @@ impl DataPlane for Plane {
         })
     }
 
-    fn graph(&self) -> GraphSpec {
-        Kept::read(&self.home).graph
+    async fn graph(&self) -> Result<Arc<Graph>, PlaneError> {
+        Ok(Kept::read(&self.home).graph.into())
     }
 
     fn support(&self) -> Vec<Support> {

@@ -217,7 +217,7 @@ fn asked() -> impl Strategy<Value = Asked> {
             1 => Asked::List,
             2 => Asked::Decide(sight, situation),
             3 => Asked::Review { sight, proposal, decided_by: "rules".to_owned(), situation },
-            _ => Asked::Reverse { action, before: graph(config), after: graph(Value::Null) },
+            _ => Asked::Reverse { action, before: graph(config).into(), after: graph(Value::Null).into() },
         },
     )
 }

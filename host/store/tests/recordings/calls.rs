@@ -97,7 +97,7 @@ pub fn graph(config: Value) -> GraphSpec {
 pub fn situation(graph: GraphSpec) -> Situation {
     Situation {
         findings: vec![finding()],
-        graph: Arc::new(graph),
+        graph: graph.into(),
         allowed: vec![flyball_model::ActionKind::ScaleNode],
         node_types: Arc::from([]),
         past: Vec::new(),

@@ -66,7 +66,8 @@ fn placeholders_of_secrets_are_no_secrets_and_stay() {
 fn fields_that_an_operator_names_are_masked_too() {
     let directory = tempfile::tempdir().unwrap();
     let config = json!({ "customer-number": 4711, "size": 3, "max_tokens": 5 });
-    let asked = Asked::Reverse { action: Action::NoOp, before: graph(config), after: graph(json!({})) };
+    let asked =
+        Asked::Reverse { action: Action::NoOp, before: graph(config).into(), after: graph(json!({})).into() };
     let options = RecordingsOptions { mask: vec!["customer_number".to_owned()], ..all() };
     let found = recorded(directory.path(), options, vec![call(asked, Err("no".to_owned()))]);
     let Asked::Reverse { before, .. } = &found[0].call.asked else { panic!("not a reversal") };

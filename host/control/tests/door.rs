@@ -224,27 +224,35 @@ async fn a_host_that_nobody_could_halt_acts_no_more_until_it_can_be_reached() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_decided_before_a_freeze_is_not_done_after_it() {
-    let rig = Rig::new(|panel| {
-        panel.deciders = vec![wants(scale("b", 2))];
+    let thinks = Duration::from_secs(40);
+    let guarded = |panel: &mut Panel| {
         safety(panel, |safety| {
             safety.approval.kinds = vec![ActionKind::ScaleNode];
             safety.futile = 1;
         });
+    };
+    let rig = Rig::new(|panel| {
+        panel.deciders = vec![wants(scale("b", 2))];
+        guarded(panel);
     });
     assert_eq!(rig.tick().await.ending, Ending::AwaitingApproval);
-    let question = rig.controller.approvals().await.remove(0);
-    rig.controller.approve(&question.id, None).await.unwrap();
-    // Another fault's action fails meanwhile, which freezes the session.
+    // Another fault's decider begins to think.
     rig.finds(vec![finding("slow", Some("b")), finding("stuck", Some("c"))]);
     rig.publish(1, |panel| {
-        panel.deciders = vec![wants(restart("c"))];
-        safety(panel, |safety| safety.futile = 1);
+        panel.deciders = vec![wants_after(thinks, restart("c"))];
+        guarded(panel);
     });
+    let begun = rig.ticks(20).await;
+    assert!(begun.iter().any(|record| record.ending == Ending::Deciding), "{begun:#?}");
+    // What a person approves meanwhile fails, which freezes the session.
+    let question = rig.controller.approvals().await.remove(0);
+    rig.controller.approve(&question.id, None).await.unwrap();
     rig.plane.view.lock().refuses = Some("busy".into());
-    let records = rig.ticks(30).await;
-    assert!(rig.controller.frozen().await.is_some(), "{records:#?}");
+    rig.tick_in(1).await;
+    assert!(rig.controller.frozen().await.is_some());
     rig.plane.view.lock().refuses = None;
-    rig.ticks(30).await;
+    let records = rig.ticks(60).await;
+    assert!(records.iter().any(|record| refusals(record) == ["frozen"]), "{records:#?}");
     assert!(rig.applied().is_empty(), "{records:#?}");
 }
 

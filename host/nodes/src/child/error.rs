@@ -106,13 +106,33 @@ fn quoted(last_words: Option<&str>) -> String {
     last_words.map(|line| format!(": {line}")).unwrap_or_default()
 }
 
-/// What a stranger wrote, fit to be shown: so many characters at most, none of which steers a terminal or hides.
+/// What a stranger wrote, fit to be shown: so many characters at most, counted as they are written out, none of which steers
+/// a terminal or hides.
 pub(super) fn tamed(text: &[u8], limit: usize) -> String {
     let text = String::from_utf8_lossy(text.get(..limit.saturating_mul(4)).unwrap_or(text));
-    let mut tame: String = text.trim().chars().take(limit + 1).collect();
-    if let Some((end, _)) = tame.char_indices().nth(limit) {
-        tame.truncate(end);
-        tame.push('…');
+    let (mut tame, mut left) = (String::new(), limit);
+    for letter in text.trim().chars() {
+        let mut bytes = [0; 4];
+        let shown = printable(letter.encode_utf8(&mut bytes));
+        let Some(rest) = left.checked_sub(shown.chars().count()) else {
+            tame.push('…');
+            break;
+        };
+        left = rest;
+        tame.push_str(&shown);
     }
-    printable(&tame).into_owned()
+    tame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_no_longer_for_being_written_out() {
+        assert_eq!(tamed(b"  plain\n", 5), "plain");
+        assert_eq!(tamed(b"plainly", 5), "plain\u{2026}");
+        assert_eq!(tamed("a\u{1b}[2J".as_bytes(), 20), "a\\u{1b}[2J");
+        assert_eq!(tamed(&[0x17; 1_000], 20), "\\u{17}\\u{17}\\u{17}\u{2026}");
+    }
 }

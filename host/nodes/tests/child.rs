@@ -322,6 +322,9 @@ async fn a_serving_node_answers_until_its_input_ends_and_refuses_what_is_no_item
     let input: &[u8] = b"{\"id\":\"x\"}\n";
     let error = serve("parse-json", &json!({}), input, &mut Vec::new()).await.unwrap_err();
     assert!(matches!(&error, ServeError::Input { line, .. } if line == "{\"id\":\"x\"}"), "{error}");
+    let long = format!("\"{}\"\n", "\\f".repeat(10_000));
+    let error = serve("parse-json", &json!({}), long.as_bytes(), &mut Vec::new()).await.unwrap_err();
+    assert!(error.to_string().len() < 1_000, "{} bytes about a line", error.to_string().len());
 }
 
 /// A child that gives each body back as it is.

@@ -106,6 +106,11 @@ fn quoted(last_words: Option<&str>) -> String {
     last_words.map(|line| format!(": {line}")).unwrap_or_default()
 }
 
+/// Why a line is not what it should be. The parser quotes what it found there, whole.
+pub(super) fn cause(error: &serde_json::Error) -> String {
+    tamed(error.to_string().as_bytes(), 200)
+}
+
 /// What a stranger wrote, fit to be shown: so many characters at most, counted as they are written out, none of which steers
 /// a terminal or hides.
 pub(super) fn tamed(text: &[u8], limit: usize) -> String {

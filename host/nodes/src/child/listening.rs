@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tokio::io::{AsyncBufRead, AsyncRead, BufReader};
 use tokio::sync::mpsc::Sender;
 
-use super::error::tamed;
+use super::error::{cause, tamed};
 use super::glimpse::glimpse;
 use super::line::{Line, read_line, skip_line};
 use super::{ChildError, Vitals};
@@ -117,7 +117,7 @@ pub(super) fn understand(line: &[u8], limits: &ItemLimits, vitals: &Vitals) -> O
         Ok(said) => said,
         Err(error) => {
             let seen = glimpse(line);
-            let why = malformed(error.to_string());
+            let why = malformed(cause(&error));
             if seen.id.is_none() && seen.metrics {
                 vitals.complain(&why.to_string());
                 return None;
@@ -205,6 +205,24 @@ mod tests {
 
     fn read(line: &[u8]) -> Option<Heard> {
         understand(line, &vitals())
+    }
+
+    #[test]
+    fn what_is_said_of_a_line_is_short_however_long_the_line_is() {
+        let long = "x".repeat(100_000);
+        let lines =
+            [format!("\"{long}\""), format!(r#"{{"id":7,"out":"{long}"}}"#), format!(r#"{{"id":"{long}"}}"#)];
+        for line in lines {
+            match read(line.as_bytes()) {
+                Some(Heard::Fault { why, .. }) => {
+                    assert!(why.to_string().len() < 1_000, "{}", why.to_string().len())
+                }
+                Some(Heard::Answer { said, .. }) => {
+                    said.expect("a text is an item");
+                }
+                None => panic!("nothing was heard"),
+            }
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::io::{self, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::error::tamed;
+use super::error::{cause, tamed};
 use super::glimpse::glimpse;
 use super::line::{Line, read_line};
 use crate::{CustomMetrics, Item, NodeError, ProcessError, Processed, Processor};
@@ -138,8 +138,8 @@ where
             Err(error) => {
                 let id = glimpse(&line)
                     .id
-                    .ok_or_else(|| ServeError::Input { cause: error.to_string(), line: tamed(&line, 200) })?;
-                let error = format!("the item cannot be read: {error}");
+                    .ok_or_else(|| ServeError::Input { cause: cause(&error), line: tamed(&line, 200) })?;
+                let error = format!("the item cannot be read: {}", cause(&error));
                 reply(&mut replies, id, Some(Err(ProcessError::Item(error))))?;
             }
         }

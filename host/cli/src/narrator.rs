@@ -200,10 +200,9 @@ fn whoever(by: Option<&Caller>) -> String {
 /// After each decision the loop waits for a while; that it does so is no news.
 fn waits_as_expected(record: &TickRecord) -> bool {
     record.ending == Ending::Held
-        && record
-            .gate
-            .as_ref()
-            .is_some_and(|gate| matches!(gate.gate.as_str(), "cooldown" | "settling" | "approval"))
+        && record.gate.as_ref().is_some_and(|gate| {
+            matches!(gate.gate.as_str(), "applying" | "cooldown" | "settling" | "approval")
+        })
 }
 
 /// The time of day, UTC.
@@ -285,7 +284,9 @@ fn tick_text(record: &TickRecord) -> String {
         ));
     }
     lines.extend(verdict_lines(&record.verdicts));
-    if let Some(action) = &record.action {
+    if let Some(action) = record.action.as_ref().filter(|_| record.ending == Ending::Applying) {
+        lines.push(format!("  {GOOD}={GOOD:#} action {} {DIM}under way{DIM:#}", action.id));
+    } else if let Some(action) = &record.action {
         lines.push(format!(
             "  {GOOD}={GOOD:#} action {} {}{}",
             action.id,

@@ -158,11 +158,16 @@ impl Tally {
             incident.faults.extend(faults);
         }
         if let (Some(incident), Some(action)) = (&mut session.open, &record.action) {
-            incident.actions.push(IncidentAction {
-                id: action.id,
-                action: action.proposal.action.to_string(),
-                outcome: action.outcome.name().to_owned(),
-            });
+            let outcome = action.outcome.name().to_owned();
+            // One that the data plane takes its time for is told of on two ticks.
+            match incident.actions.iter_mut().find(|known| known.id == action.id) {
+                Some(known) => known.outcome = outcome,
+                None => incident.actions.push(IncidentAction {
+                    id: action.id,
+                    action: action.proposal.action.to_string(),
+                    outcome,
+                }),
+            }
         }
         self.spend(record);
         record.answers.iter().for_each(|answer| self.answer(&record.session, answer));

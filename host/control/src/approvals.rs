@@ -259,7 +259,9 @@ impl Controller {
             return Standing::Waits(asked.gate(now));
         }
         // A yes waits for what is only a matter of time.
-        if let Some(gate) = panel.and_then(|panel| state.pace.closed(&panel.rules, now)) {
+        let applying = state.applying.as_ref().map(|applying| applying.gate(now));
+        if let Some(gate) = applying.or_else(|| panel.and_then(|panel| state.pace.closed(&panel.rules, now)))
+        {
             return Standing::Waits(gate);
         }
         if !asked.stands(record) {

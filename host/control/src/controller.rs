@@ -22,7 +22,7 @@ use flyball_ports::{Clock, DataPlane, Journal, Judges, Listener, Panel, PlaneErr
 /// How a session's loop runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// From one tick to the next.
+    /// From one tick to the next. A tick waits for the data plane to do an action for half of it, and then leaves it at that.
     pub interval: Duration,
     /// How long a tick waits for its deciders before it leaves them thinking and goes on.
     pub answer_within: Duration,
@@ -117,6 +117,12 @@ impl Controller {
         let mut state = self.state.lock().await;
         state.pending = None;
         state.shadows = Shadows::default();
+        // An action that has begun ends first, too.
+        if let Some(applying) = &mut state.applying {
+            applying.wait().await;
+            drop(state);
+            self.tick().await;
+        }
     }
 
     /// One tick, now.
@@ -128,7 +134,9 @@ impl Controller {
         let mut record = self.blank(state.ticks, panel.as_deref());
         self.tell_policy(&mut state, panel.as_deref(), &mut record).await;
         state.shadows.heard(&mut record).await;
-        self.observe_and_conduct(&mut state, panel, started, &mut record).await;
+        if !self.take_in_applied(&mut state, panel.as_deref(), &mut record).await {
+            self.observe_and_conduct(&mut state, panel, started, &mut record).await;
+        }
         let ended = Instant::now();
         state.pace.ended(ended, &record);
         self.tell_unanswered(&mut state, &mut record).await;
@@ -195,7 +203,7 @@ impl Controller {
         if let Some(panel) = &panel {
             assess(panel, &sight, &mut state.breaches, record).await;
         }
-        if !state.follow_ups.is_empty() {
+        if !state.follow_ups.is_empty() && state.applying.is_none() {
             self.follow_up(state, panel.as_deref(), &sight, started, record).await;
         }
         self.conduct(state, panel, &sight, started, record).await;
@@ -300,6 +308,9 @@ impl Controller {
         }
         if !state.restored {
             return Some(unread());
+        }
+        if let Some(applying) = &state.applying {
+            return Some(applying.gate(now));
         }
         let codes: BTreeSet<&str> = record
             .findings

@@ -14,6 +14,8 @@
 //!
 //! Called by `landing` and `rollback`.
 
+use std::sync::Arc;
+
 use flyball_model::{
     Action, ActionRecord, Approval, Attributed, Finding, GateRefusal, Outcome, Reason, Rules,
 };
@@ -22,8 +24,10 @@ use crate::acting::read_back;
 use crate::approvals::About;
 use crate::checks::reason;
 use crate::controller::Controller;
+use crate::masking::MaskedPlane;
 use crate::pace::disabled;
 use flyball_ports::{DataPlane, JournalError};
+use tokio::task::{JoinError, JoinHandle};
 
 /// Who wants an action done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +73,14 @@ impl Barred {
             Self::Proposed(reason) | Self::Unapproved(reason) | Self::Refused(reason) => reason,
         }
     }
+}
+
+/// An action that had passed the door.
+pub(crate) enum Begun {
+    /// The data plane is at it: the record of the intent, and the task, which ends with what became of it.
+    Applying(Box<ActionRecord>, JoinHandle<ActionRecord>),
+    /// A halt came between the intent and the data plane, which was not touched.
+    Halted(ActionRecord, GateRefusal),
 }
 
 /// What became of an action that had passed the door.
@@ -132,10 +144,10 @@ impl Controller {
         })
     }
 
-    /// Intent, the last question after a halt, act, read back. The only place in which the data plane is changed. An error: the
-    /// intent is not on disk, so nothing was done. What became of the action is in the record that comes back, and still to
-    /// be journaled.
-    pub(crate) async fn carry_out(&self, cleared: Cleared) -> Result<Carried, JournalError> {
+    /// Intent, the last question after a halt, and a task that acts and reads back. The only place in which the data plane is
+    /// changed. An error: the intent is not on disk, so nothing was done. What became of the action is in the record that
+    /// the task ends with, and still to be journaled.
+    pub(crate) async fn begin(&self, cleared: Cleared) -> Result<Begun, JournalError> {
         let Cleared(mut record) = cleared;
         record.id = self.journal.intend(&record).await?;
         let what = format!("action {} (\"{}\")", record.id, record.proposal.action);
@@ -145,39 +157,56 @@ impl Controller {
                 record.outcome = Outcome::Rejected;
                 record.note = Some(format!("nothing was done: {}", halted.message));
                 record.settled_at = Some(self.clock.now());
-                return Ok(Carried::Halted(record, halted));
+                return Ok(Begun::Halted(record, halted));
             }
         };
-        match self.plane.apply(&record.proposal.action).await {
-            Ok(()) => {
-                self.show_effect(&mut record).await;
+        let (plane, clock) = (Arc::clone(&self.plane), Arc::clone(&self.clock));
+        let intent = record.clone();
+        let task = tokio::spawn(async move {
+            match plane.apply(&record.proposal.action).await {
+                Ok(()) => show_effect(&plane, &mut record).await,
+                Err(error) => {
+                    record.outcome = Outcome::Failed;
+                    record.note = Some(error.to_string());
+                }
             }
-            Err(error) => {
-                record.outcome = Outcome::Failed;
-                record.note = Some(error.to_string());
-            }
-        }
-        drop(under_way);
-        record.settled_at = Some(self.clock.now());
-        Ok(Carried::Tried(record))
+            drop(under_way);
+            record.settled_at = Some(clock.now());
+            record
+        });
+        Ok(Begun::Applying(Box::new(intent), task))
+    }
+
+    /// The same, to its end.
+    pub(crate) async fn carry_out(&self, cleared: Cleared) -> Result<Carried, JournalError> {
+        Ok(match self.begin(cleared).await? {
+            Begun::Halted(record, halted) => Carried::Halted(record, halted),
+            Begun::Applying(intent, task) => Carried::Tried(ended(*intent, task.await)),
+        })
     }
 }
 
-impl Controller {
-    /// Accepted is not effective: what changes the configuration must show in it.
-    async fn show_effect(&self, record: &mut ActionRecord) {
-        match self.plane.graph().await {
-            Ok(after) => {
-                (record.outcome, record.note) = read_back(&record.proposal.action, &record.before, &after);
-                record.after = Some(after);
-            }
-            Err(error) => {
-                record.outcome = Outcome::Accepted;
-                record.note =
-                    Some(format!("the data plane took it, and its graph could not be read: {error}"));
-            }
+/// Accepted is not effective: what changes the configuration must show in it.
+async fn show_effect(plane: &MaskedPlane, record: &mut ActionRecord) {
+    match plane.graph().await {
+        Ok(after) => {
+            (record.outcome, record.note) = read_back(&record.proposal.action, &record.before, &after);
+            record.after = Some(after);
+        }
+        Err(error) => {
+            record.outcome = Outcome::Accepted;
+            record.note = Some(format!("the data plane took it, and its graph could not be read: {error}"));
         }
     }
+}
+
+/// What became of an action whose task has ended.
+pub(crate) fn ended(intent: ActionRecord, done: Result<ActionRecord, JoinError>) -> ActionRecord {
+    done.unwrap_or_else(|error| {
+        // The data plane panicked, or the runtime is going away.
+        let note = Some(format!("the data plane broke off: {error}"));
+        ActionRecord { outcome: Outcome::Failed, note, ..intent }
+    })
 }
 
 fn approval_by_policy(action: &Action) -> Reason {

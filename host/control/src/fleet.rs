@@ -46,12 +46,12 @@ struct Stops {
 
 /// An action that the data plane is doing; it is under way until this is dropped.
 #[derive(Debug)]
-pub(crate) struct UnderWay<'a> {
-    fleet: &'a Fleet,
+pub(crate) struct UnderWay {
+    fleet: Arc<Fleet>,
     number: u64,
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for UnderWay {
     fn drop(&mut self) {
         self.fleet.stops.lock().under_way.remove(&self.number);
     }
@@ -154,7 +154,7 @@ impl Fleet {
     }
 
     /// An action is about to be done. It is under way from now on, or it may not be done.
-    pub(crate) fn enter(&self, session: &Arc<str>, what: String) -> Result<UnderWay<'_>, GateRefusal> {
+    pub(crate) fn enter(self: &Arc<Self>, session: &Arc<str>, what: String) -> Result<UnderWay, GateRefusal> {
         let mut stops = self.stops.lock();
         if let Some(halted) = stops.closed_to(session) {
             return Err(halted);
@@ -162,7 +162,8 @@ impl Fleet {
         stops.entered += 1;
         let number = stops.entered;
         stops.under_way.insert(number, (Arc::clone(session), what));
-        Ok(UnderWay { fleet: self, number })
+        drop(stops);
+        Ok(UnderWay { fleet: Arc::clone(self), number })
     }
 
     pub(crate) fn joined(&self) {

@@ -50,6 +50,8 @@ impl Controller {
             },
             stands("deciding", pending.map(|pending| deciding(pending.tick, pending.asked, now))),
         ]);
+        // Only where one is under way: otherwise there is nothing that it could be held by.
+        gates.extend(state.applying.as_ref().map(|applying| stands("applying", Some(applying.gate(now)))));
         gates.extend(state.pace.gates(rules, now));
         gates.push(stands("verifying", state.verifying(record, now)));
         gates

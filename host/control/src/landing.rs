@@ -8,12 +8,13 @@ use flyball_model::{
 };
 use tokio::time::Instant;
 
+use crate::applying::Applying;
 use crate::approvals::{About, Asked};
 use crate::assess::wakes;
 use crate::checks::{Ground, answered, narrowed, reason, same, unresolved};
 use crate::controller::{Controller, add_error, unread_graph};
 use crate::deciding::Answer;
-use crate::door::{Barred, Carried, Cleared, Origin, Wanted};
+use crate::door::{Barred, Begun, Cleared, Origin, Wanted};
 use crate::escalation;
 use crate::follow_up::FollowUp;
 use crate::measure::{Measure, Taken};
@@ -37,8 +38,8 @@ pub(crate) struct Landing<'a> {
 }
 
 /// What every judge has allowed.
-struct Passed {
-    intent: ActionRecord,
+pub(crate) struct Passed {
+    pub intent: ActionRecord,
     /// Whose validators let it pass.
     panel: Arc<Panel>,
     findings: Vec<Attributed<Finding>>,
@@ -191,7 +192,7 @@ impl Controller {
             approved: landing.approved.as_ref().map(|approved| (approved, &*passed.findings)),
         });
         match cleared {
-            Ok(cleared) => self.act(state, cleared, &passed, rules, record).await,
+            Ok(cleared) => self.act(state, cleared, passed, rules, record).await,
             Err(Barred::Proposed(_)) => record.ending = Ending::Proposed,
             Err(Barred::Refused(why)) => refuse(record, &passed.intent.proposal.action, vec![why]),
             Err(Barred::Unapproved(why)) => {
@@ -279,13 +280,15 @@ impl Controller {
         &self,
         state: &mut State,
         cleared: Cleared,
-        passed: &Passed,
+        passed: Passed,
         rules: &Rules,
         record: &mut TickRecord,
     ) {
-        let action = match self.carry_out(cleared).await {
-            Ok(Carried::Tried(action)) => action,
-            Ok(Carried::Halted(action, halted)) => {
+        let mut applying = match self.begin(cleared).await {
+            Ok(Begun::Applying(intent, task)) => {
+                Applying::new(task, Passed { intent: *intent, ..passed }, rules, state)
+            }
+            Ok(Begun::Halted(action, halted)) => {
                 refuse(record, &action.proposal.action, vec![reason(&halted.gate, halted.message)]);
                 if let Err(error) = self.journal.conclude(&action).await {
                     record.error = Some(format!("that nothing was done is not recorded: {error}"));
@@ -300,6 +303,21 @@ impl Controller {
                 return;
             }
         };
+        match applying.done_within(self.options.interval / 2).await {
+            Some(action) => self.applied(state, applying, action, record).await,
+            None => self.goes_on_applying(state, applying, record),
+        }
+    }
+
+    /// The data plane has answered.
+    pub(crate) async fn applied(
+        &self,
+        state: &mut State,
+        applying: Applying,
+        action: ActionRecord,
+        record: &mut TickRecord,
+    ) {
+        let Applying { passed, rules, before, .. } = &applying;
         acted(&passed.panel.validators, &self.session);
         let settle = passed.settle;
         let applied = Instant::now();
@@ -319,11 +337,11 @@ impl Controller {
             let taken = Taken {
                 action: &action,
                 at: applied,
-                since: state.last_applied,
-                newest: state.newest.as_deref(),
+                since: before.last_applied,
+                newest: before.newest.as_deref(),
                 findings: &action.findings,
             };
-            let measure = Measure::new(&state.readings, &taken, settle, self.plane.reading_window());
+            let measure = Measure::new(&before.readings, &taken, settle, self.plane.reading_window());
             let findings: Vec<_> = passed.findings.iter().collect();
             state.follow_ups.push(FollowUp::new(action.clone(), &findings, applied, settle, measure));
             state.last_applied = Some(applied);
@@ -356,10 +374,11 @@ fn refuse(record: &mut TickRecord, action: &Action, reasons: Vec<Reason>) {
 
 /// Gates that have closed while the decider was thinking.
 fn closed(state: &State, landing: &Landing<'_>, rules: &Rules) -> Option<Reason> {
+    let applying = || state.applying.as_ref().map(|applying| applying.gate(landing.now));
     let refusal = match landing.panel {
         None => Some(no_policy()),
         Some(panel) if !rules.enabled => Some(disabled(&panel.policy)),
-        Some(_) => state.pace.closed(rules, landing.now),
+        Some(_) => applying().or_else(|| state.pace.closed(rules, landing.now)),
     }?;
     Some(reason(&refusal.gate, refusal.message))
 }

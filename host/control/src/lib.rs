@@ -21,6 +21,7 @@
 //! | `tries` | the budgets |
 //! | `acting` | whether a graph shows an action |
 //! | `door` | what every action passes, whoever wants it: halt, dry run, propose only, approval, freeze; then intent, act, read back |
+//! | `applying` | what the data plane takes its time for |
 //! | `rollback`, `inverse` | an undo, at an operator's word or the host's own; what a reverser's answer can be |
 //! | `telling` | journals and tells what happened to the loop itself |
 //!
@@ -43,6 +44,7 @@
 
 mod acting;
 mod aftermath;
+mod applying;
 mod approvals;
 mod asking;
 mod assess;

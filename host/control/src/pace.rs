@@ -53,10 +53,14 @@ impl Pace {
                     .collect();
             }
             Ending::Quiet | Ending::Acted => self.fruitless = 0,
-            Ending::Held | Ending::Deciding | Ending::AwaitingApproval | Ending::Unobserved => {}
+            Ending::Held
+            | Ending::Deciding
+            | Ending::Applying
+            | Ending::AwaitingApproval
+            | Ending::Unobserved => {}
         }
         let what = match record.ending {
-            Ending::Quiet | Ending::Held | Ending::Deciding => return,
+            Ending::Quiet | Ending::Held | Ending::Deciding | Ending::Applying => return,
             Ending::Undecided => "no decider had an answer",
             Ending::NoOp => "a decider chose to do nothing",
             Ending::Rejected => "a guard rejected the proposal",

@@ -148,7 +148,7 @@ impl Controller {
     /// # Errors
     /// The journal cannot say what there is to undo.
     pub async fn rollback(&self, count: usize, who: &str) -> Result<Vec<Undo>, JournalError> {
-        let mut state = self.state.lock().await;
+        let mut state = self.state_at_rest().await;
         let actions = self.journal.undoable(&self.session, count).await?;
         let mut undone = Vec::with_capacity(actions.len());
         let by = Undoer::person(who);

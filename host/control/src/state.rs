@@ -8,6 +8,7 @@ use flyball_model::{
 
 use tokio::time::Instant;
 
+use crate::applying::Applying;
 use crate::approvals::Asked;
 use crate::assess::{Breaches, wakes};
 use crate::deciding::Pending;
@@ -44,6 +45,8 @@ pub(crate) struct State {
     pub pending: Option<Pending>,
     /// What their shadows think about.
     pub shadows: Shadows,
+    /// The action that the data plane is doing.
+    pub applying: Option<Applying>,
     /// Actions of which it is not known yet whether they helped.
     pub follow_ups: Vec<FollowUp>,
     past: VecDeque<Past>,
@@ -87,6 +90,7 @@ impl State {
             pace: Pace::default(),
             pending: None,
             shadows: Shadows::default(),
+            applying: None,
             follow_ups: Vec::new(),
             past: VecDeque::new(),
             read: None,

@@ -204,7 +204,9 @@ async fn a_halt_names_what_was_under_way_and_does_not_wait_for_it() {
     assert!(fleet.halt(halt(Some("another"))).is_empty());
     let under_way = fleet.halt(halt(None));
     assert_eq!(under_way, [("s".into(), "action 1 (\"scale b to 2\")".to_owned())]);
-    assert_eq!(ticking.await.unwrap().ending, Ending::Acted);
+    assert_eq!(ticking.await.unwrap().ending, Ending::Applying);
+    assert_eq!(fleet.halt(halt(None)).len(), 1, "it goes on");
+    assert_eq!(rig.tick_in(60).await.ending, Ending::Acted);
     assert!(fleet.halt(halt(None)).is_empty(), "it is over");
 }
 

@@ -34,7 +34,7 @@ pub struct FailedJudge {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GateRefusal {
     /// Which: `no-policy`, `disabled`, `read-only`, `halted`, `frozen`, `journal`, `approval`, `systemic-fault`,
-    /// `escalation`, `deciding`, `settling`, `cooldown`, `breaker`, `verifying`.
+    /// `escalation`, `deciding`, `applying`, `settling`, `cooldown`, `breaker`, `verifying`.
     pub gate: String,
     /// The value, the limit, and when it opens.
     pub message: String,
@@ -95,6 +95,8 @@ pub enum Ending {
     Proposed,
     /// All allow it, and a person is asked.
     AwaitingApproval,
+    /// The data plane is doing an action, and has not answered yet.
+    Applying,
     /// An action was taken.
     Acted,
     /// An action was taken and the data plane refused it or broke off.

@@ -191,6 +191,7 @@ fn ending(ending: Ending) -> &'static str {
     match ending {
         Ending::Quiet => "nothing that would wake a decider was found",
         Ending::Held => "something was found, and a gate held",
+        Ending::Applying => "the data plane was still doing an action",
         Ending::Deciding => "a decider was still thinking",
         Ending::Undecided => "no decider had an answer",
         Ending::NoOp => "a decider chose to do nothing",

@@ -80,7 +80,7 @@ pub(crate) enum Begun {
     /// The data plane is at it: the record of the intent, and the task, which ends with what became of it.
     Applying(Box<ActionRecord>, JoinHandle<ActionRecord>),
     /// A halt came between the intent and the data plane, which was not touched.
-    Halted(ActionRecord, GateRefusal),
+    Halted(Box<ActionRecord>, GateRefusal),
 }
 
 /// What became of an action that had passed the door.
@@ -157,7 +157,7 @@ impl Controller {
                 record.outcome = Outcome::Rejected;
                 record.note = Some(format!("nothing was done: {}", halted.message));
                 record.settled_at = Some(self.clock.now());
-                return Ok(Begun::Halted(record, halted));
+                return Ok(Begun::Halted(Box::new(record), halted));
             }
         };
         let (plane, clock) = (Arc::clone(&self.plane), Arc::clone(&self.clock));
@@ -180,7 +180,7 @@ impl Controller {
     /// The same, to its end.
     pub(crate) async fn carry_out(&self, cleared: Cleared) -> Result<Carried, JournalError> {
         Ok(match self.begin(cleared).await? {
-            Begun::Halted(record, halted) => Carried::Halted(record, halted),
+            Begun::Halted(record, halted) => Carried::Halted(*record, halted),
             Begun::Applying(intent, task) => Carried::Tried(ended(*intent, task.await)),
         })
     }
@@ -204,8 +204,8 @@ async fn show_effect(plane: &MaskedPlane, record: &mut ActionRecord) {
 pub(crate) fn ended(intent: ActionRecord, done: Result<ActionRecord, JoinError>) -> ActionRecord {
     done.unwrap_or_else(|error| {
         // The data plane panicked, or the runtime is going away.
-        let note = Some(format!("the data plane broke off: {error}"));
-        ActionRecord { outcome: Outcome::Failed, note, ..intent }
+        let note = Some(format!("the data plane broke off, and what it has done is not known: {error}"));
+        ActionRecord { outcome: Outcome::Unknown, note, ..intent }
     })
 }
 

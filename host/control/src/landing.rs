@@ -293,7 +293,7 @@ impl Controller {
                 if let Err(error) = self.journal.conclude(&action).await {
                     record.error = Some(format!("that nothing was done is not recorded: {error}"));
                 }
-                record.action = Some(action);
+                record.action = Some(*action);
                 return;
             }
             Err(error) => {
@@ -314,9 +314,10 @@ impl Controller {
         &self,
         state: &mut State,
         applying: Applying,
-        action: ActionRecord,
+        mut action: ActionRecord,
         record: &mut TickRecord,
     ) {
+        action.settled_at.get_or_insert_with(|| self.clock.now());
         let Applying { passed, rules, before, .. } = &applying;
         acted(&passed.panel.validators, &self.session);
         let settle = passed.settle;

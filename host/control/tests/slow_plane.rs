@@ -175,6 +175,16 @@ async fn an_undo_waits_for_what_is_under_way_and_undoes_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_data_plane_that_panics_leaves_the_loop_running_and_its_action_unknown() {
+    let rig = Rig::new(|panel| panel.deciders = vec![wants(scale("b", 2))]);
+    rig.plane.view.lock().panics = true;
+    let action = rig.tick().await.action.unwrap();
+    assert_eq!(action.outcome, Outcome::Unknown);
+    assert!(action.note.unwrap().contains("what it has done is not known"));
+    assert_eq!(gate(&rig.tick_in(1).await), "settling");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_loop_that_is_to_end_ends_when_its_action_has() {
     let rig = Rig::new(|panel| panel.deciders = vec![wants(scale("b", 2))]);
     rig.plane.view.lock().takes = TAKES;

@@ -71,6 +71,8 @@ pub struct View {
     pub refuses: Option<String>,
     /// Takes actions and does nothing.
     pub deaf: bool,
+    /// Comes to grief when it is to act.
+    pub panics: bool,
     /// How long an action takes.
     pub takes: Duration,
     pub support: Vec<Support>,
@@ -111,6 +113,7 @@ impl Plane {
                 unreadable: None,
                 unreadable_once_applied: None,
                 refuses: None,
+                panics: false,
                 deaf: false,
                 takes: Duration::ZERO,
                 support,
@@ -199,6 +202,7 @@ impl DataPlane for Plane {
         let takes = self.view.lock().takes;
         tokio::time::sleep(takes).await;
         let mut view = self.view.lock();
+        assert!(!view.panics, "out of cheese");
         if let Some(why) = &view.refuses {
             return Err(ApplyError::Refused(why.clone()));
         }

@@ -108,7 +108,7 @@ pub enum StoreError {
 
 impl StoreError {
     pub(crate) fn of(path: &Path, error: &Error) -> Self {
-        let (path, cause) = (path.to_owned(), error.to_string());
+        let (path, cause) = (path.to_owned(), cause(error));
         if let Error::FromSqlConversionFailure(..) | Error::InvalidColumnType(..) | Error::Utf8Error(..) =
             error
         {
@@ -129,6 +129,16 @@ impl StoreError {
     pub(crate) fn unopenable(path: &Path, error: &std::io::Error) -> Self {
         Self::Unopenable { path: path.to_owned(), cause: error.to_string() }
     }
+}
+
+/// What is wrong, at most 500 characters of it: a parser quotes what stands in a row, whole.
+fn cause(error: &Error) -> String {
+    let mut cause = error.to_string();
+    if let Some((end, _)) = cause.char_indices().nth(500) {
+        cause.truncate(end);
+        cause.push('…');
+    }
+    cause
 }
 
 fn may_be_written(path: &Path) -> bool {

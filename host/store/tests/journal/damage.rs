@@ -123,3 +123,15 @@ async fn a_journal_that_was_cut_short_is_told_and_nothing_breaks_off() {
         write_some(copy.path()).await;
     }
 }
+
+#[tokio::test]
+async fn what_is_said_of_a_row_is_short_however_much_stands_in_it() {
+    let directory = tempfile::tempdir().unwrap();
+    written(directory.path()).await;
+    let db = Connection::open(directory.path().join("journal.db")).unwrap();
+    db.execute("UPDATE events SET event = json_quote(replace(hex(zeroblob(50000)), '00', 'x'))", []).unwrap();
+    drop(db);
+    let error = Reader::open(directory.path()).unwrap().events(&EventFilter::default()).unwrap_err();
+    well_told(&error);
+    assert!(error.to_string().len() < 1_000, "{} bytes", error.to_string().len());
+}

@@ -1,6 +1,7 @@
 //! What is done when it becomes known what became of an action.
 
 use flyball_model::{Event, Outcome, TickRecord};
+use flyball_ports::{DataPlane, Loss, Panel, Sight, Support, UndoKind};
 use tokio::time::Instant;
 
 use crate::controller::{Controller, add_error};
@@ -8,7 +9,6 @@ use crate::follow_up::{FollowUp, Look};
 use crate::landing::settle_time;
 use crate::rollback::{Undo, UndoError, Undoer};
 use crate::state::State;
-use flyball_ports::{DataPlane, Loss, Panel, Sight, Support, UndoKind};
 
 impl Controller {
     /// Looks after the actions of which it is not known yet whether they helped.

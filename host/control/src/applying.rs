@@ -1,5 +1,6 @@
 //! An action that a data plane is doing. It has a task of its own, so that a data plane that takes its time delays no tick, no
-//! approval and no halt of its session: a tick waits for it for half an interval, and after that only looks whether it is done.
+//! approval and no halt of its session: a tick waits for it for half an interval and at most [`PATIENCE`], and the ticks after that only
+//! look whether it is done.
 //! Until it is, no other action is begun, and what earlier actions came to is not judged.
 //!
 //! Called by `landing`, which begins it, and by `controller`, which takes in what became of it.
@@ -20,11 +21,12 @@ use crate::measure::Readings;
 use crate::pace::{refusal, seconds};
 use crate::state::State;
 
+/// How long a tick waits for the data plane, at most: whoever answers a question waits for the tick.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
+
 /// An action between its intent and what became of it.
 pub(crate) struct Applying {
     task: JoinHandle<ActionRecord>,
-    /// What the task has ended with.
-    answer: Option<ActionRecord>,
     since: Instant,
     pub passed: Passed,
     /// What it was held to.
@@ -47,7 +49,6 @@ impl Applying {
     pub fn new(task: JoinHandle<ActionRecord>, passed: Passed, rules: &Rules, state: &State) -> Self {
         Self {
             task,
-            answer: None,
             since: Instant::now(),
             passed,
             rules: rules.clone(),
@@ -62,20 +63,8 @@ impl Applying {
 
     /// What became of it; none: it is not done within this time.
     pub async fn done_within(&mut self, patience: Duration) -> Option<ActionRecord> {
-        timeout(patience, self.wait()).await.ok()?;
-        self.answer.take()
-    }
-
-    /// Until it is done.
-    pub async fn wait(&mut self) {
-        if self.answer.is_none() {
-            let done = (&mut self.task).await;
-            self.answer = Some(ended(self.passed.intent.clone(), done));
-        }
-    }
-
-    pub fn is_done(&self) -> bool {
-        self.answer.is_some() || self.task.is_finished()
+        let done = timeout(patience, &mut self.task).await.ok()?;
+        Some(ended(self.passed.intent.clone(), done))
     }
 
     /// Ends when what became of it was taken in.
@@ -115,8 +104,9 @@ impl Controller {
         panel: Option<&Panel>,
         record: &mut TickRecord,
     ) -> bool {
-        let Some(mut applying) = state.applying.take_if(|applying| applying.is_done()) else { return false };
-        let Some(action) = applying.done_within(Duration::MAX).await else { return false };
+        let is_done = |applying: &mut Applying| applying.task.is_finished();
+        let Some(mut applying) = state.applying.take_if(is_done) else { return false };
+        let action = ended(applying.passed.intent.clone(), (&mut applying.task).await);
         self.applied(state, applying, action, record).await;
         record.gates = self.gates(state, panel, Instant::now(), record);
         true

@@ -6,6 +6,7 @@ use flyball_model::{
     Action, ActionRecord, Approval, Attributed, Caller, Event, Finding, GateRefusal, Graph, PluginId, Reason,
     Safety, TickRecord,
 };
+use flyball_ports::{DataPlane, Panel};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
@@ -16,7 +17,6 @@ use crate::deciding::Answer;
 use crate::pace::{refusal, seconds};
 use crate::state::State;
 use crate::tries::named;
-use flyball_ports::{DataPlane, Panel};
 
 /// A finding may come and go; after so many ticks without it in a row it is gone.
 const TICKS_TO_BE_GONE: u32 = 3;

@@ -9,6 +9,7 @@ use flyball_model::{
     Action, Attributed, Cost, DeciderAnswer, DeciderSaid, Decision, FailedJudge, PluginId, PluginKind,
     Proposal, Turn, Way, Who,
 };
+use flyball_ports::{Decided, Decider, Judged, Sight, Situation};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -18,7 +19,6 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::assess::{ask, failed, refused_to};
 use crate::checks::{Ground, check, reason, unresolved};
 use crate::pace::seconds;
-use flyball_ports::{Decided, Decider, Judged, Sight, Situation};
 
 pub(crate) type Turns = [Turn<Arc<dyn Decider>>];
 

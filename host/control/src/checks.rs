@@ -5,11 +5,11 @@ use flyball_model::{
     Action, ActionKind, Attributed, Evidence, Executor, Finding, GraphSpec, NodeId, NodeType, Observation,
     Proposal, Reason, Rules, Safety, hidden_in, matching, total,
 };
+use flyball_ports::{Support, UndoKind};
 use serde_json::Value;
 
 use crate::masking::MaskedPlane;
 use crate::reach::reach;
-use flyball_ports::{Support, UndoKind};
 
 /// The longest name of a new node.
 const MAX_ID_BYTES: usize = 128;

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_model::{Ending, GateRefusal, TickRecord, shell_word};
+use flyball_ports::{Clock, DataPlane, Journal, Judges, Listener, Panel, PlaneError, Sight};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
@@ -17,12 +18,12 @@ use crate::pace::{barred, deciding, refusal};
 use crate::shadows::Shadows;
 use crate::state::State;
 use crate::tries::fault;
-use flyball_ports::{Clock, DataPlane, Journal, Judges, Listener, Panel, PlaneError, Sight};
 
 /// How a session's loop runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// From one tick to the next. A tick waits for the data plane to do an action for half of it, and then leaves it at that.
+    /// From one tick to the next. A tick waits for the data plane to do an action for half of it and at most half a
+    /// second, and then leaves it at that.
     pub interval: Duration,
     /// How long a tick waits for its deciders before it leaves them thinking and goes on.
     pub answer_within: Duration,
@@ -114,15 +115,14 @@ impl Controller {
                 _ = ticks.tick() => { self.tick().await; }
             }
         }
+        // An action that has begun ends first, too; until it has, nothing else begins.
+        while self.state.lock().await.applying.is_some() {
+            ticks.tick().await;
+            self.tick().await;
+        }
         let mut state = self.state.lock().await;
         state.pending = None;
         state.shadows = Shadows::default();
-        // An action that has begun ends first, too.
-        if let Some(applying) = &mut state.applying {
-            applying.wait().await;
-            drop(state);
-            self.tick().await;
-        }
     }
 
     /// One tick, now.

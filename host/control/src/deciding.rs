@@ -4,6 +4,7 @@ use flyball_model::{
     Attributed, Cost, DeciderAnswer, Decision, FailedJudge, Finding, NodeOffer, NodeType, PluginId,
     PluginKind, Reach,
 };
+use flyball_ports::{Judged, Panel, Sight, Situation, Support};
 use tokio::sync::watch::{self, Sender};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -14,7 +15,6 @@ use crate::checks::Ground;
 use crate::masking::MaskedPlane;
 use crate::reach::creatable;
 use crate::shadows::Shown;
-use flyball_ports::{Judged, Panel, Sight, Situation, Support};
 
 /// What deciders are asked.
 pub(crate) struct Question {

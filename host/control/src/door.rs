@@ -19,6 +19,7 @@ use std::sync::Arc;
 use flyball_model::{
     Action, ActionRecord, Approval, Attributed, Finding, GateRefusal, Outcome, Reason, Rules,
 };
+use flyball_ports::{DataPlane, JournalError};
 
 use crate::acting::read_back;
 use crate::approvals::About;
@@ -26,7 +27,6 @@ use crate::checks::reason;
 use crate::controller::Controller;
 use crate::masking::MaskedPlane;
 use crate::pace::disabled;
-use flyball_ports::{DataPlane, JournalError};
 use tokio::task::{JoinError, JoinHandle};
 
 /// Who wants an action done.

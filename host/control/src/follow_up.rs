@@ -4,13 +4,13 @@ use std::time::Duration;
 use flyball_model::{
     Action, ActionRecord, Attributed, Finding, NodeId, Observation, Outcome, Severity, TickRecord, metric,
 };
+use flyball_ports::Panel;
 use tokio::time::Instant;
 
 use crate::acting::seen;
 use crate::assess::{LATENCY_OVER_LIMIT, THROUGHPUT_UNDER_LIMIT, wakes};
 use crate::measure::Measure;
 use crate::pace::seconds;
-use flyball_ports::Panel;
 
 /// Observations in a row that must agree before an outcome is believed.
 const OBSERVATIONS_TO_AGREE: u32 = 3;

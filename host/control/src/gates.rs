@@ -3,13 +3,13 @@
 use std::borrow::Cow;
 
 use flyball_model::{GateRefusal, GateState, MutationPolicy, TickRecord};
+use flyball_ports::Panel;
 use tokio::time::Instant;
 
 use crate::assess::wakes;
 use crate::controller::Controller;
 use crate::pace::{deciding, disabled, no_policy, read_only};
 use crate::state::State;
-use flyball_ports::Panel;
 
 /// The gate of a fault that many sessions show at once: it counts what it is asked of, so it is asked only when
 /// something was found.

@@ -6,9 +6,10 @@ use flyball_model::{
     Action, ActionRecord, Approval, Attributed, Ending, Event, Finding, NodeId, Outcome, PluginId, Reason,
     Rules, Safety, TickRecord, Verdict, VerdictRecord,
 };
+use flyball_ports::{DataPlane, Panel, Sight, Support};
 use tokio::time::Instant;
 
-use crate::applying::Applying;
+use crate::applying::{Applying, PATIENCE};
 use crate::approvals::{About, Asked};
 use crate::assess::wakes;
 use crate::checks::{Ground, answered, narrowed, reason, same, unresolved};
@@ -21,7 +22,6 @@ use crate::measure::{Measure, Taken};
 use crate::pace::{disabled, no_policy};
 use crate::review::{Review, Reviewers, acted};
 use crate::state::State;
-use flyball_ports::{DataPlane, Panel, Sight, Support};
 
 /// Refusals that a decider should know of: what is proposed will be refused for a while.
 const LASTING: [&str; 4] = ["attempts-used-up", "cures-used-up", "flapping", "kind-budget"];
@@ -303,7 +303,7 @@ impl Controller {
                 return;
             }
         };
-        match applying.done_within(self.options.interval / 2).await {
+        match applying.done_within((self.options.interval / 2).min(PATIENCE)).await {
             Some(action) => self.applied(state, applying, action, record).await,
             None => self.goes_on_applying(state, applying, record),
         }

@@ -2,12 +2,12 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use flyball_model::{Ending, GateRefusal, GateState, MutationPolicy, Rules, TickRecord};
+use flyball_ports::Panel;
 use tokio::time::Instant;
 
 use crate::assess::wakes;
 use crate::gates::{open, stands};
 use crate::tries::fault;
-use flyball_ports::Panel;
 
 /// A cooldown is doubled at most so often: 32 times as long.
 const MOST_DOUBLED: u32 = 5;

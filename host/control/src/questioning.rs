@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use flyball_model::{ActionKind, Attributed, Event, Finding, Rules, Safety, TickRecord};
+use flyball_ports::{DataPlane, Panel, PlaneError, Sight, Situation, UndoKind};
 
 use crate::assess::wakes;
 use crate::controller::Controller;
@@ -10,7 +11,6 @@ use crate::deciding::Question;
 use crate::escalation::{self, Stage};
 use crate::state::State;
 use crate::tries::fault;
-use flyball_ports::{DataPlane, Panel, PlaneError, Sight, Situation, UndoKind};
 
 impl Controller {
     pub(crate) async fn question(

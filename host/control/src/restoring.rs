@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use flyball_model::{ActionRecord, Event, Outcome, Rules, TickRecord};
+use flyball_ports::{DataPlane, JournalError, PlaneError};
 use tokio::time::Instant;
 
 use crate::acting::shows;
 use crate::controller::{Controller, add_error};
 use crate::landing::settle_time;
 use crate::state::{PAST_ACTIONS, State};
-use flyball_ports::{DataPlane, JournalError, PlaneError};
 
 /// Earlier actions that are taken in: all that validators are told of.
 const RECALLED: usize = PAST_ACTIONS;

@@ -4,13 +4,13 @@ use flyball_model::{
     Action, Amendment, Cost, FailedJudge, OnFailure, PluginId, PluginKind, Proposal, Reason, Rule, Verdict,
     VerdictRecord,
 };
+use flyball_ports::{Judged, Sight, Situation, Validator};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::assess::{ask, failed, refused_to};
 use crate::checks::{Ground, check, reason};
 use crate::rules::{Ask, Word, word};
-use flyball_ports::{Judged, Sight, Situation, Validator};
 
 /// Amendments of one proposal; validators that never agree must come to an end.
 const MAX_AMENDMENTS: usize = 4;

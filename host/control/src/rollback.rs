@@ -4,6 +4,7 @@ use std::time::Duration;
 use flyball_model::{
     Action, ActionRecord, FailedJudge, Graph, Outcome, PluginId, PluginKind, Proposal, Reason, Reversal,
 };
+use flyball_ports::{DataPlane, JournalError, Judged, Panel, PlaneError, Sight, Situation};
 use tokio::time::Instant;
 
 use crate::acting::shows;
@@ -17,7 +18,6 @@ use crate::landing::{distinct, settle_time};
 use crate::reach::creatable;
 use crate::review::{Review, Reviewers, acted};
 use crate::state::State;
-use flyball_ports::{DataPlane, JournalError, Judged, Panel, PlaneError, Sight, Situation};
 
 /// Who undoes at a person's word; no plugin may be called so.
 pub(crate) const OPERATOR: &str = "operator";

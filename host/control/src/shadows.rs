@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use flyball_model::{Action, DeciderAnswer, DeciderSaid, FailedJudge, PluginKind, TickRecord};
+use flyball_ports::{Decided, Judged, Panel, Shadow, Sight, Situation};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
@@ -12,7 +13,6 @@ use crate::asking::{blank, nanoseconds};
 use crate::assess::{ask, refused_to};
 use crate::masking::MaskedPlane;
 use crate::pace::seconds;
-use flyball_ports::{Decided, Judged, Panel, Shadow, Sight, Situation};
 
 /// What the others are asked in, once it is known.
 pub(crate) type Shown = watch::Receiver<Option<Arc<Situation>>>;

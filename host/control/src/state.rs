@@ -5,6 +5,7 @@ use std::time::Duration;
 use flyball_model::{
     ActionRecord, Finding, GateRefusal, History, Observation, Outcome, PastAction, TickRecord, UnixMillis,
 };
+use flyball_ports::Sight;
 
 use tokio::time::Instant;
 
@@ -17,7 +18,6 @@ use crate::measure::Readings;
 use crate::pace::{Pace, refusal, seconds};
 use crate::shadows::Shadows;
 use crate::tries::Tries;
-use flyball_ports::Sight;
 
 /// A data plane that reads seldom shows the same for a while.
 const LONGEST_WITHOUT_NEWS: Duration = Duration::from_secs(10);

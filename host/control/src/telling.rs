@@ -6,10 +6,10 @@ use flyball_model::{
     Attributed, Ending, Event, EventRecord, Finding, Notice, Safety, Severity, TickRecord, Verdict,
     shell_word,
 };
+use flyball_ports::{JournalError, Panel};
 
 use crate::controller::{Controller, add_error};
 use crate::state::State;
-use flyball_ports::{JournalError, Panel};
 
 /// The notice of a critical fault that nobody and nothing answers.
 const UNANSWERED: &str = "unanswered";

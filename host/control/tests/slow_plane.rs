@@ -14,7 +14,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_control::Fleet;
+use flyball_control::{Controller, Fleet, Options};
 use flyball_model::*;
 use flyball_ports::*;
 use support::*;
@@ -78,6 +78,18 @@ async fn ticks_go_on_and_say_what_holds_them() {
     assert_eq!(rig.applied(), [scale("b", 2)]);
     assert_eq!(rig.outcome(1), Outcome::Effective);
     assert!(record.gates.iter().all(|gate| gate.gate != "applying"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_waits_no_longer_for_being_one_of_few() {
+    let rig = Rig::new(|panel| panel.deciders = vec![wants(scale("b", 2))]);
+    rig.plane.view.lock().takes = TAKES;
+    let options = Options { interval: Duration::from_secs(60), ..Options::default() };
+    let (plane, judges, journal) = (rig.plane.clone(), rig.judges.clone(), rig.journal.clone());
+    let seldom = Controller::new(plane, judges, journal, Arc::new(SystemClock), rig.told.clone(), options);
+    let began = Instant::now();
+    assert_eq!(seldom.tick().await.ending, Ending::Applying);
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

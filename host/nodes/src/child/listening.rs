@@ -210,18 +210,9 @@ mod tests {
     #[test]
     fn what_is_said_of_a_line_is_short_however_long_the_line_is() {
         let long = "x".repeat(100_000);
-        let lines =
-            [format!("\"{long}\""), format!(r#"{{"id":7,"out":"{long}"}}"#), format!(r#"{{"id":"{long}"}}"#)];
-        for line in lines {
-            match read(line.as_bytes()) {
-                Some(Heard::Fault { why, .. }) => {
-                    assert!(why.to_string().len() < 1_000, "{}", why.to_string().len())
-                }
-                Some(Heard::Answer { said, .. }) => {
-                    said.expect("a text is an item");
-                }
-                None => panic!("nothing was heard"),
-            }
+        for line in [format!("\"{long}\""), format!(r#"{{"id":"{long}"}}"#)] {
+            let Some(Heard::Fault { why, .. }) = read(line.as_bytes()) else { panic!("it is no answer") };
+            assert!(why.to_string().len() < 1_000, "{} bytes", why.to_string().len());
         }
     }
 

@@ -340,3 +340,40 @@ impl Decider {
         DeciderReport { p50_ms: at(0.5), p99_ms: at(0.99), ..self.report.clone() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    /// A tick on which something was found and an action had come to this.
+    fn tick(tick: u64, ending: &str, outcome: &str) -> TickRecord {
+        let by = json!({ "name": "rules", "version": "1", "digest": "d" });
+        let action = json!({
+            "id": 7, "session": "shop", "tick": 1, "generation": 1, "at": 1,
+            "proposal": { "action": { "kind": "restart-process", "node": "map" }, "reason": "it failed" },
+            "decided_by": by, "judged_by": [], "findings": [], "before": { "nodes": [], "edges": [] },
+            "outcome": outcome,
+        });
+        let found = json!({
+            "by": by, "code": "node-failed", "severity": "critical", "target": "map", "message": "it failed",
+        });
+        from_value(json!({
+            "session": "shop", "tick": tick, "at": tick, "generation": 1, "ending": ending, "took_ns": 1,
+            "findings": [found], "checks": [], "gates": [], "failures": [], "answers": [], "verdicts": [],
+            "costs": [], "action": action,
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn an_action_that_took_its_time_is_one_of_its_incident() {
+        let mut tally = Tally::default();
+        tally.tick(&tick(1, "applying", "unknown"));
+        tally.tick(&tick(2, "acted", "effective"));
+        let incident = tally.sessions.values().find_map(|session| session.open.as_ref()).unwrap();
+        let told: Vec<_> = incident.actions.iter().map(|action| (action.id, &*action.outcome)).collect();
+        assert_eq!(told, [(7, "effective")]);
+    }
+}

@@ -213,8 +213,9 @@ impl Host {
         for halt in kept.halts().await? {
             fleet.halt(halt);
         }
-        let hearing = hearing.begin(operator);
         kept.library.watch().context("cannot watch the policies and plugins")?;
+        // From here on nothing can fail: whoever is answered is answered by a host that has started.
+        let hearing = hearing.begin(operator);
         let telling_reloads = threads.data().spawn(tell_reloads(kept.library.clone(), plan.narrator.clone()));
         for session in &sessions {
             session.pipeline.begin();

@@ -15,6 +15,7 @@ mod history;
 mod judgement;
 mod learned;
 mod llm_grant;
+mod log_entry;
 mod manifest;
 mod marks;
 mod mask;
@@ -56,6 +57,7 @@ pub use llm_grant::{
     AnswerBy, BreakerLimits, BudgetPerHour, Budgets, CacheLimits, LlmGrant, LlmLimits, Prices, Provider,
     TokenLimit,
 };
+pub use log_entry::{EntryNumber, Happened, LogEntry, NotAnEntryNumber, ReloadRecord, Warning};
 pub use manifest::{Connection, Controller, ItemSizes, LlmSection, Manifest, NodeDeclaration};
 pub use marks::{DECIDES_REACH, Mark, SECRET, marks};
 pub use mask::{

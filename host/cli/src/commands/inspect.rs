@@ -11,15 +11,14 @@ use serde_json::Value;
 
 use super::verify::signers;
 use crate::args::{InspectOptions, Places};
-use crate::assembly::open_engine;
+use flyball_host::open_engine;
 use crate::exit::Failure;
 use crate::files;
 use crate::narrator::tame;
 use crate::output::{json_pretty, out};
-use crate::state_dir::StateDir;
 
 pub(crate) fn run(places: &Places, options: &InspectOptions) -> Result<(), Failure> {
-    let state = StateDir::of(places)?;
+    let state = places.state_dir()?;
     let file = &options.file;
     let signers = signers(&options.keys)?;
     let bytes = files::plugin(file)?;

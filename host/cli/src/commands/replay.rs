@@ -11,20 +11,20 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::args::{Grant, Places, ReplayOptions};
-use crate::assembly::open_engine;
+use flyball_host::open_engine;
 use crate::commands::recordings::{filter, summary};
 use crate::exit::Failure;
 use crate::files;
 use crate::narrator::tame;
 use crate::output::{json_value, outln};
-use crate::state_dir::StateDir;
+use flyball_host::StateDir;
 use crate::wordless::wordless;
 
 /// A machine that is slower than the one that recorded must not say something else: time is no part of an answer.
 const LEAST_TIME_MS: u64 = 60_000;
 
 pub(crate) fn run(places: &Places, options: &ReplayOptions) -> Result<(), Failure> {
-    let state = StateDir::of(places)?;
+    let state = places.state_dir()?;
     let reader = RecordingsReader::open(state.path()).map_err(anyhow::Error::from)?;
     let ids = if options.all {
         reader.ids(&filter(&options.of)).map_err(anyhow::Error::from)?

@@ -153,6 +153,11 @@ impl Library {
         self.sessions.lock().insert(session.to_owned(), Session { controller, panel: None });
     }
 
+    /// The session is gone.
+    pub fn unregister(&self, session: &str) {
+        self.sessions.lock().remove(session);
+    }
+
     /// The policies that serve.
     pub fn policies(&self) -> Vec<Policy> {
         self.serving().policies.values().map(|bound| bound.policy.clone()).collect()

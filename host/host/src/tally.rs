@@ -19,90 +19,98 @@ const QUESTIONS_OPEN: usize = 256;
 
 /// What one decider said and cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct DeciderReport {
+pub struct DeciderReport {
     /// What its policy calls it.
-    pub(crate) decider: String,
-    pub(crate) plugin: String,
+    pub decider: String,
+    /// Its plugin.
+    pub plugin: String,
     /// It is asked beside, and never followed.
-    pub(crate) shadow: bool,
+    pub shadow: bool,
     /// How often it was asked.
-    pub(crate) asked: u64,
+    pub asked: u64,
     /// What came of that: it wanted an action.
-    pub(crate) answered: u64,
+    pub answered: u64,
     /// It left it to the next.
-    pub(crate) abstained: u64,
-    pub(crate) failed: u64,
+    pub abstained: u64,
+    /// It failed.
+    pub failed: u64,
     /// Its time was over.
-    pub(crate) late: u64,
+    pub late: u64,
     /// The others had settled it.
-    pub(crate) dropped: u64,
+    pub dropped: u64,
     /// How often it was not asked: another one answered before, a way of a route was not taken, a shadow still thought.
-    pub(crate) not_asked: u64,
+    pub not_asked: u64,
     /// How often what it wanted was taken to the guards.
-    pub(crate) followed: u64,
+    pub followed: u64,
     /// Answers to questions in which somebody was followed.
-    pub(crate) compared: u64,
+    pub compared: u64,
     /// Of these, answers that wanted the same action.
-    pub(crate) agreed: u64,
+    pub agreed: u64,
     /// From question to answer, in milliseconds, of those that ended by themselves or by their deadline; none: none did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) p50_ms: Option<f64>,
+    pub p50_ms: Option<f64>,
+    /// The 99th percentile of the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) p99_ms: Option<f64>,
+    pub p99_ms: Option<f64>,
     /// What it had of language models. Of a question that was given up nothing is known.
     #[serde(flatten)]
-    pub(crate) llm: LlmUse,
+    pub llm: LlmUse,
 }
 
 /// Trouble in a session, from the first tick on which something was found that wakes deciders to the last one before it was
 /// quiet.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub(crate) struct IncidentReport {
-    pub(crate) session: String,
-    pub(crate) first_tick: u64,
-    pub(crate) last_tick: u64,
+pub struct IncidentReport {
+    /// In which session.
+    pub session: String,
+    /// The first tick on which it showed.
+    pub first_tick: u64,
+    /// The last one.
+    pub last_tick: u64,
     /// When these were observed, in milliseconds since the Unix epoch.
-    pub(crate) from: UnixMillis,
-    pub(crate) until: UnixMillis,
+    pub from: UnixMillis,
+    /// When the last one was observed.
+    pub until: UnixMillis,
     /// It was not known to be over.
-    pub(crate) open: bool,
+    pub open: bool,
     /// What was wrong, each once.
-    pub(crate) faults: BTreeSet<String>,
+    pub faults: BTreeSet<String>,
     /// Ticks on which it showed.
-    pub(crate) ticks: u64,
+    pub ticks: u64,
     /// What was done, with what came of it.
-    pub(crate) actions: Vec<IncidentAction>,
+    pub actions: Vec<IncidentAction>,
     /// What it took of language models, whoever asked.
     #[serde(flatten)]
-    pub(crate) llm: LlmUse,
+    pub llm: LlmUse,
 }
 
 /// An action in an incident.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub(crate) struct IncidentAction {
+pub struct IncidentAction {
     /// Its number in the journal.
-    pub(crate) id: u64,
-    pub(crate) action: String,
+    pub id: u64,
+    /// What it did.
+    pub action: String,
     /// So far.
-    pub(crate) outcome: String,
+    pub outcome: String,
 }
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub(crate) struct Figures {
+pub struct Figures {
     /// By name, shadows last.
-    pub(crate) deciders: Vec<DeciderReport>,
+    pub deciders: Vec<DeciderReport>,
     /// Oldest first.
-    pub(crate) incidents: Vec<IncidentReport>,
+    pub incidents: Vec<IncidentReport>,
     /// Earlier incidents that are not in `incidents`, for length.
-    pub(crate) incidents_left_out: u64,
+    pub incidents_left_out: u64,
     /// What was asked of language models outside of these incidents.
-    pub(crate) llm_elsewhere: LlmUse,
+    pub llm_elsewhere: LlmUse,
 }
 
 /// Counts, tick by tick in the order of each session's ticks.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Tally {
+pub struct Tally {
     deciders: BTreeMap<(bool, String), Decider>,
     sessions: BTreeMap<String, Session>,
     /// Those of this run that are over, oldest first.
@@ -136,8 +144,8 @@ struct Question {
 }
 
 impl Tally {
-    /// Of one more tick.
-    pub(crate) fn tick(&mut self, record: &TickRecord) {
+    /// One more tick.
+    pub fn tick(&mut self, record: &TickRecord) {
         let session = self.sessions.entry(record.session.to_string()).or_default();
         let over = |open: &IncidentReport| record.tick > open.last_tick + TICKS_TO_BE_QUIET;
         if let Some(mut incident) = session.open.take_if(|open| over(open)) {
@@ -178,14 +186,14 @@ impl Tally {
     }
 
     /// The next tick is another run's: it is numbered from 1 again, and nothing of it belongs to what was before.
-    pub(crate) fn run_ended(&mut self) {
+    pub fn run_ended(&mut self) {
         let open = std::mem::take(&mut self.sessions).into_values().filter_map(|session| session.open);
         self.over.extend(open);
         self.earlier.append(&mut self.over);
     }
 
     /// It became known what came of an action.
-    pub(crate) fn concluded(&mut self, action: &ActionRecord) {
+    pub fn concluded(&mut self, action: &ActionRecord) {
         let open = self.sessions.get_mut(&*action.session).and_then(|session| session.open.as_mut());
         let over = self.over.iter_mut().rev().chain(self.earlier.iter_mut().rev());
         let known = open.into_iter().chain(over).flat_map(|one| &mut one.actions);
@@ -194,7 +202,8 @@ impl Tally {
         }
     }
 
-    pub(crate) fn figures(&self) -> Figures {
+    /// What was counted so far.
+    pub fn figures(&self) -> Figures {
         let open = self.sessions.values().filter_map(|session| session.open.clone());
         let mut incidents: Vec<_> = self.earlier.iter().chain(&self.over).cloned().chain(open).collect();
         incidents.sort_by_key(|incident| incident.from);

@@ -6,7 +6,7 @@
 //! it: no cleaner can take it away, and it ends with the host, however that ends. [`HeldDir::look`] says later whether the
 //! name still leads there.
 //!
-//! Called by every command that keeps or reads something; `assembly` holds it for as long as the host runs.
+//! Whoever keeps or reads something there names it by a [`StateDir`]; a host holds it for as long as it runs.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -16,12 +16,75 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
 use flyball_model::printable_path;
 use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 
-use crate::args::Places;
+
+/// Why the state directory cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum StateDirError {
+    /// Nobody named one, and the user has none.
+    #[error("neither XDG_STATE_HOME nor HOME is set; name a directory with --state DIR")]
+    NoHome,
+    /// It would not be what it is called.
+    #[error(
+        "the state directory {} is a symbolic link; name the directory that it leads to with --state DIR", printable_path(.0)
+    )]
+    Link(PathBuf),
+    /// It is a file.
+    #[error("the state directory {} is no directory; name another with --state DIR", printable_path(.0))]
+    NoDirectory(PathBuf),
+    /// Its owner could change what is in it.
+    #[error(
+        "the state directory {} is another user's ({uid}); name one of your own with --state DIR", printable_path(.path)
+    )]
+    AnothersDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
+    /// Others could change what is in it.
+    #[error(
+        "the state directory {path} may be written by others, who could change what is in it; `chmod 700 {path}`, or name \
+         another with --state DIR", path = printable_path(.0)
+    )]
+    WritableByOthers(PathBuf),
+    /// Another host has it.
+    #[error(
+        "a host already runs with the state directory {}{}; stop it, or name another directory with --state DIR",
+        printable_path(.path), .pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+    )]
+    Held {
+        /// The directory.
+        path: PathBuf,
+        /// The host's process, where it can be told.
+        pid: Option<u32>,
+    },
+    /// It is another directory than the one that this host has.
+    #[error("{} is another directory now", printable_path(.0))]
+    Replaced(PathBuf),
+    /// The system does not let it be done.
+    #[error("{doing}")]
+    Io {
+        /// What was to be done.
+        doing: String,
+        /// Why it was not.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+trait Cannot<T> {
+    fn cannot(self, doing: impl FnOnce() -> String) -> Result<T, StateDirError>;
+}
+
+impl<T> Cannot<T> for io::Result<T> {
+    fn cannot(self, doing: impl FnOnce() -> String) -> Result<T, StateDirError> {
+        self.map_err(|cause| StateDirError::Io { doing: doing(), cause })
+    }
+}
 
 const SOCKET: &str = "control.sock";
 /// How long it may look held by somebody who only looks.
@@ -32,7 +95,7 @@ const HOLDER: &str = "host.pid";
 
 /// The directory, by its name.
 #[derive(Debug, Clone)]
-pub(crate) struct StateDir(PathBuf);
+pub struct StateDir(PathBuf);
 
 /// What a file is whatever it is called: its device and its number there.
 type Identity = (u64, u64);
@@ -62,67 +125,65 @@ pub(crate) enum Look {
 }
 
 impl StateDir {
-    /// The one that the arguments name, or the user's own. It is not made.
-    pub(crate) fn of(places: &Places) -> Result<Self> {
-        if let Some(dir) = &places.state {
-            return Ok(Self::at(dir.clone()));
-        }
+    /// The user's own: `flyball` in `XDG_STATE_HOME`, or in `~/.local/state`. It is not made.
+    ///
+    /// # Errors
+    ///
+    /// The environment names neither.
+    pub fn of_user() -> Result<Self, StateDirError> {
         let from = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let base = from("XDG_STATE_HOME").or_else(|| from("HOME").map(|home| home.join(".local/state")));
         match base {
             Some(base) => Ok(Self::at(base.join("flyball"))),
-            None => bail!("neither XDG_STATE_HOME nor HOME is set; name a directory with --state DIR"),
+            None => Err(StateDirError::NoHome),
         }
     }
 
     /// This very one. A slash at its end would have a link followed.
-    pub(crate) fn at(dir: PathBuf) -> Self {
+    pub fn at(dir: PathBuf) -> Self {
         Self(dir.components().collect())
     }
 
     /// Makes it, for this user only, or takes the one that is there as it is.
-    pub(crate) fn make(&self) -> Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// It cannot be made, or others could change what is in it.
+    pub fn make(&self) -> Result<(), StateDirError> {
         self.open().map(drop)
     }
 
-    fn open(&self) -> Result<File> {
+    fn open(&self) -> Result<File, StateDirError> {
         let path = printable_path(&self.0);
         let cannot = || format!("cannot make the state directory {path}; name another with --state DIR");
         let found = match fs::symlink_metadata(&self.0) {
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
-                fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0).with_context(cannot)?;
-                fs::symlink_metadata(&self.0).with_context(cannot)?
+                fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0).cannot(cannot)?;
+                fs::symlink_metadata(&self.0).cannot(cannot)?
             }
-            found => found.with_context(cannot)?,
+            found => found.cannot(cannot)?,
         };
         if found.is_symlink() {
-            bail!(
-                "the state directory {path} is a symbolic link; name the directory that it leads to with --state DIR"
-            );
+            return Err(StateDirError::Link(self.0.clone()));
         }
         if !found.is_dir() {
-            bail!("the state directory {path} is no directory; name another with --state DIR");
+            return Err(StateDirError::NoDirectory(self.0.clone()));
         }
         let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let dir =
-            OpenOptions::new().read(true).custom_flags(flags.bits()).open(&self.0).with_context(cannot)?;
-        let opened = dir.metadata().with_context(cannot)?;
+            OpenOptions::new().read(true).custom_flags(flags.bits()).open(&self.0).cannot(cannot)?;
+        let opened = dir.metadata().cannot(cannot)?;
         if opened.uid() != geteuid().as_raw() {
-            bail!(
-                "the state directory {path} is another user's ({}); name one of your own with --state DIR",
-                opened.uid()
-            );
+            return Err(StateDirError::AnothersDirectory { path: self.0.clone(), uid: opened.uid() });
         }
         if opened.permissions().mode() & 0o022 != 0 {
-            bail!(
-                "the state directory {path} may be written by others, who could change what is in it; `chmod 700 {path}`, or name another with --state DIR"
-            );
+            return Err(StateDirError::WritableByOthers(self.0.clone()));
         }
         Ok(dir)
     }
 
     /// Takes it for this host, until what is answered is dropped.
-    pub(crate) fn hold(&self) -> Result<HeldDir> {
+    pub(crate) fn hold(&self) -> Result<HeldDir, StateDirError> {
         let dir = self.open()?;
         let begun = Instant::now();
         // Somebody who only asks whether it is held has it for a moment.
@@ -136,13 +197,11 @@ impl StateDir {
         };
         match locked {
             Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => bail!(
-                "a host already runs with the state directory {}{}; stop it, or name another directory with --state DIR",
-                printable_path(&self.0),
-                self.holder().map(|pid| format!(" (process {pid})")).unwrap_or_default()
-            ),
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(StateDirError::Held { path: self.0.clone(), pid: self.holder() });
+            }
             Err(fs::TryLockError::Error(fault)) => {
-                return Err(fault).with_context(|| {
+                return Err(fault).cannot(|| {
                     format!(
                         "cannot lock the state directory {}; name one on a local disk with --state DIR",
                         printable_path(&self.0)
@@ -152,20 +211,24 @@ impl StateDir {
         }
         let cannot = || format!("cannot write in the state directory {}", printable_path(&self.0));
         let held = HeldDir {
-            path: std::path::absolute(&self.0).with_context(cannot)?,
-            identity: identity(&dir.metadata().with_context(cannot)?),
+            path: std::path::absolute(&self.0).cannot(cannot)?,
+            identity: identity(&dir.metadata().cannot(cannot)?),
             _locked: dir,
         };
         let holder = self.0.join(HOLDER);
         let _ = fs::remove_file(&holder);
-        let mut file = flyball_files::create_private(&holder).with_context(cannot)?;
+        let mut file = flyball_files::create_private(&holder).map_err(io::Error::other).cannot(cannot)?;
         io::Write::write_all(&mut file, format!("{}\n", std::process::id()).as_bytes())
-            .with_context(cannot)?;
+            .cannot(cannot)?;
         Ok(held)
     }
 
-    /// Whether a host has it now. An error: that cannot be told.
-    pub(crate) fn is_held(&self) -> io::Result<bool> {
+    /// Whether a host has it now.
+    ///
+    /// # Errors
+    ///
+    /// That cannot be told.
+    pub fn is_held(&self) -> io::Result<bool> {
         let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let dir = match OpenOptions::new().read(true).custom_flags(flags.bits()).open(&self.0) {
             Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -179,12 +242,13 @@ impl StateDir {
     }
 
     /// The process that has it, where it is held.
-    pub(crate) fn holder(&self) -> Option<u32> {
+    pub fn holder(&self) -> Option<u32> {
         const LIMIT: flyball_files::Limit = flyball_files::Limit::new(32, "remove it");
         flyball_files::read_text(&self.0.join(HOLDER), LIMIT).ok()?.trim().parse().ok()
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Its name.
+    pub fn path(&self) -> &Path {
         &self.0
     }
 
@@ -194,21 +258,23 @@ impl StateDir {
         Ok(Reach(OpenOptions::new().read(true).custom_flags(flags.bits()).open(&self.0)?))
     }
 
-    pub(crate) fn compiled(&self) -> PathBuf {
+    /// Where compiled plugins are kept.
+    pub fn compiled(&self) -> PathBuf {
         self.0.join("compiled")
     }
 
     /// The components that served, by digest.
-    pub(crate) fn versions(&self) -> PathBuf {
+    pub fn versions(&self) -> PathBuf {
         self.0.join("plugins")
     }
 
     /// Whether a host has kept something in this directory: what lies there is the host's.
-    pub(crate) fn is_one(path: &Path) -> bool {
+    pub fn is_one(path: &Path) -> bool {
         [JOURNAL, SOCKET, HOLDER].iter().any(|name| path.join(name).exists())
     }
 
-    pub(crate) fn dead_letters(&self) -> PathBuf {
+    /// Where items go that failed for good, unless a host is told otherwise.
+    pub fn dead_letters(&self) -> PathBuf {
         self.0.join("dead-letters.jsonl")
     }
 }
@@ -221,11 +287,6 @@ impl Reach {
     /// The socket in the directory, for as long as this is open.
     pub(crate) fn socket(&self) -> PathBuf {
         PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", self.0.as_raw_fd()))
-    }
-
-    /// Something else in it.
-    pub(crate) fn file(&self, name: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}/{name}", self.0.as_raw_fd()))
     }
 }
 
@@ -240,12 +301,11 @@ impl HeldDir {
     }
 
     /// Opens it once more, if it is still the directory that the host holds.
-    pub(crate) fn reach(&self) -> Result<Reach> {
-        let reach = StateDir(self.path.clone())
-            .reach()
-            .with_context(|| format!("cannot open {}", printable_path(&self.path)))?;
-        if identity(&reach.0.metadata()?) != self.identity {
-            bail!("{} is another directory now", printable_path(&self.path));
+    pub(crate) fn reach(&self) -> Result<Reach, StateDirError> {
+        let cannot = || format!("cannot open {}", printable_path(&self.path));
+        let reach = StateDir(self.path.clone()).reach().cannot(cannot)?;
+        if identity(&reach.0.metadata().cannot(cannot)?) != self.identity {
+            return Err(StateDirError::Replaced(self.path.clone()));
         }
         Ok(reach)
     }

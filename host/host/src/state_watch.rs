@@ -3,7 +3,7 @@
 //! says so; it acts again when they are back. A control socket that was removed is made anew, and the host stops acting until
 //! it is.
 //!
-//! Started by `assembly` on the control thread; ends when it is aborted.
+//! Started by `hearing` on the control thread; ends when it is aborted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,8 @@ use flyball_ports::{Clock, SystemClock};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 
-use crate::control_socket::listen_in;
+use crate::socket::listen_in;
+use crate::error::{HostError, told};
 use crate::state_dir::{HeldDir, Look};
 
 /// How often it is looked at.
@@ -48,7 +49,7 @@ impl StateWatch {
                     self.lost("the control socket was removed");
                     match self.anew().await {
                         Ok(()) => socket = self.dir.socket_now(),
-                        Err(error) => tracing::error!(error = format!("{error:#}"), "no new control socket"),
+                        Err(error) => tracing::error!(error = told(&error), "no new control socket"),
                     }
                 }
                 Ok(Look::Lost(why)) => self.lost(&why),
@@ -76,9 +77,10 @@ impl StateWatch {
         }
     }
 
-    async fn anew(&self) -> anyhow::Result<()> {
+    async fn anew(&self) -> Result<(), HostError> {
         let listener = listen_in(&self.dir.reach()?)?;
-        self.sockets.send(listener).await?;
+        // Whoever should take it is gone only with the host.
+        let _ = self.sockets.send(listener).await;
         Ok(())
     }
 

@@ -2,8 +2,8 @@
 //! may be unable to take it: a full disk, a disk that does not answer, a file that is damaged. Then the halt is kept in the
 //! reserve (`halt_reserve`), and told to the journal again and again until it is there.
 //!
-//! Called by `operator` for each halt, on the control thread, which must not wait for a disk: everything that touches one is
-//! done by other threads.
+//! Called by `operations` for each halt, on the control thread as a rule, which must not wait for a disk: everything that touches
+//! one is done by other threads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +35,8 @@ pub(crate) enum Kept {
 }
 
 pub(crate) struct Unjournaled {
+    /// Where the journal is told again and again: the control thread, which is there until the host ends.
+    control: Handle,
     store: Arc<Store>,
     reserve: Arc<Mutex<HaltReserve>>,
     /// Oldest first, each with the task that tells it to the journal.
@@ -42,11 +44,11 @@ pub(crate) struct Unjournaled {
 }
 
 impl Unjournaled {
-    pub(crate) fn new(store: Arc<Store>, reserve: HaltReserve) -> Self {
-        Self { store, reserve: Arc::new(Mutex::new(reserve)), waiting: Arc::default() }
+    pub(crate) fn new(control: Handle, store: Arc<Store>, reserve: HaltReserve) -> Self {
+        Self { control, store, reserve: Arc::new(Mutex::new(reserve)), waiting: Arc::default() }
     }
 
-    /// Tells the journal, and goes on doing so if it does not take it soon. To be called on the control thread.
+    /// Tells the journal, and goes on doing so if it does not take it soon.
     pub(crate) async fn record(&self, halt: EventRecord) -> Kept {
         let (tell, told) = oneshot::channel();
         {
@@ -59,7 +61,7 @@ impl Unjournaled {
                 }
                 stays
             });
-            let telling = tokio::spawn(tell_until_taken(
+            let telling = self.control.spawn(tell_until_taken(
                 self.store.clone(),
                 halt.clone(),
                 self.waiting.clone(),

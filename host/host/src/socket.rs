@@ -17,7 +17,7 @@
 //! - who asks is looked at first (`caller`): a process that the host started is refused;
 //! - a socket that was removed is made anew, as long as the state directory is still this host's (`state_watch`).
 //!
-//! Called by `assembly`; [`ask`] is what commands call.
+//! Called by `hearing`; [`ask`] is what other processes call.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -25,12 +25,11 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as StdStream;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
-use async_trait::async_trait;
 use flyball_model::{Caller, printable_path};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
@@ -44,7 +43,8 @@ use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use crate::caller;
-use crate::exit::Failure;
+use crate::error::{Doing, HostError};
+use crate::operations::{OperationError, Operations};
 use crate::spare_descriptors::SpareDescriptors;
 use crate::state_dir::{Reach, StateDir};
 
@@ -74,10 +74,10 @@ const TO_REACH: Duration = Duration::from_secs(2);
 /// How long a command waits for an answer; an undo may take its time.
 const TO_ANSWER: Duration = Duration::from_secs(120);
 
-/// What may be asked of a running host.
+/// What may be asked of a running host by its socket.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) enum Request {
+pub enum Request {
     /// Who judges what: sessions, policies and plugins.
     Status,
     /// The plugins, and what their calls cost.
@@ -88,24 +88,35 @@ pub(crate) enum Request {
     Halt {
         /// Of this session; none: of all.
         session: Option<String>,
+        /// In the person's words.
         why: String,
     },
     /// Act again, after a halt or a freeze.
     Resume {
         /// This session; none: the host.
         session: Option<String>,
+        /// In the person's words.
         why: String,
     },
     /// The questions to people that stand.
     Approvals,
     /// A person says yes.
-    Approve { id: String },
+    Approve {
+        /// To this question.
+        id: String,
+    },
     /// A person says no.
-    Deny { id: String, why: String },
+    Deny {
+        /// To this question.
+        id: String,
+        /// In the person's words.
+        why: String,
+    },
     /// Undo the newest `count` actions.
     Rollback {
         /// Of this session; none: of the only one.
         session: Option<String>,
+        /// So many.
         count: u32,
     },
 }
@@ -117,30 +128,23 @@ struct Envelope {
     request: Value,
 }
 
-/// Whoever answers.
-#[async_trait]
-pub(crate) trait Answers: Send + Sync {
-    /// The answer, or why there is none, as a sentence. Called on the control thread, which must not be held up.
-    async fn answer(&self, request: Request, by: Caller) -> Result<Value, String>;
-}
-
 /// Begins to listen in this directory, in the place of whatever socket is there: whoever has the directory's lock is the only
 /// host there. Nobody can connect before the socket is this user's alone.
-pub(crate) fn listen_in(reach: &Reach) -> Result<UnixListener> {
+pub(crate) fn listen_in(reach: &Reach) -> Result<UnixListener, HostError> {
     let path = reach.socket();
     match fs::remove_file(&path) {
         Err(fault) if fault.kind() != std::io::ErrorKind::NotFound => {
-            return Err(fault).context("cannot take the place of what is called control.sock");
+            return Err(fault).doing("cannot take the place of what is called control.sock");
         }
         _ => {}
     }
-    let cannot = || "cannot listen on the control socket";
+    let cannot = "cannot listen on the control socket";
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None).with_context(cannot)?;
-    bind(socket.as_raw_fd(), &UnixAddr::new(&path).with_context(cannot)?).with_context(cannot)?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).with_context(cannot)?;
-    listen(&socket, Backlog::new(1_024).with_context(cannot)?).with_context(cannot)?;
-    UnixListener::from_std(socket.into()).with_context(cannot)
+    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None).doing(cannot)?;
+    bind(socket.as_raw_fd(), &UnixAddr::new(&path).doing(cannot)?).doing(cannot)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).doing(cannot)?;
+    listen(&socket, Backlog::new(1_024).doing(cannot)?).doing(cannot)?;
+    UnixListener::from_std(socket.into()).doing(cannot)
 }
 
 /// Answers on this listener, and on those that come after it, until there are to be no more.
@@ -148,10 +152,10 @@ pub(crate) async fn serve(
     mut listener: UnixListener,
     mut anew: mpsc::Receiver<UnixListener>,
     spare: SpareDescriptors,
-    answers: Arc<dyn Answers>,
+    operations: Operations,
 ) {
     let server = Arc::new(Server {
-        answers,
+        operations,
         silent: Silent::default(),
         answering: Semaphore::new(MOST_ANSWERING),
         spare,
@@ -186,7 +190,7 @@ fn is_waited_at(listener: &UnixListener) -> bool {
 }
 
 struct Server {
-    answers: Arc<dyn Answers>,
+    operations: Operations,
     silent: Silent,
     answering: Semaphore,
     spare: SpareDescriptors,
@@ -258,14 +262,41 @@ impl Server {
     }
 
     async fn answer(&self, request: Request, by: Caller) -> Result<Value, String> {
-        if matches!(request, Request::Halt { .. }) {
-            return self.answers.answer(request, by).await;
-        }
-        let Ok(_turn) = self.answering.try_acquire() else {
-            return Err(format!("this host answers {MOST_ANSWERING} requests already; ask again"));
+        // A halt is answered however many others ask.
+        let _turn = match (&request, self.answering.try_acquire()) {
+            (Request::Halt { .. }, turn) => turn.ok(),
+            (_, Ok(turn)) => Some(turn),
+            (_, Err(_)) => {
+                return Err(format!("this host answers {MOST_ANSWERING} requests already; ask again"));
+            }
         };
-        self.answers.answer(request, by).await
+        self.operations.answer(request, by).await
     }
+}
+
+impl Operations {
+    /// The answer as JSON, or why there is none, as a sentence. Called on the control thread, which must not be held up.
+    async fn answer(&self, request: Request, by: Caller) -> Result<Value, String> {
+        match request {
+            Request::Status => written(self.status().await),
+            Request::Plugins => written(self.plugins().await),
+            Request::Recordings => written(Ok(self.recordings())),
+            Request::Halt { session, why } => written(self.halt(session, why, by).await),
+            Request::Resume { session, why } => written(self.resume(session, why, by).await),
+            Request::Approvals => written(self.approvals().await),
+            Request::Approve { id } => written(self.approve(&id, by).await),
+            Request::Deny { id, why } => written(self.deny(&id, &why, by).await),
+            Request::Rollback { session, count } => {
+                let count = usize::try_from(count).unwrap_or(usize::MAX);
+                written(self.rollback(session.as_deref(), count, by).await)
+            }
+        }
+    }
+}
+
+fn written<T: Serialize>(answer: Result<T, OperationError>) -> Result<Value, String> {
+    let answer = answer.map_err(|error| error.to_string())?;
+    serde_json::to_value(answer).map_err(|error| error.to_string())
 }
 
 fn parse(line: &str) -> Result<Request, String> {
@@ -281,7 +312,7 @@ fn parse(line: &str) -> Result<Request, String> {
 }
 
 /// What came of asking.
-pub(crate) enum Asked {
+pub enum Asked {
     /// The host's answer.
     Answer(Value),
     /// No host has this state directory.
@@ -290,8 +321,29 @@ pub(crate) enum Asked {
     Unreachable(String),
 }
 
+/// Why a host that can be reached did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// It says why.
+    #[error("{0}")]
+    Refused(String),
+    /// Its answer did not come, or is none.
+    #[error("the host with the state directory {} broke off", printable_path(.dir))]
+    BrokenOff {
+        /// The state directory.
+        dir: PathBuf,
+        /// What happened.
+        #[source]
+        cause: std::io::Error,
+    },
+}
+
 /// Asks the host that has this state directory. A socket that is gone is waited for where a host is there: it makes it anew.
-pub(crate) fn ask(state: &StateDir, request: &Request) -> Result<Asked, Failure> {
+///
+/// # Errors
+///
+/// The host refuses, or breaks off.
+pub fn ask(state: &StateDir, request: &Request) -> Result<Asked, AskError> {
     let begun = Instant::now();
     let stream = loop {
         let fault = match state.reach().and_then(|reach| StdStream::connect(reach.socket())) {
@@ -312,20 +364,19 @@ pub(crate) fn ask(state: &StateDir, request: &Request) -> Result<Asked, Failure>
             }
         }
     };
-    let mut envelope = serde_json::to_value(request).context("cannot write the request")?;
-    if let Some(fields) = envelope.as_object_mut() {
-        fields.insert("version".to_owned(), VERSION.into());
-    }
-    let answer = converse(stream, &envelope).with_context(|| {
-        format!("the host with the state directory {} broke off", printable_path(state.path()))
-    })?;
+    let answer = converse(stream, request)
+        .map_err(|cause| AskError::BrokenOff { dir: state.path().to_owned(), cause })?;
     if let Some(error) = answer.get("error").and_then(Value::as_str) {
-        return Err(anyhow::anyhow!("{error}").into());
+        return Err(AskError::Refused(error.to_owned()));
     }
     Ok(Asked::Answer(answer.get("answer").cloned().unwrap_or_default()))
 }
 
-fn converse(mut stream: StdStream, envelope: &Value) -> Result<Value> {
+fn converse(mut stream: StdStream, request: &Request) -> std::io::Result<Value> {
+    let mut envelope = serde_json::to_value(request)?;
+    if let Some(fields) = envelope.as_object_mut() {
+        fields.insert("version".to_owned(), VERSION.into());
+    }
     stream.set_read_timeout(Some(TO_ANSWER))?;
     stream.write_all(format!("{envelope}\n").as_bytes())?;
     let mut line = String::new();
@@ -345,19 +396,7 @@ fn unreachable(state: &StateDir, fault: &std::io::Error) -> String {
     )
 }
 
-/// Asks where a host must be.
-pub(crate) fn ask_host(state: &StateDir, request: &Request) -> Result<Value, Failure> {
-    match ask(state, request)? {
-        Asked::Answer(answer) => Ok(answer),
-        Asked::Unreachable(why) => Err(Failure::NoHost(why)),
-        Asked::NoHost => Err(Failure::NoHost(format!(
-            "{}; start one with `flyball run`, or name its directory with --state DIR",
-            no_host(state)
-        ))),
-    }
-}
-
 /// That there is none, as the beginning of a sentence.
-pub(crate) fn no_host(state: &StateDir) -> String {
+pub fn no_host(state: &StateDir) -> String {
     format!("no host runs with the state directory {}", printable_path(state.path()))
 }

@@ -11,26 +11,28 @@
 //! socket keeps descriptors in reserve instead (`control_socket`).
 //!
 //! Nothing on the control thread waits for a lock that a tick holds, for a disk or for a reader of the standard output; what
-//! may take long is given to other threads. Made by `commands/run` and `commands/demo`, used by `assembly`.
+//! may take long is given to other threads. Made by whoever embeds a host, and used by all of it. Where time is simulated, and in
+//! small tests, one runtime may do the work of all three ([`Threads::here`]).
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::error::{Doing, HostError};
+
 /// Who asked twice to stop waits no longer than this for the program to end.
 const LAST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The runtimes of a host. They are left running when this is dropped: what still loops in them must not hold the program.
-pub(crate) struct Threads {
+pub struct Threads {
     data: Owned,
     ticks: Owned,
     control: Handle,
     /// The control thread ends when this is dropped.
-    _control_ends: oneshot::Sender<()>,
+    _control_ends: Option<oneshot::Sender<()>>,
     /// How often the program was asked to stop.
     asked: watch::Sender<u32>,
 }
@@ -54,9 +56,13 @@ impl Drop for Owned {
 
 impl Threads {
     /// The three runtimes, with nothing to do yet.
-    pub(crate) fn start() -> Result<Self> {
-        let cannot = || "cannot start the host's threads";
-        let control = Builder::new_current_thread().enable_all().build().with_context(cannot)?;
+    ///
+    /// # Errors
+    ///
+    /// The machine gives no threads.
+    pub fn start() -> Result<Self, HostError> {
+        let cannot = "cannot start the host's threads";
+        let control = Builder::new_current_thread().enable_all().build().doing(cannot)?;
         let handle = control.handle().clone();
         let (control_ends, ends) = oneshot::channel::<()>();
         std::thread::Builder::new()
@@ -66,38 +72,60 @@ impl Threads {
                 let _ = control.block_on(ends);
                 control.shutdown_background();
             })
-            .with_context(cannot)?;
+            .doing(cannot)?;
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let ticks = Builder::new_multi_thread()
             .worker_threads(processors.clamp(2, 8))
             .thread_name("ticks")
             .enable_all()
             .build()
-            .with_context(cannot)?;
+            .doing(cannot)?;
         let data =
-            Builder::new_multi_thread().thread_name("data").enable_all().build().with_context(cannot)?;
+            Builder::new_multi_thread().thread_name("data").enable_all().build().doing(cannot)?;
         let (asked, _) = watch::channel(0);
         Ok(Self {
             data: Owned::of(data),
             ticks: Owned::of(ticks),
             control: handle,
-            _control_ends: control_ends,
+            _control_ends: Some(control_ends),
             asked,
         })
     }
 
+    /// The runtime in which this is called does the work of all three. A host that must be heard whatever its pipelines do has
+    /// threads of its own ([`Threads::start`]).
+    ///
+    /// # Errors
+    ///
+    /// There is no runtime of tokio's here.
+    pub fn here() -> Result<Self, HostError> {
+        let here = Handle::try_current().doing("cannot use this thread's runtime")?;
+        Ok(Self {
+            data: Owned(None, here.clone()),
+            ticks: Owned(None, here.clone()),
+            control: here,
+            _control_ends: None,
+            asked: watch::channel(0).0,
+        })
+    }
+
     /// Where pipelines run.
-    pub(crate) fn data(&self) -> &Handle {
+    pub fn data(&self) -> &Handle {
         &self.data.1
     }
 
     /// Where the loops run.
-    pub(crate) fn ticks(&self) -> &Handle {
+    pub fn ticks(&self) -> &Handle {
         &self.ticks.1
     }
 
+    /// Where people are heard. Nothing that may take long is done there.
+    pub fn control(&self) -> &Handle {
+        &self.control
+    }
+
     /// Does this on the control thread.
-    pub(crate) fn on_control<T: Send + 'static>(
+    pub fn on_control<T: Send + 'static>(
         &self,
         task: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<T> {
@@ -105,13 +133,13 @@ impl Threads {
     }
 
     /// Runs this on the calling thread; its timers are those of the ticks.
-    pub(crate) fn run<T>(&self, main: impl Future<Output = T>) -> T {
+    pub fn run<T>(&self, main: impl Future<Output = T>) -> T {
         self.ticks.1.block_on(main)
     }
 
     /// From now on a signal that asks the program to stop is counted and does not end it. A hang-up that whoever started the
     /// program had it ignore stays ignored.
-    pub(crate) fn hear_signals(&self) {
+    pub fn hear_signals(&self) {
         let mut kinds = vec![SignalKind::terminate(), SignalKind::interrupt()];
         if !is_ignored(SignalKind::hangup()) {
             kinds.push(SignalKind::hangup());
@@ -137,7 +165,7 @@ impl Threads {
     }
 
     /// When the program has been asked to stop so many times.
-    pub(crate) async fn asked(&self, times: u32) {
+    pub async fn asked(&self, times: u32) {
         let mut asked = self.asked.subscribe();
         if asked.wait_for(|so_far| *so_far >= times).await.is_err() {
             std::future::pending::<()>().await;

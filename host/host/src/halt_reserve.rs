@@ -8,9 +8,10 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use anyhow::{Context, Result};
 use flyball_model::EventRecord;
 use nix::fcntl::OFlag;
+
+use crate::error::{Doing, HostError};
 
 /// The name of the file in the state directory.
 pub(crate) const NAME: &str = "halts.reserve";
@@ -21,8 +22,8 @@ pub(crate) struct HaltReserve(File);
 
 impl HaltReserve {
     /// Opens the file, and makes it where there is none. Beside it, what an earlier host left in it.
-    pub(crate) fn open(path: &Path) -> Result<(Self, Vec<EventRecord>)> {
-        let cannot = || format!("cannot keep room on the disk for halts in {NAME}");
+    pub(crate) fn open(path: &Path) -> Result<(Self, Vec<EventRecord>), HostError> {
+        let cannot = format!("cannot keep room on the disk for halts in {NAME}");
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -31,15 +32,15 @@ impl HaltReserve {
             .mode(0o600)
             .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
             .open(path)
-            .with_context(cannot)?;
+            .doing(&cannot)?;
         let mut bytes = vec![0; BYTES];
-        let read = file.read_at(&mut bytes, 0).with_context(cannot)?;
+        let read = file.read_at(&mut bytes, 0).doing(&cannot)?;
         bytes.truncate(read);
         let text = String::from_utf8_lossy(&bytes);
         let left = text.lines().filter_map(|line| serde_json::from_str(line.trim()).ok()).collect();
         let reserve = Self(file);
         if read < BYTES {
-            reserve.keep(&[]).with_context(cannot)?;
+            reserve.keep(&[]).doing(&cannot)?;
         }
         Ok((reserve, left))
     }

@@ -7,102 +7,114 @@ use std::path::Path;
 
 use flyball_documents::policy_for;
 use flyball_engine::{Library, PluginState, Subject};
-use flyball_model::{Manifest, Policy, Problem, printable_path};
+use flyball_model::{Graph, Manifest, Policy, Problem, Warning, printable_path};
 use flyball_ports::Judges;
 use serde::{Deserialize, Serialize};
 
-use crate::args::Judging;
-use crate::assembly::plugin_reports;
-use crate::report::PluginReport;
+use crate::library::Folders;
+use crate::report::{PluginReport, plugin_reports};
 
 /// The form of the JSON document.
 const VERSION: u32 = 1;
 
 /// A session, as far as judging it needs.
 #[derive(Debug, Clone)]
-pub(crate) struct Watched {
-    pub(crate) name: String,
+pub struct Watched {
+    /// Its name.
+    pub name: String,
+    /// Its nodes' names.
+    pub nodes: Vec<String>,
     /// The types of its nodes: some are plugins.
-    pub(crate) node_types: Vec<String>,
+    pub node_types: Vec<String>,
 }
 
 impl Watched {
-    pub(crate) fn of(manifest: &Manifest) -> Self {
-        let node_types = manifest.nodes.iter().map(|node| node.node_type.clone()).collect();
-        Self { name: manifest.name.clone(), node_types }
+    /// Of a manifest.
+    pub fn of(manifest: &Manifest) -> Self {
+        Self {
+            name: manifest.name.clone(),
+            nodes: manifest.nodes.iter().map(|node| node.id.to_string()).collect(),
+            node_types: manifest.nodes.iter().map(|node| node.node_type.clone()).collect(),
+        }
+    }
+
+    /// The same of what another data plane runs, as far as it shows its graph.
+    pub(crate) fn running(name: &str, graph: Option<&Graph>) -> Self {
+        let nodes = || graph.into_iter().flat_map(|graph| &graph.nodes);
+        Self {
+            name: name.to_owned(),
+            nodes: nodes().map(|node| node.id.to_string()).collect(),
+            node_types: nodes().map(|node| node.node_type.clone()).collect(),
+        }
     }
 }
 
 /// What judges what, on a host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Status {
-    pub(crate) version: u32,
+pub struct Status {
+    /// The version of this document's form.
+    pub version: u32,
     /// The generation that the next tick uses.
-    pub(crate) generation: u64,
-    pub(crate) sessions: Vec<SessionStatus>,
-    pub(crate) policies: Vec<PolicyReport>,
-    pub(crate) plugins: Vec<UsedPlugin>,
+    pub generation: u64,
+    /// Each session.
+    pub sessions: Vec<SessionStatus>,
+    /// Each policy's file.
+    pub policies: Vec<PolicyReport>,
+    /// Each plugin.
+    pub plugins: Vec<UsedPlugin>,
     /// What is missing between them, a sentence each.
-    pub(crate) warnings: Vec<Warning>,
+    pub warnings: Vec<Warning>,
 }
 
 /// One session.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct SessionStatus {
-    pub(crate) session: String,
+pub struct SessionStatus {
+    /// Its name.
+    pub session: String,
     /// The policy that judges it; none: it is only observed.
-    pub(crate) policy: Option<String>,
+    pub policy: Option<String>,
     /// The generation that brought its judges together.
-    pub(crate) generation: Option<u64>,
+    pub generation: Option<u64>,
     /// Why it does not act, where a person or the loop itself stopped it: `halted: …`, `frozen: …`.
-    pub(crate) stopped: Option<String>,
+    pub stopped: Option<String>,
 }
 
 /// One policy's file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct PolicyReport {
-    pub(crate) file: String,
-    pub(crate) name: Option<String>,
+pub struct PolicyReport {
+    /// The file's name.
+    pub file: String,
+    /// The policy's name; none: no text of it ever loaded.
+    pub name: Option<String>,
     /// `running`, `held back` (an older text serves), `failed` (none serves) or `gone` (its file was taken away).
-    pub(crate) state: String,
+    pub state: String,
     /// Names and patterns.
-    pub(crate) patterns: Vec<String>,
+    pub patterns: Vec<String>,
     /// The sessions of this host that it judges.
-    pub(crate) judges: Vec<String>,
-    pub(crate) plugins: Vec<String>,
+    pub judges: Vec<String>,
+    /// The plugins that it names.
+    pub plugins: Vec<String>,
     /// SHA-256 of the text that serves.
-    pub(crate) running: Option<String>,
-    pub(crate) stage: Option<String>,
-    pub(crate) error: Option<String>,
+    pub running: Option<String>,
+    /// At which stage the newest text failed.
+    pub stage: Option<String>,
+    /// Why it does not serve.
+    pub error: Option<String>,
 }
 
 /// One plugin, and who uses it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct UsedPlugin {
+pub struct UsedPlugin {
+    /// The plugin.
     #[serde(flatten)]
-    pub(crate) plugin: PluginReport,
+    pub plugin: PluginReport,
     /// Policies by name, and sessions in which it is a node.
-    pub(crate) used_by: Vec<String>,
-}
-
-/// Something that is missing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Warning {
-    /// Stable, for machines: `no-policy`, `policy-broken`, `policy-gone`, `policy-not-read`, `plugin-broken`,
-    /// `plugin-unused`, `plugin-gone`, `no-such-node`.
-    pub(crate) code: String,
-    pub(crate) message: String,
-}
-
-impl Warning {
-    pub(crate) fn new(code: &str, message: String) -> Self {
-        Self { code: code.to_owned(), message }
-    }
+    pub used_by: Vec<String>,
 }
 
 impl Status {
     /// What judges these sessions now, of the policies and plugins in these folders.
-    pub(crate) fn of(library: &Library, sessions: &[Watched], folders: &Judging) -> Self {
+    pub fn of(library: &Library, sessions: &[Watched], folders: &Folders) -> Self {
         let seated = |session: &Watched| {
             let panel = library.panel(&session.name);
             SessionStatus {
@@ -127,7 +139,7 @@ impl Status {
         status
     }
 
-    fn missing(&self, library: &Library, folders: &Judging) -> Vec<Warning> {
+    fn missing(&self, library: &Library, folders: &Folders) -> Vec<Warning> {
         let policies = library.policies();
         let policies: Vec<&Policy> = policies.iter().collect();
         let mut warnings = Vec::new();
@@ -140,7 +152,7 @@ impl Status {
             warnings.push(Warning::new("no-policy", format!("{message}{help}")));
         }
         warnings.extend(no_plugins(folders.plugins.as_deref()));
-        warnings.extend(folders.policy.as_deref().into_iter().flat_map(not_read));
+        warnings.extend(folders.policies.as_deref().into_iter().flat_map(not_read));
         warnings.extend(self.policies.iter().filter_map(policy_warning));
         warnings.extend(self.plugins.iter().filter_map(plugin_warning));
         warnings.extend(self.plugins_gone(library));
@@ -275,7 +287,7 @@ fn plugin_warning(used: &UsedPlugin) -> Option<Warning> {
 }
 
 /// That no policy judges a session, with the pattern that was probably meant to.
-pub(crate) fn nobody_judges(session: &str, policies: &[&Policy]) -> Problem {
+pub fn nobody_judges(session: &str, policies: &[&Policy]) -> Problem {
     let message =
         format!("no policy judges the session {session:?}: it is observed, and nothing is done in it");
     let problem = Problem::new("", message).code("no-policy");
@@ -321,7 +333,7 @@ fn no_plugins(folder: Option<&Path>) -> Option<Warning> {
 }
 
 /// Files of a policy directory that look like policies and are none to a host.
-pub(crate) fn not_read(folder: &Path) -> Vec<Warning> {
+pub fn not_read(folder: &Path) -> Vec<Warning> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut warnings: Vec<Warning> = entries.filter_map(|entry| unread(&entry.path())).collect();
     warnings.sort_by(|one, other| one.message.cmp(&other.message));

@@ -6,7 +6,7 @@
 //! What this does not show: a process that the host did not start, of the same user, is a person as far as anybody can tell. A
 //! child that is to be kept from more than this needs a user of its own.
 //!
-//! Called by `control_socket`, for each connection, before its request is read.
+//! Called by `socket`, for each connection, before its request is read.
 
 use std::fs;
 

@@ -10,9 +10,11 @@ use serde_json::Value;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// The node plugins of a library, for one session.
-pub(crate) struct LibraryNodes {
-    pub(crate) library: Arc<Library>,
-    pub(crate) session: String,
+pub struct LibraryNodes {
+    /// The plugins.
+    pub library: Arc<Library>,
+    /// The session's name.
+    pub session: String,
 }
 
 impl WasmNodes for LibraryNodes {

@@ -1,7 +1,7 @@
 //! File descriptors that are kept for people: a process that has none left still accepts who wants to halt it, and can tell who
 //! that is. They are taken before the control socket is open, since nobody may find it open and the host without them.
 //!
-//! Called by `hearing` and `control_socket`.
+//! Called by `hearing` and `socket`.
 
 use std::fs::File;
 

@@ -14,6 +14,11 @@ const PIPELINE: &str = r#"{ "name": "shop", "controller": { "observation_interva
 ], "connections": [{ "from": "orders", "to": "check" }, { "from": "check", "to": "done" }] }"#;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    watch_and_heal()
+}
+
+/// Until one action was done.
+pub fn watch_and_heal() -> Result<(), Box<dyn std::error::Error>> {
     let state = tempfile::tempdir()?;
     let threads = Threads::start()?;
     threads.run(async {

@@ -34,7 +34,7 @@ fn me() -> Caller {
 
 #[test]
 fn the_example_runs() {
-    embed::main().unwrap();
+    embed::watch_and_heal().unwrap();
 }
 
 #[test]

@@ -102,7 +102,7 @@ impl DataPlane for Bakery {
             return Err(ApplyError::Refused(format!("a bakery does not {action}")));
         };
         let mut graph = self.0.lock();
-        let mut changed: GraphSpec = (**graph).clone();
+        let mut changed = GraphSpec::clone(&graph);
         changed.nodes[0].replicas = *replicas;
         *graph = changed.into();
         Ok(())

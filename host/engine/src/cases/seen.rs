@@ -9,7 +9,7 @@ use flyball_model::{
 };
 use flyball_ports::{Sight, Situation};
 
-pub(super) fn sight(case: &Case) -> Sight {
+pub(crate) fn sight(case: &Case) -> Sight {
     let mut past = History::new(case.window.len());
     for (tick, seen) in (1..).zip(&case.window) {
         past.push(Arc::new(observation(seen, tick, &case.graph)));
@@ -18,7 +18,7 @@ pub(super) fn sight(case: &Case) -> Sight {
     Sight { now: Arc::new(observation(&case.observation, tick, &case.graph)), past: Arc::new(past) }
 }
 
-pub(super) fn situation(case: &Case) -> Situation {
+pub(crate) fn situation(case: &Case) -> Situation {
     Situation {
         findings: case.findings.clone(),
         graph: case.graph.spec().into(),

@@ -174,10 +174,10 @@ mod tests {
         assert!(files.iter().all(|text| V0_1_0.contains(&text.as_str())));
         let contract = Contract::parse(&KNOWN[0]).unwrap();
         assert!(contract.has("assessing", "assess"));
-        for kind in flyball_model::PluginKind::ALL {
-            let interface = crate::interface_of(kind).trim_start_matches("flyball:plugin/");
+        for world in crate::worlds::Worlds::default().iter() {
+            let interface = world.interface.trim_start_matches("flyball:plugin/");
             let name = interface.split('@').next().unwrap();
-            assert!(contract.has(name, crate::contract::function_of(kind)), "{interface}");
+            assert!(contract.has(name, world.function), "{interface}");
         }
     }
 }

@@ -1,4 +1,4 @@
-use flyball_model::{PluginKind, Problem};
+use flyball_model::{Grants, PluginKind, Problem};
 
 use crate::boundary::Broke;
 use crate::contract::VERSION;
@@ -129,7 +129,7 @@ pub enum LoadError {
         import: String,
     },
     /// It imports something that its policy does not grant.
-    #[error("it imports {import}, for which the policy must grant `{grant}` (`grants.{grant}`)")]
+    #[error("it imports {import}, for which the policy must grant `{grant}` (`{}`)", Grants::place(grant))]
     NotGranted {
         /// What.
         import: String,

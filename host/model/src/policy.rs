@@ -188,6 +188,14 @@ pub struct Grants {
 }
 
 impl Grants {
+    /// Where in a plugin's use the grant of this name stands: `grants.http`, `grants.others.NAME`.
+    pub fn place(name: &str) -> String {
+        match name {
+            "log" | "state" | "http" | "llm" => format!("grants.{name}"),
+            other => format!("grants.others.{other}"),
+        }
+    }
+
     /// The names of what is granted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let granted = [

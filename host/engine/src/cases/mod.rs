@@ -10,4 +10,4 @@ mod seen;
 
 pub(crate) use read::{Placed, found_in};
 pub(crate) use run::{failing, first_failing};
-pub(crate) use seen::{sight, situation};
+pub use seen::{sight, situation};

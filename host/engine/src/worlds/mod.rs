@@ -23,6 +23,7 @@ use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower,
 
 use crate::call::{Ended, Given, Ready};
 pub use crate::capabilities::observed::{Past, Seen};
+pub use crate::cases::{sight, situation};
 use crate::error::CallError;
 
 /// One kind of plugin.

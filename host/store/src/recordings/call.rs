@@ -286,3 +286,39 @@ fn told(situation: Situation, hide: &mut impl FnMut(&mut Action)) -> Told {
     past.iter_mut().for_each(|past| hide(&mut past.proposal.action));
     Told { findings, allowed, past, rules, learned }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use flyball_model::LlmAnswer;
+
+    use super::super::packed::unpacked;
+    use super::*;
+
+    #[test]
+    fn what_was_asked_of_servers_and_models_before_there_were_other_capabilities_is_still_read() {
+        #[derive(Serialize)]
+        struct Before {
+            http: Vec<HttpExchange>,
+            llm: Vec<LlmExchange>,
+        }
+        let question = LlmExchange {
+            system: "you decide".to_owned(),
+            user: "what?".to_owned(),
+            schema: None,
+            max_tokens: 10,
+            answer: LlmAnswer::Answered("this".to_owned()),
+            used: Default::default(),
+            wire: None,
+        };
+        let before = Before { http: Vec::new(), llm: vec![question.clone()] };
+        let read: Outside = unpacked(&packed(&before).unwrap()).unwrap();
+        assert_eq!(read.all(), (Vec::new(), vec![question.clone()], Vec::new()));
+        let now = Outside::of(Vec::new(), vec![question], Vec::new());
+        assert_eq!(
+            packed(&now).unwrap(),
+            packed(&before).unwrap(),
+            "where nothing is new, the bytes are the same"
+        );
+    }
+}

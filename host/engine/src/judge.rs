@@ -108,12 +108,11 @@ impl Judge {
     ///
     /// The plugin imports something that is not granted, or a grant is not sound.
     pub fn new(plugin: Arc<Plugin>, used: &PluginUse, generation: u64) -> Result<Self, LoadError> {
-        Ok(Self {
-            web: Web::granted(plugin.engine(), &used.grants)?,
-            model: LanguageModel::granted(plugin.engine(), &used.grants)?,
-            others: Some(Others::Live(Arc::new(used.clone()))),
-            ..Self::offline(plugin, used, generation)?
-        })
+        let web = Web::granted(plugin.engine(), &used.grants)?;
+        let model = LanguageModel::granted(plugin.engine(), &used.grants)?;
+        let judge = Self::offline(plugin, used, generation)?;
+        let others = Some(Others::Live(Arc::clone(&judge.used)));
+        Ok(Self { web, model, others, ..judge })
     }
 
     /// The same, where nothing but a recording answers what it asks of servers and models: no secret is read.
@@ -367,7 +366,7 @@ impl Judge {
         asked: Asked,
         heard: fn(Said) -> Option<T>,
     ) -> Result<Judged<T>, JudgeError> {
-        let asks_others = self.web.is_some() || self.model.is_some();
+        let asks_others = self.web.is_some() || self.model.is_some() || !self.used.grants.others.is_empty();
         let here = self.used.limits.time_ms <= here_up_to && !asks_others && self.health.is_quick();
         let Answer { said, cost, http, llm, others: _ } = if here {
             self.ask(asked, None)

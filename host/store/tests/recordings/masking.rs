@@ -76,14 +76,17 @@ fn fields_that_an_operator_names_are_masked_too() {
 }
 
 #[test]
-fn a_question_and_an_answer_of_a_kind_that_the_loop_does_not_ask_are_masked_like_settings() {
+fn what_passes_between_the_host_and_kinds_and_capabilities_of_somebody_elses_is_masked_like_settings() {
     let directory = tempfile::tempdir().unwrap();
     let secret = || json!({ "place": "here", "password": "hunter2" });
     let exchange = Exchange { capability: "dice".to_owned(), question: secret(), answer: secret() };
     let asked = Asked::Other { sight: None, question: secret() };
-    let call = CallRecord { others: vec![exchange], ..call(asked, Ok(Said::Other(secret()))) };
+    let mut used = used();
+    used.grants.others.insert("dice".to_owned(), secret());
+    let used = Arc::new(used);
+    let call = CallRecord { others: vec![exchange], used, ..call(asked, Ok(Said::Other(secret()))) };
     let found = recorded(directory.path(), all(), vec![call]);
-    assert_eq!(found[0].masked, 4);
+    assert_eq!(found[0].masked, 5);
     assert!(!format!("{:?}", found[0].call).contains("hunter2"));
     assert!(format!("{:?}", found[0].call).contains("here"));
 }

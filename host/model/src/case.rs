@@ -12,8 +12,9 @@ use serde_json::{Map, Value};
 
 use crate::manifest::{default_capacity, one};
 use crate::{
-    Action, ActionKind, Constraints, Executor, Finding, GraphSpec, HttpAnswer, HttpExchange, Learned,
-    LlmExchange, MutationPolicy, NodeId, NodeSpec, NodeType, PastAction, Proposal, Status, Trend, UnixMillis,
+    Action, ActionKind, Constraints, Exchange, Executor, Finding, GraphSpec, HttpAnswer, HttpExchange,
+    Learned, LlmExchange, MutationPolicy, NodeId, NodeSpec, NodeType, PastAction, Proposal, Status, Trend,
+    UnixMillis,
 };
 
 /// What a plugin is told, and what it must say.
@@ -65,6 +66,8 @@ pub struct Case {
     pub decided_by: String,
     /// What a reverser is to undo.
     pub applied: Option<CaseApplied>,
+    /// What a plugin of a kind that the loop does not ask itself is asked.
+    pub question: Option<Value>,
     /// The item that a node is to process.
     pub item: Option<Value>,
     /// What the plugin kept before, by the grant `state`.
@@ -76,6 +79,9 @@ pub struct Case {
     /// What a language model answers, in the order of the questions.
     #[serde(default)]
     pub llm: Vec<LlmExchange>,
+    /// What other capabilities answer, in the order of the questions.
+    #[serde(default)]
+    pub others: Vec<Exchange>,
     /// What the plugin must say.
     pub expect: CaseAnswer,
 }
@@ -480,6 +486,9 @@ pub struct CaseAnswer {
     /// What a node makes of the item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bodies: Option<Vec<Value>>,
+    /// What a plugin of a kind that the loop does not ask itself answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Value>,
     /// A part of why the item failed, or the plugin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,

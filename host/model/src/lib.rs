@@ -71,7 +71,8 @@ pub use observation::{
 pub use outcome::{Outcome, PastAction};
 pub use pattern::{matches, matching};
 pub use plugin::{
-    Cost, HttpAnswer, HttpExchange, LlmAnswer, LlmExchange, LlmUse, NodeOffer, NodeType, PluginId, PluginKind,
+    Cost, Exchange, HttpAnswer, HttpExchange, LlmAnswer, LlmExchange, LlmUse, NodeOffer, NodeType, PluginId,
+    PluginKind,
 };
 pub use policy::{
     BreakerPolicy, Constraints, Grants, HttpGrant, Judges, Limits, OnDowngrade, OnFailure, OnMissing,

@@ -22,4 +22,4 @@ pub use judges::{
 };
 pub use listener::Listener;
 pub use plane::{ApplyError, Change, DataPlane, Loss, PlaneError, Support, UndoKind};
-pub use recording::{Asked, CallRecord, Changes, Keeper, Kept, Recorder, Said};
+pub use recording::{Asked, CallRecord, Changes, Item, Keeper, Kept, Processed, Recorder, Said};

@@ -86,7 +86,7 @@ fn table(plugins: &[PluginReport]) -> String {
         lines.push(format!(
             "{:<22} {:<10} {:<8} {:<14} {:<10} {:>8} {:>10} {:>10}  {}",
             tame(&plugin.name),
-            plugin.kind.map_or("-", |kind| kind.name()),
+            plugin.kind.as_ref().map_or("-", |kind| kind.name()),
             plugin.version.as_deref().map_or_else(|| "-".to_owned(), tame),
             digest.get(..12).unwrap_or("-"),
             tame(&plugin.state),

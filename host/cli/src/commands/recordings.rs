@@ -97,5 +97,7 @@ pub(crate) fn summary(said: &Result<Said, String>) -> String {
             format!("undo: {}", actions.join(", "))
         }
         Ok(Said::Reversal(Reversal::Irreversible { why })) => format!("irreversible: {why}"),
+        Ok(Said::Processed(items)) => format!("{} items", items.len()),
+        Ok(Said::Other(answer)) => answer.to_string(),
     }
 }

@@ -88,7 +88,7 @@ fn plugin(UsedPlugin { plugin, used_by }: &UsedPlugin) -> String {
     format!(
         "{:<22} {:<10} {:<8} {:<14} {:<10} {}",
         printable(&plugin.name),
-        plugin.kind.map_or("-", |kind| kind.name()),
+        plugin.kind.as_ref().map_or("-", |kind| kind.name()),
         printable(plugin.version.as_deref().unwrap_or("-")),
         short(plugin.running.as_deref().or(plugin.desired.as_deref())),
         plugin.state,

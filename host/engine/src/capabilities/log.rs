@@ -1,18 +1,39 @@
-//! What a plugin logs: bounded, and shown only where its policy grants it. The last error is kept in any case,
-//! because a plugin that panics says why with it.
+//! The capability `log`: lines for whoever reads the host's log. `wasi:logging` is the same.
+//!
+//! Every plugin may import it, because one that panics says why by it: the last error is kept in any case. Lines are bounded, and
+//! reach the host's log only where the policy grants that. Guests call this; the call (`call.rs`) takes the last error from it.
 
 use std::sync::Arc;
 
-use flyball_model::printable;
+use flyball_model::{Grants, printable};
+use wasmtime::component::Linker;
 
+use super::standard::logging;
+use super::{Capability, Whole};
 use crate::bindings::log;
 use crate::call::Call;
+use crate::quoted::plain;
 
 /// A message that explains a panic need not be longer.
 const LONGEST_LAST_WORDS: usize = 4096;
 
-/// Why a call gave no answer.
-pub(crate) const LONGEST_REASON: usize = 1024;
+/// See the module's page.
+pub(super) struct LogImport;
+
+impl Capability for LogImport {
+    const NAME: &'static str = "log";
+    const IMPORTS: &'static [&'static str] =
+        &["flyball:plugin/log@0.1.0", "wasi:logging/logging@0.1.0-draft"];
+
+    fn granted(_: &Grants) -> bool {
+        true
+    }
+
+    fn add_to_linker(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
+        log::add_to_linker::<Call, Whole>(linker, |call| call)?;
+        logging::add_to_linker::<Call, Whole>(linker, |call| call)
+    }
+}
 
 /// The log of one call.
 #[derive(Debug)]
@@ -79,20 +100,4 @@ impl Drop for Log {
             tracing::warn!(target: "flyball::plugin", dropped = self.dropped, "log lines over the limit were dropped");
         }
     }
-}
-
-/// At most `limit` bytes of a text, cut at a character.
-pub(crate) fn shortened(mut text: String, limit: usize) -> String {
-    if text.len() > limit {
-        let end = (0..=limit).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        text.truncate(end);
-        text.push('…');
-    }
-    text
-}
-
-/// The same on one line, with hidden characters written out: it quotes what a plugin or its author wrote, a log takes one line
-/// for each event, and a terminal may show it.
-pub(crate) fn plain(text: &str, limit: usize) -> String {
-    shortened(printable(&shortened(text.to_owned(), limit)).into_owned(), limit)
 }

@@ -1,4 +1,7 @@
-//! The import `llm`: questions that the host asks language models for a plugin.
+//! The capability `llm`: questions that the host asks language models for a plugin.
+//!
+//! It must uphold that nothing is asked which the policy's grant and budgets do not permit (`flyball-llm` decides), that a question
+//! nobody waits for is given up, and that each is recorded with what the plugin was told. Guests call this.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,10 +12,28 @@ use flyball_model::{Grants, LlmAnswer, LlmExchange, LlmUse, Problem};
 use flyball_outbound::Outbound;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use wasmtime::component::Linker;
 
+use super::{Capability, Whole};
 use crate::bindings::llm;
 use crate::call::Call;
 use crate::{Engine, LoadError, schema};
+
+/// See the module's page.
+pub(super) struct LlmImport;
+
+impl Capability for LlmImport {
+    const NAME: &'static str = "llm";
+    const IMPORTS: &'static [&'static str] = &["flyball:plugin/llm@0.1.0"];
+
+    fn granted(grants: &Grants) -> bool {
+        grants.llm.is_some()
+    }
+
+    fn add_to_linker(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
+        llm::add_to_linker::<Call, Whole>(linker, |call| call)
+    }
+}
 
 /// Whoever answers questions.
 #[derive(Debug, Clone)]

@@ -1,11 +1,35 @@
-//! A plugin's settings, as a policy gives them and as the plugin reads them.
+//! The capability `settings`: a plugin's settings, as a policy gives them and as the plugin reads them. `wasi:config` is the same.
+//!
+//! Every plugin has it, and it answers nothing but what the recorded policy says. The library makes them; guests read them.
 
 use std::collections::BTreeMap;
 
+use flyball_model::Grants;
 use serde_json::{Map, Value};
+use wasmtime::component::Linker;
 
+use super::standard::config;
+use super::{Capability, Whole};
 use crate::bindings::settings;
 use crate::call::Call;
+
+/// See the module's page.
+pub(super) struct SettingsImport;
+
+impl Capability for SettingsImport {
+    const NAME: &'static str = "settings";
+    const IMPORTS: &'static [&'static str] =
+        &["flyball:plugin/settings@0.1.0", "wasi:config/store@0.2.0-rc.1"];
+
+    fn granted(_: &Grants) -> bool {
+        true
+    }
+
+    fn add_to_linker(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
+        settings::add_to_linker::<Call, Whole>(linker, |call| call)?;
+        config::add_to_linker::<Call, Whole>(linker, |call| call)
+    }
+}
 
 /// The settings of one use of a plugin.
 #[derive(Debug, Clone, PartialEq)]

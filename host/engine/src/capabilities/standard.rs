@@ -1,14 +1,15 @@
 //! Standard interfaces under the host's rules, for guests of any toolchain: `wasi:logging` is the plugin's log,
 //! `wasi:config` its settings, `wasi:keyvalue` what it keeps, with one bucket whatever its name.
+//!
+//! The capabilities `log`, `settings` and `state` link them; nothing here decides anything that those do not.
 
 #![allow(missing_docs, reason = "generated; the interfaces' own packages document them")]
 #![allow(clippy::all, clippy::unwrap_used, clippy::indexing_slicing, reason = "generated")]
 
-use wasmtime::component::{Linker, Resource};
+use wasmtime::component::Resource;
 
 use crate::bindings::{log, settings};
-use crate::call::{Call, Whole};
-use crate::grants::Imports;
+use crate::call::Call;
 
 wasmtime::component::bindgen!({
     inline: r#"
@@ -54,18 +55,12 @@ wasmtime::component::bindgen!({
     imports: { default: trappable },
 });
 
-use wasi::config::store as config;
-use wasi::keyvalue::store as keyvalue;
-use wasi::logging::logging;
+pub(super) use wasi::config::store as config;
+pub(super) use wasi::keyvalue::store as keyvalue;
+pub(super) use wasi::logging::logging;
 
 /// The one bucket.
 pub enum Bucket {}
-
-pub(crate) fn offer(linker: &mut Linker<Call>, imports: Imports) -> wasmtime::Result<()> {
-    logging::add_to_linker::<Call, Whole>(linker, |call| call)?;
-    config::add_to_linker::<Call, Whole>(linker, |call| call)?;
-    if imports.state { keyvalue::add_to_linker::<Call, Whole>(linker, |call| call) } else { Ok(()) }
-}
 
 impl logging::Host for Call {
     fn log(&mut self, level: logging::Level, context: String, message: String) -> wasmtime::Result<()> {

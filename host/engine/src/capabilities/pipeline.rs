@@ -1,10 +1,28 @@
-//! The pipeline as it is configured, answered node by node: most judges read one of hundreds.
+//! The capability `pipeline`: the pipeline as it is configured, answered node by node: most judges read one of hundreds.
 
-use flyball_model::{Graph, NodeType};
+use flyball_model::{Grants, Graph, NodeType};
+use wasmtime::component::Linker;
 
+use super::{Capability, Whole};
 use crate::bindings::{actions, offers, pipeline};
 use crate::call::Call;
-use crate::told;
+use crate::worlds::lower;
+
+/// See the module's page.
+pub(super) struct PipelineImport;
+
+impl Capability for PipelineImport {
+    const NAME: &'static str = "pipeline";
+    const IMPORTS: &'static [&'static str] = &["flyball:plugin/pipeline@0.1.0"];
+
+    fn granted(_: &Grants) -> bool {
+        true
+    }
+
+    fn add_to_linker(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
+        pipeline::add_to_linker::<Call, Whole>(linker, |call| call)
+    }
+}
 
 /// What a call may pull of the pipeline's configuration.
 #[derive(Debug, Clone)]
@@ -25,23 +43,23 @@ impl Call {
 
 impl pipeline::Host for Call {
     fn node(&mut self, id: String) -> wasmtime::Result<Option<actions::NodeSpec>> {
-        let node = self.pulled()?.graph.node(&id).map(told::node);
+        let node = self.pulled()?.graph.node(&id).map(lower::node);
         self.gave(node)
     }
 
     fn graph(&mut self) -> wasmtime::Result<actions::GraphSpec> {
-        let graph = told::graph(&self.pulled()?.graph);
+        let graph = lower::graph(&self.pulled()?.graph);
         self.gave(graph)
     }
 
     fn offered(&mut self, name: String) -> wasmtime::Result<Option<offers::NodeType>> {
         let types = &self.pulled()?.node_types;
-        let found = types.iter().find(|offered| offered.name == name).map(told::node_type);
+        let found = types.iter().find(|offered| offered.name == name).map(lower::node_type);
         self.gave(found)
     }
 
     fn all_offered(&mut self) -> wasmtime::Result<Vec<offers::NodeType>> {
-        let all = told::each(&self.pulled()?.node_types, told::node_type);
+        let all = lower::each(&self.pulled()?.node_types, lower::node_type);
         self.gave(all)
     }
 }

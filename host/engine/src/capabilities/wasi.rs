@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flyball_model::Grants;
 use parking_lot::Mutex;
 use rand_core::TryRng;
 use sha2::{Digest, Sha256};
@@ -15,8 +16,32 @@ use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
 use wasmtime_wasi::p2::{DynPollable, OutputStream, Pollable, StreamResult, subscribe};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
+use super::Capability;
 use crate::call::Call;
-use crate::logging::plain;
+use crate::quoted::plain;
+
+/// See the module's page.
+pub(super) struct WasiImport;
+
+impl Capability for WasiImport {
+    const NAME: &'static str = "wasi";
+    const IMPORTS: &'static [&'static str] =
+        &["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
+    const ASYNC: bool = true;
+
+    fn granted(_: &Grants) -> bool {
+        true
+    }
+
+    /// With a monotonic clock of our own: wasmtime's sleeps in real time.
+    fn add_to_linker(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
+        wasmtime_wasi::p2::add_to_linker_async(linker)?;
+        linker.allow_shadowing(true);
+        let offered = monotonic_clock::add_to_linker::<Call, Clocks>(linker, |call| StillClock(call));
+        linker.allow_shadowing(false);
+        offered
+    }
+}
 
 /// The end of what a plugin wrote to standard error: enough for a panic's message.
 const TAIL: usize = 4096;
@@ -77,15 +102,6 @@ impl WasiView for Call {
         let wasi = self.wasi.insert(wasi);
         WasiCtxView { ctx: &mut wasi.context, table: &mut wasi.table }
     }
-}
-
-/// Links WASI, with a monotonic clock of our own: wasmtime's sleeps in real time.
-pub(crate) fn offer(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
-    wasmtime_wasi::p2::add_to_linker_async(linker)?;
-    linker.allow_shadowing(true);
-    let offered = monotonic_clock::add_to_linker::<Call, Clocks>(linker, |call| StillClock(call));
-    linker.allow_shadowing(false);
-    offered
 }
 
 struct Clocks;

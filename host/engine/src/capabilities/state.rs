@@ -1,4 +1,8 @@
-//! What a policy may grant beyond answering: which imports that gives, and how much of each a call may use.
+//! The capability `state`: what a plugin keeps between its calls, for itself in each session. `wasi:keyvalue` is the same.
+//!
+//! It must uphold that a plugin sees only what it kept itself, and keeps no more than its policy grants. What a call may look at
+//! is fixed when it begins, and what it changes is taken over once it has answered (`judge.rs`), so that a recorded call finds the
+//! same when it is made again. Guests call this, and the judge.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -6,31 +10,66 @@ use std::sync::Arc;
 use flyball_model::Grants;
 use flyball_ports::{Changes, Keeper, Kept};
 use parking_lot::Mutex;
+use wasmtime::component::Linker;
 
-/// What is linked: a plugin that imports more than this is not instantiated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Imports {
-    pub(crate) wasi: bool,
-    pub(crate) state: bool,
-    pub(crate) http: bool,
-    pub(crate) llm: bool,
+use super::standard::keyvalue;
+use super::{Capability, Whole};
+use crate::bindings::state;
+use crate::call::Call;
+
+/// See the module's page.
+pub(super) struct StateImport;
+
+impl Capability for StateImport {
+    const NAME: &'static str = "state";
+    const IMPORTS: &'static [&'static str] =
+        &["flyball:plugin/state@0.1.0", "wasi:keyvalue/store@0.2.0-draft"];
+
+    fn granted(grants: &Grants) -> bool {
+        grants.state.is_some()
+    }
+
+    fn add_to_linker(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
+        state::add_to_linker::<Call, Whole>(linker, |call| call)?;
+        keyvalue::add_to_linker::<Call, Whole>(linker, |call| call)
+    }
 }
 
-impl Imports {
-    pub(crate) const COMBINATIONS: usize = 16;
-
-    pub(crate) fn index(self) -> usize {
-        let Self { wasi, state, http, llm } = self;
-        usize::from(wasi) | usize::from(state) << 1 | usize::from(http) << 2 | usize::from(llm) << 3
+impl Call {
+    /// It is linked where it is granted, so the error means that the plugin is only asked what it is.
+    pub(crate) fn keeping(&mut self) -> wasmtime::Result<&mut Keeping> {
+        self.enter()?;
+        self.kept
+            .as_mut()
+            .ok_or_else(|| wasmtime::Error::msg("nothing is kept before a policy uses the plugin"))
     }
 
-    /// Everything there is: to ask a plugin what it is, before any policy speaks. Nothing of it answers then.
-    pub(crate) fn all(wasi: bool) -> Self {
-        Self { wasi, state: true, http: true, llm: true }
+    /// In their order.
+    pub(crate) fn kept_keys(&mut self) -> wasmtime::Result<Vec<String>> {
+        let mut keys: Vec<String> = self.keeping()?.entries().map(|(key, _)| key.clone()).collect();
+        keys.sort_unstable();
+        self.gave(keys)
+    }
+}
+
+impl state::Host for Call {
+    fn get(&mut self, key: String) -> wasmtime::Result<Option<Vec<u8>>> {
+        let value = self.keeping()?.get(&key).cloned();
+        self.gave(value)
     }
 
-    pub(crate) fn granted(wasi: bool, grants: &Grants) -> Self {
-        Self { wasi, state: grants.state.is_some(), http: grants.http.is_some(), llm: grants.llm.is_some() }
+    fn set(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), String>> {
+        let (key, value) = self.gave((key, value))?;
+        Ok(self.keeping()?.set(key, value))
+    }
+
+    fn delete(&mut self, key: String) -> wasmtime::Result<()> {
+        self.keeping()?.delete(key);
+        Ok(())
+    }
+
+    fn keys(&mut self) -> wasmtime::Result<Vec<String>> {
+        self.kept_keys()
     }
 }
 

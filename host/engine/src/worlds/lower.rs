@@ -1,27 +1,17 @@
-//! Model to contract: what plugins are told.
+//! Model to contract: the data that several worlds hand to their plugins. What one world alone asks is lowered in that world's
+//! file. Nothing here can fail: the model holds nothing that the contract cannot say.
 
 use std::collections::BTreeSet;
 
 use flyball_model::{
-    Action, ActionKind, Evidence, Finding, GraphSpec, Learned, MutationPolicy, NodeSpec, NodeType, Outcome,
-    PastAction, Proposal, Severity, matching,
+    Action, Evidence, Finding, GraphSpec, Learned, MutationPolicy, NodeSpec, NodeType, Outcome, PastAction,
+    Proposal, Severity, matching,
 };
 use flyball_ports::Situation;
 
-use crate::bindings::{actions, deciding, judgement, offers, reversing, reviewing};
+use crate::bindings::{actions, judgement, offers};
 
-/// For a decider.
-pub(crate) fn situation(situation: &Situation) -> deciding::Situation {
-    deciding::Situation {
-        findings: each(&situation.findings, finding),
-        allowed: situation.allowed.iter().map(|kind| allowance(*kind)).collect(),
-        past: each(&situation.past, past_action),
-        learned: each(&situation.learned, learned),
-        constraints: constraints(situation),
-    }
-}
-
-fn learned(learned: &Learned) -> actions::Learned {
+pub(super) fn learned(learned: &Learned) -> actions::Learned {
     actions::Learned {
         finding: learned.finding.clone(),
         kind: learned.kind.name().to_owned(),
@@ -36,31 +26,11 @@ fn learned(learned: &Learned) -> actions::Learned {
     }
 }
 
-/// For a validator.
-pub(crate) fn proposed(of: &Proposal, decided_by: &str, situation: &Situation) -> reviewing::Proposed {
-    reviewing::Proposed {
-        proposal: proposal(of),
-        decided_by: decided_by.to_owned(),
-        findings: each(&situation.findings, finding),
-        past: each(&situation.past, past_action),
-        constraints: constraints(situation),
-    }
+pub(crate) fn each<T, U>(items: &[T], lower: fn(&T) -> U) -> Vec<U> {
+    items.iter().map(lower).collect()
 }
 
-/// For a reverser.
-pub(crate) fn applied(of: &Action, before: &GraphSpec, after: &GraphSpec) -> reversing::Applied {
-    reversing::Applied { action: action(of), before: graph(before), after: graph(after) }
-}
-
-pub(crate) fn each<T, U>(items: &[T], told: fn(&T) -> U) -> Vec<U> {
-    items.iter().map(told).collect()
-}
-
-fn allowance(kind: ActionKind) -> deciding::Allowance {
-    deciding::Allowance { kind: kind.name().to_owned(), summary: kind.summary().to_owned(), limits: None }
-}
-
-fn constraints(situation: &Situation) -> actions::Constraints {
+pub(super) fn constraints(situation: &Situation) -> actions::Constraints {
     let rules = &situation.rules;
     actions::Constraints {
         max_latency_ms: rules.max_latency_ms,
@@ -85,7 +55,7 @@ fn protected(patterns: &[String], graph: &GraphSpec) -> Vec<String> {
     named
 }
 
-fn finding(finding: &Finding) -> judgement::Finding {
+pub(super) fn finding(finding: &Finding) -> judgement::Finding {
     judgement::Finding {
         code: finding.code.clone(),
         severity: match finding.severity {
@@ -141,7 +111,7 @@ pub(crate) fn node_type(of: &NodeType) -> offers::NodeType {
     }
 }
 
-fn past_action(past: &PastAction) -> actions::PastAction {
+pub(super) fn past_action(past: &PastAction) -> actions::PastAction {
     actions::PastAction {
         at: past.at,
         proposal: proposal(&past.proposal),
@@ -161,7 +131,7 @@ fn past_action(past: &PastAction) -> actions::PastAction {
     }
 }
 
-fn proposal(proposal: &Proposal) -> actions::Proposal {
+pub(super) fn proposal(proposal: &Proposal) -> actions::Proposal {
     actions::Proposal {
         action: action(&proposal.action),
         reason: proposal.reason.clone(),
@@ -170,7 +140,7 @@ fn proposal(proposal: &Proposal) -> actions::Proposal {
     }
 }
 
-fn action(action: &Action) -> actions::Action {
+pub(super) fn action(action: &Action) -> actions::Action {
     match action.clone() {
         Action::NoOp => actions::Action::NoOp,
         Action::ReplaceNode { node, node_type, config } => {

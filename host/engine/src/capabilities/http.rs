@@ -1,14 +1,35 @@
-//! The import `http`: requests that the host sends for a plugin.
+//! The capability `http`: requests that the host sends for a plugin.
+//!
+//! It must uphold that nothing is sent which the policy's grant does not permit (`flyball-outbound` decides), and that each request
+//! is recorded with what the plugin was told, which is what it is told when the call is made again. Guests call this.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use flyball_model::{Grants, HttpAnswer, HttpExchange, Problem};
 use flyball_outbound::{Failure, Permit, Request, Response};
+use wasmtime::component::Linker;
 
+use super::{Capability, Whole};
 use crate::bindings::http;
 use crate::call::Call;
 use crate::{Engine, LoadError};
+
+/// See the module's page.
+pub(super) struct HttpImport;
+
+impl Capability for HttpImport {
+    const NAME: &'static str = "http";
+    const IMPORTS: &'static [&'static str] = &["flyball:plugin/http@0.1.0"];
+
+    fn granted(grants: &Grants) -> bool {
+        grants.http.is_some()
+    }
+
+    fn add_to_linker(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
+        http::add_to_linker::<Call, Whole>(linker, |call| call)
+    }
+}
 
 /// Whoever answers requests.
 #[derive(Debug, Clone)]

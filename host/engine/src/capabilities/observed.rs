@@ -1,13 +1,30 @@
-//! What a plugin may look at: the observation and the window as host resources. A handle is a number into the sight
+//! The capability `observed`: what a plugin may look at, the observation and the window as host resources. A handle is a number into the sight
 //! that the store already holds, so making one copies nothing.
 
 use std::sync::Arc;
 
-use flyball_model::{Executor, Observation, Status, Trend};
-use wasmtime::component::Resource;
+use flyball_model::{Executor, Grants, Observation, Status, Trend};
+use wasmtime::component::{Linker, Resource};
 
+use super::{Capability, Whole};
 use crate::bindings::observed;
 use crate::call::Call;
+
+/// See the module's page.
+pub(super) struct ObservedImport;
+
+impl Capability for ObservedImport {
+    const NAME: &'static str = "observed";
+    const IMPORTS: &'static [&'static str] = &["flyball:plugin/observed@0.1.0"];
+
+    fn granted(_: &Grants) -> bool {
+        true
+    }
+
+    fn add_to_linker(linker: &mut Linker<Call>) -> wasmtime::Result<()> {
+        observed::add_to_linker::<Call, Whole>(linker, |call| call)
+    }
+}
 
 /// An observation's handle: 0 is the present one, n the one n ticks ago.
 pub enum Seen {}

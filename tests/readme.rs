@@ -53,5 +53,17 @@ fn the_first_guardrail_works_when_the_readme_is_followed_word_by_word() {
     let text = said(&output);
     assert!(output.status.success(), "{text}");
     assert!(text.contains("plugins/scale-cap.wasm: validator scale-cap 0.1.0"), "{text}");
+    assert!(text.contains("judged by the policy capped"), "{text}");
     assert!(text.contains("scale-cap denies:") && text.contains("workers for slow, at most 1"), "{text}");
+}
+
+#[test]
+fn the_code_that_the_readme_shows_is_that_of_the_example() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let example = root().join("docs/examples/first-guardrail/scale-cap/src/lib.rs");
+    let example = std::fs::read_to_string(example).unwrap();
+    let shown: Vec<&str> =
+        readme.split("```rust\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
+    assert_eq!(shown.len(), 1, "the README shows one piece of code");
+    assert!(example.contains(shown[0]), "{} is not in the example", shown[0]);
 }

@@ -15,78 +15,78 @@ pub(crate) fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Action {
-    /// Nothing, for the proposal's reason.
+    /// Nothing is done, for the reason that the proposal gives.
     NoOp,
-    /// Drain, swap, resume. Without a configuration the new type is given the old one's.
+    /// Replaces a node: drain, swap, resume. Without a configuration the new type keeps the old one's.
     ReplaceNode {
-        /// Which.
+        /// Name of the node.
         node: NodeId,
-        /// By what.
+        /// The new type.
         node_type: String,
-        /// Configured how.
+        /// Configuration of the new type.
         #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
         config: Option<Value>,
     },
-    /// On the edges from each of `after` to each of `before`; no `before`: to all that follow.
+    /// Inserts a node into the edges from each of `after` to each of `before`. Without `before`, into all edges that leave `after`.
     InsertNode {
-        /// The new node's name.
+        /// Name of the new node.
         id: NodeId,
-        /// Its type.
+        /// Type of the new node.
         node_type: String,
-        /// Its configuration.
+        /// Configuration of the new node.
         config: Value,
-        /// Where it works; none: native where the type has it.
+        /// Executor of the new node. By default native, if the type has it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         executor: Option<Executor>,
-        /// The nodes before it.
+        /// Nodes before the new one.
         after: Vec<NodeId>,
-        /// The nodes behind it.
+        /// Nodes after the new one.
         #[serde(default)]
         before: Vec<NodeId>,
     },
-    /// The node's predecessors are joined to its successors.
+    /// Removes a node. Its predecessors are joined to its successors.
     RemoveNode {
-        /// Which.
+        /// Name of the node.
         node: NodeId,
     },
-    /// A JSON merge patch (RFC 7396) of its configuration.
+    /// Applies a JSON merge patch (RFC 7396) to a node's configuration.
     UpdateNodeConfig {
-        /// Which.
+        /// Name of the node.
         node: NodeId,
-        /// The patch.
+        /// The merge patch.
         patch: Value,
     },
-    /// Items pass a bypassed node unchanged.
+    /// Bypasses a node, so that items pass it unchanged, or ends that.
     BypassNode {
-        /// Which.
+        /// Name of the node.
         node: NodeId,
-        /// `false` puts the node back to work.
+        /// `false` ends the bypass.
         active: bool,
     },
-    /// The same work, elsewhere.
+    /// Moves a node's work to another executor.
     SwitchExecutor {
-        /// Which.
+        /// Name of the node.
         node: NodeId,
-        /// Where.
+        /// The executor to move to.
         to: Executor,
     },
-    /// Stops the node's process, if it still runs, and starts a new one.
+    /// Stops a node's process, if it still runs, and starts a new one.
     RestartProcess {
-        /// Which.
+        /// Name of the node.
         node: NodeId,
     },
-    /// Workers of the node.
+    /// Sets the number of a node's workers.
     ScaleNode {
-        /// Which.
+        /// Name of the node.
         node: NodeId,
-        /// How many; at least 1.
+        /// The new number, at least 1.
         replicas: u32,
     },
-    /// Items that may wait before the node. Lowering it never drops what waits.
+    /// Sets how many items may wait before a node. A lower number never drops items that wait.
     AdjustBuffering {
-        /// Which.
+        /// Name of the node.
         node: NodeId,
-        /// How many; at least 1.
+        /// The new number, at least 1.
         capacity: u32,
     },
 }
@@ -234,28 +234,28 @@ impl fmt::Display for Executor {
     }
 }
 
-/// An action that a decider asks for.
+/// An action that a decider proposes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Proposal {
-    /// Which action.
+    /// The action.
     pub action: Action,
-    /// Why.
+    /// The reason.
     pub reason: String,
-    /// From 0 to 1.
+    /// Confidence of the decider, from 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f64>,
-    /// What it rests on.
+    /// Observed numbers and findings that the proposal rests on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rests_on: Vec<Evidence>,
 }
 
-/// Which kinds of action may happen at all; each level allows what those before it allow.
+/// Level that says which kinds of action are allowed. Each level includes the ones before it.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum MutationPolicy {
-    /// Nothing but no-op: watch only.
+    /// Only no-op: the session is watched.
     #[default]
     #[serde(alias = "readonly")]
     ReadOnly,

@@ -17,7 +17,7 @@ use crate::{
     UnixMillis,
 };
 
-/// What a plugin is told, and what it must say.
+/// A golden case: what a plugin is told, and what it must answer.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
@@ -26,13 +26,13 @@ pub struct Case {
     /// The plugin's settings, as a policy gives them.
     #[serde(default)]
     pub settings: BTreeMap<String, Value>,
-    /// What is seen now.
+    /// The present observation.
     #[serde(default)]
     pub observation: CaseObservation,
-    /// What was seen before, oldest first.
+    /// Earlier observations, oldest first.
     #[serde(default)]
     pub window: Vec<CaseObservation>,
-    /// What heuristics found; for deciders and validators.
+    /// Findings of the heuristics, for deciders and validators.
     #[serde(default)]
     pub findings: Vec<Finding>,
     /// The pipeline as it is configured.
@@ -44,45 +44,45 @@ pub struct Case {
     /// The node types on offer.
     #[serde(default)]
     pub node_types: Vec<NodeType>,
-    /// What was done before, newest first.
+    /// Earlier actions, newest first.
     #[serde(default)]
     pub past: Vec<PastAction>,
-    /// What is known of actions that were tried for a finding.
+    /// What is known of the outcomes of actions that were tried for a finding.
     #[serde(default)]
     pub learned: Vec<Learned>,
-    /// What the session must keep to.
+    /// Limits that the session must keep.
     #[serde(default)]
     pub constraints: Constraints,
-    /// Which kinds of action may happen.
+    /// Level that says which kinds of action are allowed.
     #[serde(default)]
     pub mutation: MutationPolicy,
     /// Nodes that no action may touch.
     #[serde(default)]
     pub protected: Vec<String>,
-    /// What a validator is to judge.
+    /// The proposal that a validator judges.
     pub proposed: Option<Proposal>,
     /// Who proposed it.
     #[serde(default = "rule_decider")]
     pub decided_by: String,
-    /// What a reverser is to undo.
+    /// The action that a reverser undoes.
     pub applied: Option<CaseApplied>,
-    /// What a plugin of a kind that the loop does not ask itself is asked.
+    /// The question to a plugin of a kind that the loop does not ask itself.
     pub question: Option<Value>,
-    /// The item that a node is to process.
+    /// The item that a node processes.
     pub item: Option<Value>,
-    /// What the plugin kept before, by the grant `state`.
+    /// Values that the plugin kept earlier, by the grant `state`.
     #[serde(default)]
     pub kept: BTreeMap<String, String>,
-    /// What HTTP servers answer, in the order of the requests.
+    /// Answers of HTTP servers, in the order of the requests.
     #[serde(default)]
     pub http: Vec<CaseHttp>,
-    /// What a language model answers, in the order of the questions.
+    /// Answers of a language model, in the order of the questions.
     #[serde(default)]
     pub llm: Vec<LlmExchange>,
-    /// What other capabilities answer, in the order of the questions.
+    /// Answers of other capabilities, in the order of the questions.
     #[serde(default)]
     pub others: Vec<Exchange>,
-    /// What the plugin must say.
+    /// The answer that is expected of the plugin.
     pub expect: CaseAnswer,
 }
 
@@ -94,7 +94,7 @@ fn rule_decider() -> String {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CaseApplied {
-    /// Which.
+    /// The action.
     pub action: Action,
     /// The graph before it.
     pub before: CaseGraph,
@@ -102,24 +102,24 @@ pub struct CaseApplied {
     pub after: CaseGraph,
 }
 
-/// What is seen of a pipeline at one tick.
+/// An observation: what is seen of a pipeline at one tick.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CaseObservation {
     /// The session's name; `case` when none is given.
     pub session: Option<String>,
-    /// When, in milliseconds since the Unix epoch.
+    /// Time, in milliseconds since the Unix epoch.
     #[serde(default)]
     pub taken_at: UnixMillis,
     /// A row for each node.
     #[serde(default)]
     pub nodes: Vec<CaseNode>,
-    /// Numbers of the whole graph, by name.
+    /// Metrics of the whole graph, by name.
     #[serde(default)]
     pub totals: BTreeMap<String, f64>,
-    /// The node that holds the others up.
+    /// The bottleneck: the node that holds back the others.
     pub bottleneck: Option<String>,
-    /// From a source to a sink.
+    /// The critical path: nodes from a source to a sink.
     #[serde(default)]
     pub critical_path: Vec<String>,
     /// The recent errors, in any order: the plugin sees the newest first.
@@ -127,18 +127,18 @@ pub struct CaseObservation {
     pub errors: Vec<CaseError>,
 }
 
-/// What is seen of a node. Whatever else stands in its row is a metric, by its name.
+/// What is seen of a node. Every other key of the row is a metric, by its name.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct CaseNode {
     /// Its name.
     pub id: NodeId,
-    /// How it is.
+    /// Its status.
     #[serde(default = "healthy")]
     pub status: Status,
     /// Where its work is done.
     #[serde(default)]
     pub executor: Executor,
-    /// Where its latency is heading.
+    /// Trend of its latency.
     #[serde(default)]
     pub trend: Trend,
     /// Its type.
@@ -146,7 +146,7 @@ pub struct CaseNode {
     pub node_type: String,
     /// Its newest error.
     pub last_error: Option<String>,
-    /// Its numbers, by name.
+    /// Its metrics, by name.
     #[serde(flatten)]
     pub metrics: BTreeMap<String, f64>,
 }
@@ -159,11 +159,11 @@ fn healthy() -> Status {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CaseError {
-    /// When, in milliseconds since the Unix epoch.
+    /// Time, in milliseconds since the Unix epoch.
     pub at: UnixMillis,
-    /// At which node: its name, or its number in the observation. None: the whole pipeline's.
+    /// The node where it happened: its name, or its number in the observation. Without it, the error is of the whole pipeline.
     pub node: Option<CaseNodeRef>,
-    /// What it said.
+    /// The error message.
     pub message: String,
 }
 
@@ -206,12 +206,12 @@ pub struct CaseGraph {
     /// The nodes.
     #[serde(default)]
     pub nodes: Vec<CaseNodeSpec>,
-    /// From node, to node.
+    /// Each edge: from this node, to that node.
     #[serde(default)]
     pub edges: Vec<(NodeId, NodeId)>,
 }
 
-/// A node as it is configured. What is not given is what a manifest gives it.
+/// A node as it is configured. What is left out has the default of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CaseNodeSpec {
@@ -226,16 +226,16 @@ pub struct CaseNodeSpec {
     /// Its configuration.
     #[serde(default, alias = "params")]
     pub config: Map<String, Value>,
-    /// Its workers.
+    /// Number of its workers.
     #[serde(default = "one")]
     pub replicas: u32,
-    /// Items that may wait before it.
+    /// Maximum number of items in the queue before it.
     #[serde(default = "default_capacity")]
     pub queue_capacity: u32,
-    /// Items pass it unchanged.
+    /// Whether it is bypassed: items pass it unchanged.
     #[serde(default)]
     pub bypassed: bool,
-    /// The pipeline is right without it, only poorer.
+    /// Whether the pipeline still works without it.
     #[serde(default)]
     pub optional: bool,
 }
@@ -262,9 +262,9 @@ impl CaseGraph {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "WrittenHttp")]
 pub struct CaseHttp {
-    /// What the plugin must ask. Headers and body count where the case names some.
+    /// The request that is expected of the plugin. Headers and body are compared only if the case names some.
     pub request: CaseRequest,
-    /// What it is told.
+    /// The answer that the plugin gets.
     pub answer: HttpAnswer,
 }
 
@@ -283,15 +283,15 @@ impl JsonSchema for CaseHttp {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CaseRequest {
-    /// GET when none is given.
+    /// Method. By default GET.
     #[serde(default = "get")]
     pub method: String,
-    /// Absolute, as the plugin writes it: a secret is a placeholder here.
+    /// Absolute URL as the plugin writes it. A secret is a placeholder here.
     pub url: String,
-    /// Name and value; none: whatever they are.
+    /// Names and values. Empty: they are not compared.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
-    /// Empty: whatever it is.
+    /// The body. Empty: it is not compared.
     #[serde(default)]
     pub body: CaseBody,
 }
@@ -304,13 +304,13 @@ fn get() -> String {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CaseResponse {
-    /// HTTP status; 200 when none is given.
+    /// HTTP status. By default 200.
     #[serde(default = "ok")]
     status: u16,
-    /// Name and value.
+    /// Names and values of the headers.
     #[serde(default)]
     headers: Vec<(String, String)>,
-    /// Text, a JSON object, or a list of bytes.
+    /// The body: text, a JSON object, or a list of bytes.
     #[serde(default)]
     body: CaseBody,
 }
@@ -359,13 +359,13 @@ impl JsonSchema for CaseBody {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct WrittenHttp {
-    /// What the plugin must ask.
+    /// The request that is expected of the plugin.
     request: Option<CaseRequest>,
-    /// What a server answers.
+    /// The answer of the server.
     response: Option<CaseResponse>,
-    /// No whole answer came: why.
+    /// Why no whole answer came.
     failed: Option<String>,
-    /// The policy does not allow the request: why.
+    /// Why the policy does not allow the request.
     refused: Option<String>,
     /// As a recording writes it.
     method: Option<String>,
@@ -452,47 +452,48 @@ impl CaseHttp {
     }
 }
 
-/// What a plugin must say; one key of these, and what stands beside it.
+/// The answer that is expected of a plugin: the key for its kind, with the keys that belong to it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CaseAnswer {
-    /// A heuristic's findings, each as `severity code target`, in any order.
+    /// Of a heuristic: its findings, each as `severity code target`, in any order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub findings: Option<Vec<String>>,
-    /// Beside the findings, where a case names it: each check as `code target value limit`, then what else it takes.
+    /// Of a heuristic, together with `findings`: each check as `code target value limit`, followed by what else would have been
+    /// needed. Left out, checks are not compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checks: Option<Vec<String>>,
-    /// A validator's `allow`, `deny`, `amend` or `ask`,
+    /// Of a validator: `allow`, `deny`, `amend` or `ask`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
-    /// and the code of its reason.
+    /// Of a validator, together with `verdict`: the code of its reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// A decider's action.
+    /// Of a decider: its action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<Action>,
-    /// The decider has no answer, and leaves it to the next.
+    /// Of a decider: whether it has no answer and leaves the question to the next.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub abstains: bool,
-    /// A reverser's actions.
+    /// Of a reverser: its actions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actions: Option<Vec<Action>>,
-    /// A part of why an action cannot be undone.
+    /// Of a reverser: a part of the reason why the action cannot be undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub irreversible: Option<String>,
-    /// The names of a catalog's node types.
+    /// Of a catalog: the names of its node types.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub types: Option<Vec<String>>,
-    /// What a node makes of the item.
+    /// Of a node: what it makes of the item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bodies: Option<Vec<Value>>,
-    /// What a plugin of a kind that the loop does not ask itself answers.
+    /// Of a plugin of a kind that the loop does not ask itself: its answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Value>,
-    /// A part of why the item failed, or the plugin.
+    /// A part of the reason why the item or the plugin failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// Pointers of the settings that are wrong.
+    /// JSON Pointers of the settings that are wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<Vec<String>>,
 }

@@ -35,53 +35,53 @@ pub struct DeciderUse {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeciderRole {
-    /// What reports and `safety.escalation` call it; by default the plugin's name. Two uses of one plugin that are to be
-    /// told apart need it; what such a plugin keeps between calls is then its own for each.
+    /// The decider's name in reports and in `safety.escalation`; by default the plugin's name. If a policy uses one plugin
+    /// twice, names tell the two uses apart, and each then keeps its own state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// How long it may think, in milliseconds: past it, it is asked no more and the next one is. None: as long as
-    /// `limits.time_ms` lets it. For a shadow 60,000, where nothing is given.
+    /// Deadline of its answer, in milliseconds. After that its answer is not used, and the next decider is asked. By default only
+    /// `limits.time_ms` applies; for a shadow the default is 60,000.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 600_000))]
     pub answer_within_ms: Option<u64>,
 }
 
-/// Several deciders whose answers make one, or of which one part is asked. Exactly one of `route`, and `at_least` with `of`.
+/// A group of deciders. It holds exactly one of: `route`, which asks one branch, or `at_least` with `of`, a quorum.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeciderGroup {
-    /// What reports call it.
+    /// The group's name in the journal and in reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// How long all of it may take, in milliseconds: past it, those who have not answered are asked no more. A quorum then
-    /// counts those who have.
+    /// Deadline of the whole group, in milliseconds. After that, answers that have not come are not used; a quorum counts
+    /// those that have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 600_000))]
     pub answer_within_ms: Option<u64>,
-    /// The first of these that is for what was found is asked; no other.
+    /// Branches of a route. Only the first branch that matches the findings is asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<Vec<DeciderBranch>>,
-    /// So many
+    /// Minimum number of `of` that must want the same action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub at_least: Option<usize>,
-    /// of these, who are asked at once, must want the same action, reasons aside; else the group has no answer. A group
-    /// among them has one vote.
+    /// Members of a quorum, all asked at once. At least `at_least` of them must want the same action; their reasons may differ.
+    /// Otherwise the group has no answer. A group among the members has one vote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<Vec<DeciderRule>>,
 }
 
-/// One way of a route. It is for a question when one of the worst findings is of one of its kinds and has one of its codes.
+/// One branch of a route. It matches when one of the most severe findings has one of its kinds and one of its codes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DeciderBranch {
-    /// The kinds of finding; none: any.
+    /// Kinds of finding that it matches. Empty: every kind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<FindingKind>,
-    /// The codes, in which `*` stands for any text; none: any.
+    /// Codes that it matches, in which `*` stands for any text. Empty: every code.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub codes: Vec<String>,
-    /// Asked in order, until one answers.
+    /// Deciders that are asked in order until one answers.
     pub ask: Vec<DeciderRule>,
 }
 
@@ -211,7 +211,7 @@ impl JsonSchema for DeciderUse {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let role = DeciderRole::json_schema(generator);
         let mut schema = PluginUse::json_schema(generator);
-        schema.insert("description".to_owned(), "One decider in a policy.".into());
+        schema.insert("description".to_owned(), "A decider in a policy.".into());
         if let Some(Value::Object(known)) = schema.get_mut("properties")
             && let Some(Value::Object(more)) = role.get("properties")
         {
@@ -278,7 +278,7 @@ pub struct Way<D> {
     pub kinds: Vec<FindingKind>,
     /// Codes, with `*`; none: any.
     pub codes: Vec<String>,
-    /// Asked in order, until one answers.
+    /// Deciders that are asked in order until one answers.
     pub ask: Vec<Turn<D>>,
 }
 

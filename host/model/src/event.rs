@@ -9,7 +9,7 @@ use crate::{Action, Outcome, Reason, UnixMillis};
 /// Something that the journal keeps beside ticks and actions: what people and guards did to the loop itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventRecord {
-    /// When.
+    /// Time of the event.
     pub at: UnixMillis,
     /// Whose session; none: the whole host's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -17,7 +17,7 @@ pub struct EventRecord {
     /// On which tick of the session; 0: on none.
     #[serde(default)]
     pub tick: u64,
-    /// What.
+    /// The event.
     #[serde(flatten)]
     pub event: Event,
 }
@@ -25,9 +25,9 @@ pub struct EventRecord {
 /// Who asked a host for something, as the kernel tells it of the other end of the control socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Caller {
-    /// The user's number.
+    /// Number of the user.
     pub uid: u32,
-    /// The process.
+    /// Number of the process.
     pub pid: u32,
     /// The program's name; it is the process's own word.
     pub program: String,
@@ -61,14 +61,14 @@ pub enum Event {
     },
     /// The loop stopped acting by itself: what it does does not help.
     Frozen {
-        /// The numbers.
+        /// The numbers that led to it.
         why: String,
     },
     /// A person is asked whether an action may happen.
     ApprovalAsked(Box<Approval>),
     /// A person said yes.
     ApprovalGiven {
-        /// To which question.
+        /// Identifier of the question.
         id: String,
         /// Who; none: it is not known, as in journals of earlier versions.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,7 +76,7 @@ pub enum Event {
     },
     /// A person said no.
     ApprovalDenied {
-        /// To which question.
+        /// Identifier of the question.
         id: String,
         /// In the person's words.
         why: String,
@@ -86,9 +86,9 @@ pub enum Event {
     },
     /// Nobody answered in time, or what was observed has changed so that the answer would be to another question.
     ApprovalExpired {
-        /// Which question.
+        /// Identifier of the question.
         id: String,
-        /// Why.
+        /// The reason.
         why: String,
     },
     /// An intent that was left open when a host was killed was held against what the data plane shows.
@@ -104,12 +104,12 @@ pub enum Event {
     Escalated {
         /// The fault.
         fault: String,
-        /// To which step, from 1.
+        /// Number of the step, from 1.
         step: u32,
-        /// Why.
+        /// The reason.
         why: String,
     },
-    /// People were told.
+    /// A notice was sent to people.
     Notified(Notice),
 }
 
@@ -123,9 +123,9 @@ pub struct Approval {
     /// tick, beside which it stands when an [`EventRecord`] is written.
     #[serde(rename = "asked_on")]
     pub tick: u64,
-    /// Which action.
+    /// The action.
     pub action: Action,
-    /// Who asks, and why.
+    /// Code and text of the reason for asking.
     pub reason: Reason,
     /// The decider.
     pub decided_by: String,
@@ -137,7 +137,7 @@ pub struct Approval {
     pub expires_at: UnixMillis,
 }
 
-/// What people are told.
+/// A notice to people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Notice {
     /// Stable, for machines: `frozen`, `approval-asked`, `rollback-failed`, `escalated`, `systemic-fault`, `unanswered`,
@@ -153,7 +153,7 @@ pub struct Halt {
     /// Of this session; none: of the whole host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Arc<str>>,
-    /// Since when.
+    /// Time of its beginning.
     pub at: UnixMillis,
     /// In the person's words.
     pub why: String,

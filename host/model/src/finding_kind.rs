@@ -3,17 +3,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Finding, metric, total};
 
-/// What a finding is about, in a word, so that a policy can route it. It is derived: no plugin says it.
+/// Kind of a finding, by which a policy can route it. The host derives it; plugins do not say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FindingKind {
     /// Something does not work: its evidence is errors, restarts or a missed heartbeat, or its code has a word for that
     /// (`failed`, `errors`, `stuck`, `stale`, …).
     Failure,
-    /// Something works, and too slowly or with too much in hand: its evidence is times, rates, queues, processor or memory,
+    /// Something works, but too slowly or with too much waiting: its evidence is times, rates, queues, processor or memory,
     /// or its code has a word for that (`latency`, `slow`, `queue`, …).
     Performance,
-    /// Neither.
+    /// Neither of the two.
     General,
 }
 

@@ -5,22 +5,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Action, NodeId, Proposal};
 
-/// What a statement rests on.
+/// An observed number that a finding or a proposal rests on.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
-    /// About which node; none: the whole graph.
+    /// The node. Without it, the number is of the whole graph.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeId>,
-    /// Which number of it.
+    /// Name of the metric.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metric: Option<String>,
-    /// What was read.
+    /// The observed value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
-    /// What it was held against.
+    /// The limit that the value is compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<f64>,
-    /// In words.
+    /// The evidence in words.
     pub note: String,
 }
 
@@ -28,26 +28,26 @@ pub struct Evidence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
-    /// Good to know; never wakes a decider.
+    /// For information. It never wakes a decider.
     Info,
-    /// Getting worse.
+    /// Something is getting worse.
     Warning,
-    /// Broken.
+    /// Something is broken.
     Critical,
 }
 
-/// What a heuristic says of an observation.
+/// A finding: something that a heuristic reports of an observation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
-    /// Stable, for machines: `queue-pressure`.
+    /// Stable code for programs, such as `queue-pressure`.
     pub code: String,
-    /// How bad.
+    /// How bad it is.
     pub severity: Severity,
-    /// The node it is about; none: the whole pipeline.
+    /// The node that it is about. Without it, the whole pipeline.
     pub target: Option<NodeId>,
     /// One sentence for people.
     pub message: String,
-    /// What it rests on.
+    /// The evidence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rests_on: Vec<Evidence>,
 }
@@ -56,9 +56,9 @@ pub struct Finding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Side {
-    /// More is bad.
+    /// Values above the limit are bad.
     Above,
-    /// Less is bad.
+    /// Values below the limit are bad.
     Below,
 }
 
@@ -73,7 +73,7 @@ pub struct Check {
     pub metric: String,
     /// What was read, in the metric's unit; none: nothing was.
     pub value: Option<f64>,
-    /// What it was held against.
+    /// The limit that the value is compared with.
     pub limit: f64,
     /// On which side of the limit it is bad.
     pub bad: Side,
@@ -127,14 +127,14 @@ impl From<Vec<Finding>> for Assessment {
 /// Why a judge says no, or something else.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reason {
-    /// Stable, for machines: `protected-node`.
+    /// Stable code for programs, such as `protected-node`.
     pub code: String,
     /// One sentence for people.
     pub message: String,
     /// What would change the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// What it rests on.
+    /// The evidence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rests_on: Vec<Evidence>,
 }

@@ -7,58 +7,58 @@ use crate::{Decimal, SecretSource};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LlmGrant {
-    /// Whose interface it speaks.
+    /// Provider whose API the server speaks.
     pub provider: Provider,
     /// The model's name, as the provider knows it.
     #[schemars(length(min = 1, max = 200))]
     pub model: String,
-    /// Where it is asked: what comes before `/v1/messages` (`anthropic`), `/chat/completions` (`openai`) or
-    /// `/models/NAME:generateContent` (`gemini`). None: the provider's own. Plain `http` is for this machine only,
-    /// unless `plain_http` names the host.
+    /// Address of the server: the part before `/v1/messages` (`anthropic`), `/chat/completions` (`openai`) or
+    /// `/models/NAME:generateContent` (`gemini`). By default the provider's own. Plain `http` is allowed for this machine only,
+    /// and for the hosts in `plain_http`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<String>,
-    /// Where the host reads the key. The plugin never holds it. None: the server asks for none, as local ones do.
+    /// Where the host reads the API key. The plugin never holds it. Leave it out if the server needs none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<SecretSource>,
-    /// How an answer of a given form is asked for. None: `tool` of `anthropic`, `schema` of the others.
+    /// How a structured answer is requested. By default `tool` for `anthropic` and `schema` for the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_by: Option<AnswerBy>,
-    /// How `openai` is told the longest answer. None: `max-completion-tokens` where no `base_url` is given, as the
-    /// newer models there take nothing else, and `max-tokens` elsewhere, as other servers may know nothing else.
+    /// Name of the field that limits the answer, for `openai`. By default `max-completion-tokens` without a `base_url`, because newer
+    /// models accept nothing else, and `max-tokens` with one, because other servers may know nothing else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_limit: Option<TokenLimit>,
-    /// Sampling temperature. None: the model's own, and the only one that some models take.
+    /// Sampling temperature. By default the model's own; some models accept no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<Decimal>,
-    /// Hosts other than this machine that may be asked by plain `http`, key included.
+    /// Hosts, other than this machine, to which requests and the key may be sent over plain `http`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub plain_http: Vec<String>,
-    /// What the provider asks for. None: what is asked has no cost, and money cannot be bounded.
+    /// Prices of the provider. Without them questions count as free, and `money` in `budgets` has no effect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<Prices>,
-    /// What one question may use, and how many there may be at once.
+    /// Limits of one question, and of how many are asked.
     #[serde(default)]
     pub limits: LlmLimits,
-    /// What may be spent in an hour.
+    /// Budgets per hour.
     #[serde(default)]
     pub budgets: Budgets,
-    /// When a provider that fails is left alone.
+    /// Circuit breaker: pauses questions to a provider that fails.
     #[serde(default)]
     pub breaker: BreakerLimits,
-    /// Answers that are given again to the same question.
+    /// Cache of answers to equal questions.
     #[serde(default)]
     pub cache: CacheLimits,
 }
 
-/// Whose interface a server speaks.
+/// Provider whose API a server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Provider {
-    /// Anthropic's Messages.
+    /// Anthropic's Messages API.
     Anthropic,
-    /// OpenAI's chat completions, which llama.cpp, vLLM, Ollama and most gateways speak as well.
+    /// OpenAI's chat completions API, which llama.cpp, vLLM, Ollama and most gateways speak as well.
     Openai,
-    /// Google's generateContent.
+    /// Google's generateContent API.
     Gemini,
 }
 
@@ -90,21 +90,21 @@ impl Provider {
     }
 }
 
-/// How an answer of a given form is asked for.
+/// How a structured answer is requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AnswerBy {
-    /// By the provider's own means: the model can write nothing else.
+    /// By the provider's structured output, which constrains what the model can write.
     Schema,
-    /// By a tool that the model must call, whose input is the answer. Models of Anthropic that always think take no
-    /// such call.
+    /// By a tool that the model must call; the tool's input is the answer. Anthropic's models that always think do not
+    /// support this.
     Tool,
-    /// By asking for it in words; the first object in what the model writes is the answer. For servers that know
-    /// nothing else.
+    /// By asking in words; the first JSON object in the text is the answer. For servers that support nothing
+    /// else.
     Plain,
 }
 
-/// How the longest answer is told.
+/// Name of the request field that limits the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TokenLimit {
@@ -114,47 +114,47 @@ pub enum TokenLimit {
     MaxCompletionTokens,
 }
 
-/// What a million tokens cost, in any one currency.
+/// Prices of a million tokens, in one currency of your choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Prices {
-    /// Of the question.
+    /// Price of the question's tokens.
     pub input: Decimal,
-    /// Of the answer, and of what is thought for it.
+    /// Price of the answer's tokens, thinking included.
     pub output: Decimal,
-    /// Of what the provider had in its own cache. None: as `input`.
+    /// Price of tokens from the provider's own cache. By default that of `input`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached_input: Option<Decimal>,
 }
 
-/// What one question may use, and how many there may be.
+/// Limits of one question, and of how many are asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LlmLimits {
-    /// The longest that one question may take, in milliseconds, tries and pauses together; never longer than what is
-    /// left of the call.
+    /// Time limit of one question, all tries and pauses included, in milliseconds. The rest of the call's time bounds it
+    /// too.
     #[schemars(range(min = 1, max = 600_000))]
     pub time_ms: u64,
-    /// The largest question, its schema included, in KiB.
+    /// Maximum size of a question, its schema included, in KiB.
     #[schemars(range(min = 1, max = 16_384))]
     pub question_kb: u64,
-    /// The largest answer, as the provider sends it, in KiB.
+    /// Maximum size of an answer as the provider sends it, in KiB.
     #[schemars(range(min = 1, max = 65_536))]
     pub max_kb: u64,
-    /// The longest answer that may be asked for, in tokens.
+    /// Maximum length of an answer, in tokens.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub output_tokens: u32,
-    /// How often a question is sent at most, where the provider is busy, fails or breaks off.
+    /// Maximum number of times that a question is sent. It is sent again if the provider is busy, fails or breaks off.
     #[schemars(range(min = 1, max = 10))]
     pub tries: u32,
-    /// The pause before the second try, in milliseconds; it doubles with each further one. Where the provider says how
-    /// long to wait, that counts.
+    /// Pause before the second try, in milliseconds. It doubles with each further try. If the provider says how long to
+    /// wait, that counts instead.
     #[schemars(range(min = 1, max = 60_000))]
     pub pause_ms: u64,
-    /// Questions to the provider at one time; others wait.
+    /// Maximum number of questions to the provider at the same time. Others wait.
     #[schemars(range(min = 1, max = 1000))]
     pub at_once: u32,
-    /// Questions to the provider in any minute, each try counted; others wait.
+    /// Maximum number of questions to the provider in any minute; each try counts. Others wait.
     #[schemars(range(min = 1, max = 100_000))]
     pub per_minute: u32,
 }
@@ -174,13 +174,13 @@ impl Default for LlmLimits {
     }
 }
 
-/// What may be spent in any hour.
+/// Budgets of any hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Budgets {
-    /// By all sessions of the host and all grants together.
+    /// Budget of all sessions of the host and all grants together.
     pub host: BudgetPerHour,
-    /// By each session.
+    /// Budget of each session.
     pub session: BudgetPerHour,
 }
 
@@ -193,26 +193,26 @@ impl Default for Budgets {
     }
 }
 
-/// What may be spent in any hour; none: it is not bounded.
+/// Budget of any hour. What is left out is not bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BudgetPerHour {
-    /// Tokens of questions and answers together.
+    /// Maximum number of tokens, questions and answers together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
-    /// Money, in the currency of the prices.
+    /// Maximum cost, in the currency of `prices`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub money: Option<Decimal>,
 }
 
-/// When a provider that fails is left alone.
+/// Circuit breaker: pauses questions to a provider that fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BreakerLimits {
-    /// Failures in a row, each try counted.
+    /// Number of failures in a row after which no questions are sent; each try counts.
     #[schemars(range(min = 1))]
     pub failures: u32,
-    /// How long it is left alone, in milliseconds; then one question is let through to see.
+    /// Length of the pause, in milliseconds. After it one question is sent as a trial.
     #[schemars(range(min = 1))]
     pub pause_ms: u64,
 }
@@ -223,17 +223,17 @@ impl Default for BreakerLimits {
     }
 }
 
-/// Answers that are given again to the same question.
+/// Cache of answers to equal questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CacheLimits {
-    /// How many; 0: none.
+    /// Maximum number of answers. 0 turns the cache off.
     #[schemars(range(max = 100_000))]
     pub answers: u32,
-    /// How large they may be together, in KiB.
+    /// Maximum size of all answers together, in KiB.
     #[schemars(range(max = 1_048_576))]
     pub max_kb: u64,
-    /// How old one may be, in milliseconds.
+    /// Maximum age of an answer, in milliseconds.
     pub age_ms: u64,
 }
 

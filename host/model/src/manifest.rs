@@ -4,48 +4,48 @@ use serde_json::{Map, Value};
 
 use crate::{Constraints, Executor, GraphSpec, MutationPolicy, NodeId, NodeSpec};
 
-/// A pipeline for the embedded data plane, and how it is to be controlled. Each manifest that runs is a session.
+/// A pipeline for the embedded data plane, and how it is controlled. Each manifest that runs is a session.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// The session's name.
     pub name: String,
-    /// One line for people.
+    /// One line that describes it for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub summary: String,
-    /// Whether items leave each node in the order in which they came, also when it has several workers.
+    /// Whether items leave each node in the order in which they came, even if the node has several workers.
     #[serde(default)]
     pub keep_order: bool,
     /// The nodes.
     pub nodes: Vec<NodeDeclaration>,
-    /// The edges: a directed graph without cycles.
+    /// The edges. Together with the nodes they form a directed graph without cycles.
     pub connections: Vec<Connection>,
-    /// How large an item may be, and how much may wait.
+    /// Size limits of items and queues.
     #[serde(default, skip_serializing_if = "ItemSizes::is_default")]
     pub items: ItemSizes,
-    /// How it is to be controlled. It may only narrow what the policy allows.
+    /// How the session is controlled. This may only narrow what the policy allows.
     #[serde(default)]
     pub controller: Controller,
 }
 
-/// How large an item may be, wherever it comes from, and how much may wait. An item that is larger is dead-lettered with
-/// the limit as its reason; a queue that holds as much as it may pushes back.
+/// Size limits of items, wherever they come from, and of queues. A larger item is dead-lettered with the limit as its reason. A full
+/// queue slows down what comes before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ItemSizes {
-    /// Lists and objects within each other.
+    /// Maximum nesting of lists and objects in an item.
     #[schemars(range(min = 1, max = 120))]
     pub depth: u32,
-    /// Its JSON text, in KiB.
+    /// Maximum size of an item's JSON text, in KiB.
     #[schemars(range(min = 1, max = 32_768))]
     pub encoded_kb: u32,
-    /// What it takes in memory, in KiB: up to twenty times its text.
+    /// Maximum size of an item in memory, in KiB. It can be up to twenty times the size of its text.
     #[schemars(range(min = 1, max = 262_144))]
     pub memory_kb: u32,
-    /// What may wait before one node, in MiB of memory; no less than one item.
+    /// Maximum size of the queue before one node, in MiB of memory. One item always fits.
     #[schemars(range(min = 1, max = 65_536))]
     pub queue_mb: u32,
-    /// What may wait in the whole pipeline before its sources are asked for more, in MiB of memory.
+    /// Maximum size of everything that waits in the pipeline, in MiB of memory. Above it the sources are not asked for more.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub pipeline_mb: u32,
 }
@@ -71,26 +71,26 @@ pub struct NodeDeclaration {
     /// Its type: a built-in one, or a plugin of world `node` by its name.
     #[serde(rename = "type")]
     pub node_type: String,
-    /// Where its work is done.
+    /// Where it runs.
     #[serde(default)]
     pub executor: Executor,
-    /// Its configuration, by its type's schema.
+    /// Its configuration. The schema of its type says what may be here.
     #[serde(default)]
     pub params: Map<String, Value>,
-    /// Items that may wait before it.
+    /// Maximum number of items in the queue before it.
     #[serde(default = "default_capacity")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub queue_capacity: u32,
-    /// Its workers.
+    /// Number of its workers.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 256))]
     pub replicas: u32,
-    /// How often an item that fails here is tried again before it is dead-lettered. A sink that cannot deliver now waits instead,
-    /// and counts only what may be the item's fault.
+    /// Number of further tries of an item that fails here, before it is dead-lettered. A sink that cannot deliver for now waits
+    /// instead, and counts only failures that may be the item's fault.
     #[serde(default = "one")]
     #[schemars(range(max = 100))]
     pub retries: u32,
-    /// The pipeline is right without it, only poorer: it is never on the critical path and may be bypassed.
+    /// Whether the pipeline still works without this node. An optional node is never on the critical path and may be bypassed.
     #[serde(default)]
     pub optional: bool,
 }
@@ -133,53 +133,53 @@ pub(crate) fn one() -> u32 {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Connection {
-    /// Items leave this node.
+    /// The node that items leave.
     pub from: NodeId,
-    /// And go to this one.
+    /// The node that they go to.
     pub to: NodeId,
 }
 
-/// How a session is to be controlled.
+/// How a session is controlled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Controller {
-    /// Whether it is controlled at all; when not, it is only observed.
+    /// Whether the session is controlled. If not, it is only observed.
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// How often it is observed, in milliseconds.
+    /// Time between two observations, in milliseconds.
     #[serde(default = "default_interval")]
     #[schemars(range(min = 10, max = 3_600_000))]
     pub observation_interval_ms: u64,
-    /// Least time between actions, in milliseconds; the longer of this and the policy's.
+    /// Minimum time between actions, in milliseconds. The longer of this and the policy's counts.
     #[serde(default)]
     pub action_cooldown_ms: u64,
-    /// Which kinds of action may happen; the narrower of this and the policy's.
+    /// Level that says which kinds of action are allowed. The narrower of this and the policy's counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mutation_policy: Option<MutationPolicy>,
-    /// What the session must keep to; the tighter of these and the policy's.
+    /// Limits that the session must keep. The stricter of these and the policy's count.
     #[serde(default)]
     pub constraints: Constraints,
-    /// Nodes that no action may touch, beside the policy's: names, in which `*` stands for any text.
+    /// Names of nodes that no action may touch, in addition to the policy's. `*` stands for any text.
     #[serde(default)]
     pub protected_nodes: Vec<String>,
-    /// Which model its author has in mind. It grants nothing: whether a model is asked, and which, a policy says, by
-    /// `grants.llm` of a decider. `flyball check` says so.
+    /// Language model that the author suggests. It grants nothing: only a policy, by `grants.llm` of a decider, says whether a model
+    /// is asked and which one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub llm: Option<LlmSection>,
 }
 
-/// A model, for a decider that asks one.
+/// A language model that the author of a manifest suggests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LlmSection {
-    /// Whose interface it speaks.
+    /// Name of the provider.
     pub provider: String,
-    /// Its name.
+    /// Name of the model.
     pub model: String,
     /// Sampling temperature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f64>,
-    /// Longest answer.
+    /// Maximum length of an answer, in tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u32>,
 }

@@ -12,7 +12,7 @@ use crate::UnixMillis;
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Executor {
-    /// Rust, in the host.
+    /// Rust code in the host.
     #[default]
     Native,
     /// A child process that speaks JSON lines.

@@ -7,11 +7,11 @@ use crate::{Proposal, UnixMillis};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// Not enough was measured to say; never a success.
+    /// Too little was measured to know. Never a success.
     Unknown,
-    /// The data plane took it.
+    /// The data plane accepted it.
     Accepted,
-    /// It was read back from the data plane.
+    /// The data plane shows it.
     Effective,
     /// The findings it was for are gone, by samples taken after its settle time.
     Verified,
@@ -23,7 +23,7 @@ pub enum Outcome {
     RolledBack,
     /// It could not be undone.
     RollbackFailed,
-    /// A guard said no.
+    /// A guard refused it.
     Rejected,
     /// The data plane refused it or broke off.
     Failed,
@@ -50,12 +50,12 @@ impl Outcome {
 /// An earlier action, as deciders and validators see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PastAction {
-    /// When it was decided.
+    /// Time of the decision.
     pub at: UnixMillis,
-    /// What was proposed.
+    /// The proposal.
     pub proposal: Proposal,
-    /// What became of it, so far.
+    /// Its outcome so far.
     pub outcome: Outcome,
-    /// The decider's name.
+    /// Name of the decider.
     pub decided_by: String,
 }

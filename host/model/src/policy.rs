@@ -13,53 +13,54 @@ use crate::{DeciderRule, DeciderUse, LlmGrant, MutationPolicy, Safety, Validator
 pub struct Policy {
     /// The policy's name, unique among the policies of a host.
     pub name: String,
-    /// Which sessions it judges: names, in which `*` stands for any text. Of several policies that match a session,
-    /// the one with the longest pattern judges it.
+    /// Names of the sessions that it judges, in which `*` stands for any text. If several policies match a session, the one
+    /// with the longest pattern judges it.
     #[serde(default = "any_session")]
     pub sessions: Vec<String>,
-    /// Which kinds of action may happen at all.
+    /// Level that says which kinds of action are allowed.
     #[serde(default)]
     pub mutation_policy: MutationPolicy,
-    /// Least time between the end of one action, no-op, rejection or error and the next call of a decider, in
-    /// milliseconds. Never shorter in effect than the settle time of the action taken.
+    /// Minimum time between the end of an action, a no-op, a rejection or an error and the next call of a decider, in
+    /// milliseconds. After an action, its settle time is waited for too.
     #[serde(default = "default_cooldown")]
     pub cooldown_ms: u64,
-    /// Stops acting when too much was done.
+    /// Circuit breaker: holds further actions after too many in a short time.
     #[serde(default)]
     pub breaker: BreakerPolicy,
-    /// What a session must keep to; a breach is a finding of the host's own.
+    /// Limits that a session must keep. The host reports a breach as a finding of its own.
     #[serde(default)]
     pub constraints: Constraints,
-    /// Nodes that no action may touch: names, in which `*` stands for any text. `flyball check` with a manifest beside the
-    /// policy, and a host when it starts, tell those that fit no node.
+    /// Names of nodes that no action may touch, in which `*` stands for any text. `flyball check` with a manifest beside the
+    /// policy, and a host when it starts, report names that match no node.
     #[serde(default)]
     pub protected_nodes: Vec<String>,
-    /// What keeps the loop from doing harm.
+    /// Permissions, budgets and stops for the actions of the loop.
     #[serde(default)]
     pub safety: Safety,
-    /// How many earlier observations judges may look at.
+    /// Number of earlier observations that plugins can read.
     #[serde(default = "default_history")]
     #[schemars(range(min = 1, max = 3600))]
     pub history: u32,
-    /// Public keys, each as the line that `flyball keygen` prints. If there are any, each judge from the plugin directory,
-    /// and each component that is a node of a session which this policy judges, must be signed with one of them; those that came with the host are trusted as the host is.
+    /// Public keys, each as the line that `flyball keygen` prints. If there are any, two kinds of component must be signed with one
+    /// of them: each plugin from the plugin directory that this policy uses, and each component that is a node of a session
+    /// which this policy judges. Plugins that came with the host need no signature.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signers: Vec<String>,
-    /// What serves when the file of a plugin that this policy uses is not what it was. Of several policies that use a plugin
-    /// the strictest counts.
+    /// Which version serves when the file of a plugin that this policy uses is missing or is an older version. If several policies
+    /// use a plugin, the strictest rule counts.
     #[serde(default, skip_serializing_if = "PluginRules::is_default")]
     pub plugins: PluginRules,
-    /// Which plugins judge, in which order.
+    /// The plugins that judge, by kind and in order.
     pub judges: Judges,
 }
 
-/// What serves when a plugin's file is not what it was.
+/// Which version serves when a plugin's file is missing or is an older version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PluginRules {
-    /// When its file went away and a plugin of the same name came with the host.
+    /// Which version serves if the file is missing and a plugin of the same name came with the host.
     pub on_missing: OnMissing,
-    /// When its file holds an older version than the one that served and the policy asks for `signers`.
+    /// Which version serves if the file holds an older version than the one that served, and the policy has `signers`.
     pub on_downgrade: OnDowngrade,
 }
 
@@ -69,25 +70,25 @@ impl PluginRules {
     }
 }
 
-/// What serves when a plugin's file went away and a plugin of the same name came with the host.
+/// Which version serves when a plugin's file is missing and a plugin of the same name came with the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnMissing {
-    /// The version that served serves on, over a restart too, and it is told.
+    /// The version that served keeps serving, after a restart too, and the host reports it.
     #[default]
     Keep,
-    /// The one that came with the host.
+    /// The plugin that came with the host serves.
     FallBack,
 }
 
-/// What serves when a signed plugin's file holds an older version than the one that served.
+/// Which version serves when a signed plugin's file holds an older version than the one that served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnDowngrade {
-    /// The version that served serves on, over a restart too, and it is told.
+    /// The version that served keeps serving, after a restart too, and the host reports it.
     #[default]
     Keep,
-    /// The older one.
+    /// The older version serves.
     Allow,
 }
 
@@ -107,22 +108,22 @@ fn default_history() -> u32 {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Judges {
-    /// Asked at every tick; all of them.
+    /// Plugins that say what needs attention. All are asked at every tick.
     #[serde(default)]
     pub heuristics: Vec<PluginUse>,
-    /// Merged with what the data plane itself offers.
+    /// Plugins that list node types. Their lists are merged with the data plane's own.
     #[serde(default)]
     pub catalogs: Vec<PluginUse>,
-    /// Asked in order, until one answers.
+    /// Plugins that choose an action, or groups of them. They are asked in order until one answers.
     #[serde(default)]
     pub deciders: Vec<DeciderRule>,
-    /// Asked the same beside them, and never followed: what they would have done is in the journal.
+    /// Deciders that get the same question in parallel. Their answers are recorded in the journal and never used.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadows: Vec<DeciderUse>,
-    /// Asked in order; all of them must allow.
+    /// Plugins that allow or refuse an action, or groups of them. They are asked in order, and all must allow.
     #[serde(default)]
     pub validators: Vec<ValidatorRule>,
-    /// Asked in order, until one knows the reverse.
+    /// Plugins that say how an action is undone. They are asked in order until one knows.
     #[serde(default)]
     pub reversers: Vec<PluginUse>,
     /// Plugins of kinds that the loop does not ask itself, by kind: for whoever runs the host and asks them.
@@ -152,34 +153,34 @@ impl Judges {
 pub struct PluginUse {
     /// The plugin's name: `NAME.wasm` in the plugin directory, or a first-party plugin.
     pub plugin: String,
-    /// Its settings, by the plugin's own schema.
+    /// Its settings. The plugin's own schema says which there are.
     #[serde(default)]
     pub settings: BTreeMap<String, Value>,
-    /// What a call may use.
+    /// Resource limits of each call.
     #[serde(default)]
     pub limits: Limits,
-    /// What it may do beyond answering. Nothing is granted by default.
+    /// Host capabilities that it may import. Nothing is granted by default.
     #[serde(default)]
     pub grants: Grants,
-    /// What happens when it fails; by default a validator's failure is a no and any other's is reported and passed over.
+    /// What its failure means. By default the failure of a validator is a refusal, and any other failure is reported and ignored.
     #[serde(default)]
     pub on_failure: OnFailure,
 }
 
-/// What a plugin may do beyond answering. Nothing is granted by default.
+/// Host capabilities that a plugin may import. Nothing is granted by default.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Grants {
-    /// Write lines to the host's log.
+    /// It may write lines to the host's log.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub log: bool,
-    /// Keep values between calls, for this plugin in each session.
+    /// It may keep values between calls. Each session has its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<StateGrant>,
-    /// Ask HTTP servers.
+    /// It may send HTTP requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpGrant>,
-    /// Ask a language model.
+    /// It may ask a language model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub llm: Option<Box<LlmGrant>>,
     /// Capabilities that this host was built with beside those, by their names, each with what it wants to know.
@@ -213,7 +214,7 @@ impl Grants {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StateGrant {
-    /// Keys and values together, in KiB.
+    /// Maximum size of keys and values together, in KiB.
     #[schemars(range(min = 1, max = 1024))]
     pub max_kb: u64,
 }
@@ -228,31 +229,31 @@ impl Default for StateGrant {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HttpGrant {
-    /// Scheme, host and, where it is not the scheme's own, port: `https://registry.example.com:8443`. A redirect may
-    /// lead to these only, too.
+    /// Origins that may be reached, redirects included: scheme, host and, if it is not the default, port, such as
+    /// `https://registry.example.com:8443`.
     #[schemars(length(min = 1))]
     pub origins: Vec<String>,
-    /// The methods.
+    /// Methods that may be used.
     #[serde(default = "only_get")]
     pub methods: Vec<String>,
-    /// Addresses and networks (`127.0.0.1`, `10.1.0.0/16`) that may be reached although they are private, link-local or
-    /// otherwise not public.
+    /// Addresses and networks that are not public (private, link-local and the like) and may be reached all the same, such as
+    /// `127.0.0.1` or `10.1.0.0/16`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub private: Vec<String>,
-    /// The largest answer, in KiB.
+    /// Maximum size of an answer, in KiB.
     #[serde(default = "default_http_kb")]
     #[schemars(range(min = 1, max = 65_536))]
     pub max_kb: u64,
-    /// The longest that one request may take, in milliseconds; never longer than what is left of the call.
+    /// Time limit of one request, in milliseconds. The rest of the call's time bounds it too.
     #[serde(default = "default_http_ms")]
     #[schemars(range(min = 1, max = 600_000))]
     pub time_ms: u64,
-    /// Secrets that the host puts in the place of `{{secret:NAME}}` in headers. The plugin never holds one.
+    /// Secrets. The host replaces `{{secret:NAME}}` in headers with the secret; the plugin never holds it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretGrant>,
 }
 
-/// A secret, where it comes from and to whom it may be sent.
+/// A secret: where the host reads it, and where it may be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SecretGrant {
@@ -260,7 +261,7 @@ pub struct SecretGrant {
     pub name: String,
     /// Where the host reads it.
     pub from: SecretSource,
-    /// The origins to which it may be sent; each is one of the grant's.
+    /// Origins to which it may be sent. Each must be among the grant's `origins`.
     #[schemars(length(min = 1))]
     pub origins: Vec<String>,
 }
@@ -269,9 +270,9 @@ pub struct SecretGrant {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SecretSource {
-    /// In an environment variable of this name.
+    /// From the environment variable of this name.
     Env(String),
-    /// In this file; white space around it is not part of it.
+    /// From this file. White space at its beginning and end is removed.
     File(String),
 }
 
@@ -287,40 +288,41 @@ fn default_http_ms() -> u64 {
     10_000
 }
 
-/// What happens when a plugin fails.
+/// What the failure of a plugin means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnFailure {
-    /// A validator's failure is a no; any other's is reported and passed over.
+    /// The failure of a validator is a refusal. Any other failure is reported and ignored.
     #[default]
     Closed,
-    /// A validator's failure is reported and passed over, like any other's.
+    /// Every failure is reported and ignored, that of a validator too.
     Open,
 }
 
-/// What one call of a plugin may use. What is over it ends the call with an error of that plugin.
+/// Resource limits of one call of a plugin. Exceeding a limit aborts the call and counts as an error of the plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Wall time, host calls included, in milliseconds.
+    /// Maximum wall time, host calls included, in milliseconds.
     #[schemars(range(min = 1, max = 600_000))]
     pub time_ms: u64,
-    /// Linear memory, in MiB.
+    /// Maximum linear memory, in MiB.
     #[schemars(range(min = 1, max = 1024))]
     pub memory_mb: u64,
-    /// What the answer may hold, in KiB.
+    /// Maximum size of the answer, in KiB.
     #[schemars(range(min = 1, max = 65_536))]
     pub output_kb: u64,
-    /// What it may log, in KiB.
+    /// Maximum size of its log lines together, in KiB.
     #[schemars(range(max = 1024))]
     pub log_kb: u64,
-    /// How often it may call the host.
+    /// Maximum number of calls to the host.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub host_calls: u64,
-    /// What may pass between it and the host in those calls, both ways together, in KiB.
+    /// Maximum size of what those calls carry, both directions together, in KiB.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub host_kb: u64,
-    /// Instructions, as wasmtime counts them (its "fuel"): the same on every machine. None: time alone counts.
+    /// Maximum number of instructions, as wasmtime counts them (its "fuel"). The count is the same on every machine. By default there
+    /// is no such limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub fuel: Option<u64>,
@@ -340,14 +342,14 @@ impl Default for Limits {
     }
 }
 
-/// Stops acting for a while when too much was done.
+/// Circuit breaker: holds further actions after too many in a short time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BreakerPolicy {
-    /// Actions within the window; the next one is held.
+    /// Maximum number of actions in the window. Further ones are held.
     #[schemars(range(min = 1))]
     pub max_actions: u32,
-    /// The window, in milliseconds.
+    /// Length of the window, in milliseconds.
     #[schemars(range(min = 1))]
     pub window_ms: u64,
 }
@@ -358,15 +360,15 @@ impl Default for BreakerPolicy {
     }
 }
 
-/// What a session must keep to.
+/// Limits that a session must keep.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Constraints {
-    /// End-to-end latency (p99), in milliseconds.
+    /// Maximum end-to-end latency (p99), in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0))]
     pub max_latency_ms: Option<f64>,
-    /// Items delivered a second.
+    /// Minimum number of items delivered per second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0))]
     pub min_throughput: Option<f64>,
@@ -377,7 +379,7 @@ pub struct Constraints {
 pub struct Rules {
     /// Whether to act at all.
     pub enabled: bool,
-    /// Which kinds of action may happen.
+    /// Level that says which kinds of action are allowed.
     pub mutation: MutationPolicy,
     /// End-to-end latency (p99), in milliseconds.
     pub max_latency_ms: Option<f64>,

@@ -26,11 +26,11 @@ pub struct Creatable {
     /// The type, as manifests name it.
     #[serde(rename = "type")]
     pub node_type: String,
-    /// Exactly this configuration.
+    /// The exact configuration that is allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Map<String, Value>>,
-    /// Each configuration that this JSON Schema allows. It must be closed: no other properties, and each text that it
-    /// allows is listed (`const` or `enum`).
+    /// JSON Schema of the configurations that are allowed. It must be closed: it allows no other properties, and it lists each
+    /// text that it allows (`const` or `enum`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Map<String, Value>>,
 }

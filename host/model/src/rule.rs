@@ -21,23 +21,23 @@ pub enum ValidatorRule {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ValidatorGroup {
-    /// What reports call it.
+    /// The group's name in the journal and in reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// All of these must allow.
+    /// Members that must all allow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all_of: Option<Vec<ValidatorRule>>,
-    /// One of these must allow.
+    /// Members of which at least one must allow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub any_of: Option<Vec<ValidatorRule>>,
-    /// So many
+    /// Minimum number of `of` that must allow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub at_least: Option<usize>,
-    /// of these must allow.
+    /// Members of which at least `at_least` must allow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<Vec<ValidatorRule>>,
-    /// This must deny: what it is unsure of, or fails at, is not allowed either.
+    /// Member that must deny. If it fails or is not certain, the group does not allow either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not: Option<Box<ValidatorRule>>,
 }
@@ -50,7 +50,7 @@ pub type Members<'a> = Vec<(String, &'a ValidatorRule)>;
 pub enum GroupForm {
     /// All must allow.
     All,
-    /// So many must allow.
+    /// At least this many must allow.
     AtLeast(usize),
     /// The one must deny.
     Not,

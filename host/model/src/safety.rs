@@ -5,50 +5,52 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ActionKind, Creatable};
 
-/// What keeps the loop from doing harm: what it may not do alone, how often it may try, and when it gives up.
+/// Permissions, budgets and stops for the actions of the loop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Safety {
-    /// Decide and judge, and do nothing: what would have been done is in the journal.
+    /// Decide and judge, but apply nothing. The journal holds what would have been done.
     pub propose_only: bool,
-    /// Kinds of action that are decided and judged, and not done.
+    /// Kinds of action that are decided and judged, but not applied.
     pub dry_run: Vec<ActionKind>,
-    /// Kinds of action that may happen although the data plane cannot undo them.
+    /// Kinds of action that are allowed although the data plane cannot undo them.
     pub irreversible: Vec<ActionKind>,
-    /// Nodes that start processes, open files or reach addresses, and that actions may make, put in another's place or
-    /// configure anew: each by its type and its configuration. None: actions make only nodes that reach nothing outside.
-    /// What the manifest names runs whatever stands here.
+    /// Nodes that reach outside (start processes, open files, reach addresses) and that actions may create, put in place of another
+    /// node or reconfigure, each by type and configuration. By default actions create only nodes that reach nothing
+    /// outside. Nodes of the manifest need no entry here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub may_create: Vec<Creatable>,
-    /// Undo by itself what made things worse.
+    /// Undo actions that made things worse, without asking anybody.
     pub undo_worse: bool,
     /// Kinds of action that a person must approve.
     pub approval: ApprovalRules,
-    /// How often one fault may be answered at one node by one kind of action without help, before that kind is not
-    /// tried for it any more. What was ineffective, failed, made things worse, or could not be measured did not help.
+    /// Maximum number of unsuccessful tries of one kind of action, at one node, for one fault. After that the kind is not tried
+    /// for it any more. A try is unsuccessful if it was ineffective, failed, made things worse, or could not be measured.
     #[schemars(range(min = 1))]
     pub attempts: u32,
-    /// How often one fault may be cured at one node by one kind of action and come back, before that is no cure.
+    /// Maximum number of times that one kind of action may cure one fault at one node and the fault returns. After that the kind
+    /// is not tried for it any more.
     pub cures: Budget,
-    /// Actions in a row that did not help; then the session is frozen until a person resumes it.
+    /// Number of unsuccessful actions in a row after which the session is frozen until a person resumes it.
     #[schemars(range(min = 1))]
     pub futile: u32,
-    /// Actions on one node.
+    /// Budget of actions on one node.
     pub target: Budget,
-    /// Actions of a kind.
+    /// Budgets of actions by kind.
     pub kinds: BTreeMap<ActionKind, Budget>,
-    /// Actions in one session.
+    /// Budget of actions in one session.
     pub session: Budget,
-    /// Actions in all sessions of the host together.
+    /// Budget of actions in all sessions of the host together.
     pub host: Budget,
-    /// Actions that turn back what an earlier one did: there and back again.
+    /// Budget of actions that reverse an earlier action (flapping).
     pub flaps: Budget,
-    /// Nodes with an action of which it is not known yet whether it helped.
+    /// Maximum number of nodes that may have an action whose outcome is not known yet.
     #[schemars(range(min = 1))]
     pub targets_at_once: u32,
-    /// A fault that so many sessions show at once is not theirs.
+    /// When a fault that many sessions show at once is left alone in all of them.
     pub systemic: Systemic,
-    /// Steps, taken one by one as the attempts at a fault are used up. None: everything that is allowed is, at once.
+    /// Steps of the escalation. The next step begins when the attempts at a fault are used up. Empty: all kinds that the
+    /// policy allows may be tried from the beginning.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub escalation: Vec<Step>,
 }
@@ -77,25 +79,25 @@ impl Default for Safety {
     }
 }
 
-/// So many within so long.
+/// Maximum number of actions in a time window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
-    /// How many; the next one is refused.
+    /// Maximum number. Further ones are refused.
     #[schemars(range(min = 1))]
     pub max: u32,
-    /// The window, in milliseconds.
+    /// Length of the window, in milliseconds.
     #[schemars(range(min = 1))]
     pub window_ms: u64,
 }
 
-/// What a person must approve.
+/// Which actions a person must approve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ApprovalRules {
-    /// Kinds of action; a validator may ask for others.
+    /// Kinds of action that need approval. A validator may ask for approval of others.
     pub kinds: Vec<ActionKind>,
-    /// How long the question stands, in milliseconds; unanswered it is a no.
+    /// How long a request for approval is valid, in milliseconds. If nobody answers in that time, the action is denied.
     #[schemars(range(min = 1))]
     pub expires_ms: u64,
 }
@@ -106,14 +108,14 @@ impl Default for ApprovalRules {
     }
 }
 
-/// When a fault is taken for one that healing a session does not cure.
+/// When a fault counts as systemic: acting in single sessions would not cure it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Systemic {
-    /// So many sessions with a finding of the same code…
+    /// Minimum number of sessions with a finding of the same code. They must also be at least a quarter of the host's sessions.
     #[schemars(range(min = 2))]
     pub sessions: u32,
-    /// …within this time, in milliseconds: then none of them acts on it.
+    /// Time window in which these sessions are counted, in milliseconds.
     #[schemars(range(min = 1))]
     pub window_ms: u64,
 }
@@ -128,13 +130,13 @@ impl Default for Systemic {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Step {
-    /// Kinds of action that may be tried from this step on.
+    /// Kinds of action that are allowed from this step on.
     pub kinds: Vec<ActionKind>,
     /// The decider that is asked first from this step on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decider: Option<String>,
-    /// A critical finding begins here at the latest.
+    /// Critical findings start at this step. If several steps have this, the first counts.
     pub critical: bool,
-    /// Tell people.
+    /// Send a notice to people.
     pub notify: bool,
 }

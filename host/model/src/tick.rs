@@ -12,9 +12,9 @@ use crate::{
 /// Something said, and who said it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Attributed<T> {
-    /// Who.
+    /// Who said it.
     pub by: PluginId,
-    /// What.
+    /// What was said.
     #[serde(flatten)]
     pub said: T,
 }
@@ -22,9 +22,9 @@ pub struct Attributed<T> {
 /// A judge that did not answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FailedJudge {
-    /// Which.
+    /// The judge.
     pub by: PluginId,
-    /// Of which kind.
+    /// Its kind.
     pub kind: PluginKind,
     /// Why, in the plugin's own words where it had any.
     pub error: String,
@@ -55,7 +55,7 @@ pub struct GateState {
 /// What one heuristic, or the host, looked at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Checked {
-    /// Who.
+    /// Who said it.
     pub by: PluginId,
     /// Its rules, one check for each.
     pub checks: Vec<Check>,
@@ -64,14 +64,14 @@ pub struct Checked {
 /// What one validator, or a check of the host's own, said.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VerdictRecord {
-    /// Who.
+    /// Who said it.
     pub by: PluginId,
     /// In which group of validators, whose own verdict follows; none: it counts by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<String>,
     /// Of which action; an amended one is judged again.
     pub action: Action,
-    /// What.
+    /// The verdict.
     pub verdict: Verdict,
 }
 
@@ -110,7 +110,7 @@ pub enum Ending {
 pub struct ActionRecord {
     /// Its number in the journal.
     pub id: u64,
-    /// Whose.
+    /// Name of the session.
     pub session: Arc<str>,
     /// The tick whose findings it answers.
     pub tick: u64,
@@ -155,7 +155,7 @@ pub enum Reversal {
     },
     /// Nothing does.
     Irreversible {
-        /// Why.
+        /// The reason.
         why: String,
     },
 }
@@ -163,7 +163,7 @@ pub enum Reversal {
 /// Everything that is to be known of one tick: what was seen, who judged it and how, what was done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TickRecord {
-    /// Whose.
+    /// Name of the session.
     pub session: Arc<str>,
     /// Its number, from 1.
     pub tick: u64,

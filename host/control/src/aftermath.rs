@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::controller::{Controller, add_error};
 use crate::follow_up::{FollowUp, Look};
-use crate::landing::settle_time;
+use crate::propose::settle_time;
 use crate::rollback::{Undo, UndoError, Undoer};
 use crate::state::State;
 

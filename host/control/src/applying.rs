@@ -8,29 +8,31 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_model::{ActionRecord, Ending, GateRefusal, Observation, Rules, TickRecord};
+use flyball_model::{ActionRecord, Ending, GateRefusal, Observation, Outcome, TickRecord};
 use flyball_ports::Panel;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use crate::controller::Controller;
-use crate::door::ended;
-use crate::landing::Passed;
 use crate::measure::Readings;
 use crate::pace::{refusal, seconds};
+use crate::propose::Passed;
 use crate::state::State;
 
 /// How long a tick waits for the data plane, at most: whoever answers a question waits for the tick.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 
-/// An action between its intent and what became of it.
-pub(crate) struct Applying {
+/// An action that the data plane has begun with.
+pub(crate) struct Started {
     task: JoinHandle<ActionRecord>,
     since: Instant,
     pub passed: Passed,
-    /// What it was held to.
-    pub rules: Rules,
+}
+
+/// A decided action between its intent and what became of it.
+pub(crate) struct Applying {
+    pub started: Started,
     /// What was read before it.
     pub before: Before,
     /// Closed when this is dropped, which it is once what became of it was taken in.
@@ -45,13 +47,35 @@ pub(crate) struct Before {
     pub last_applied: Option<Instant>,
 }
 
+impl Started {
+    /// The task ends with what became of the action.
+    pub fn new(task: JoinHandle<ActionRecord>, passed: Passed) -> Self {
+        Self { task, since: Instant::now(), passed }
+    }
+
+    /// What became of it.
+    pub async fn ended(&mut self) -> ActionRecord {
+        (&mut self.task).await.unwrap_or_else(|error| {
+            // The data plane panicked, or the runtime is going away.
+            let note = Some(format!("the data plane broke off, and what it has done is not known: {error}"));
+            ActionRecord { outcome: Outcome::Unknown, note, ..self.passed.intent.clone() }
+        })
+    }
+
+    /// What became of it; none: it is not done within this time.
+    pub async fn ended_within(&mut self, patience: Duration) -> Option<ActionRecord> {
+        timeout(patience, self.ended()).await.ok()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.task.is_finished()
+    }
+}
+
 impl Applying {
-    pub fn new(task: JoinHandle<ActionRecord>, passed: Passed, rules: &Rules, state: &State) -> Self {
+    pub fn new(started: Started, state: &State) -> Self {
         Self {
-            task,
-            since: Instant::now(),
-            passed,
-            rules: rules.clone(),
+            started,
             before: Before {
                 readings: state.readings.clone(),
                 newest: state.newest.clone(),
@@ -61,12 +85,6 @@ impl Applying {
         }
     }
 
-    /// What became of it; none: it is not done within this time.
-    pub async fn done_within(&mut self, patience: Duration) -> Option<ActionRecord> {
-        let done = timeout(patience, &mut self.task).await.ok()?;
-        Some(ended(self.passed.intent.clone(), done))
-    }
-
     /// Ends when what became of it was taken in.
     fn taken_in(&self) -> impl Future<Output = ()> + use<> {
         let mut taken_in = self.taken_in.subscribe();
@@ -74,12 +92,12 @@ impl Applying {
     }
 
     pub fn gate(&self, now: Instant) -> GateRefusal {
-        let action = &self.passed.intent;
+        let action = &self.started.passed.intent;
         let message = format!(
             "the data plane has been doing action {} (\"{}\") for {}; opens when it has answered",
             action.id,
             action.proposal.action,
-            seconds(now.duration_since(self.since))
+            seconds(now.duration_since(self.started.since))
         );
         refusal("applying", message)
     }
@@ -104,9 +122,9 @@ impl Controller {
         panel: Option<&Panel>,
         record: &mut TickRecord,
     ) -> bool {
-        let is_done = |applying: &mut Applying| applying.task.is_finished();
-        let Some(mut applying) = state.applying.take_if(is_done) else { return false };
-        let action = ended(applying.passed.intent.clone(), (&mut applying.task).await);
+        let has_ended = |applying: &mut Applying| applying.started.has_ended();
+        let Some(mut applying) = state.applying.take_if(has_ended) else { return false };
+        let action = applying.started.ended().await;
         self.applied(state, applying, action, record).await;
         record.gates = self.gates(state, panel, Instant::now(), record);
         true
@@ -115,7 +133,7 @@ impl Controller {
     /// A tick ends while the data plane is at it.
     pub(crate) fn goes_on_applying(&self, state: &mut State, applying: Applying, record: &mut TickRecord) {
         record.ending = Ending::Applying;
-        record.action = Some(applying.passed.intent.clone());
+        record.action = Some(applying.started.passed.intent.clone());
         state.applying = Some(applying);
     }
 }

@@ -8,15 +8,15 @@ use flyball_ports::{DataPlane, JournalError, Judged, Panel, PlaneError, Sight, S
 use tokio::time::Instant;
 
 use crate::acting::shows;
+use crate::applying::Started;
 use crate::assess::{ask, failed};
-use crate::checks::Ground;
 use crate::controller::Controller;
 use crate::deciding::offered;
-use crate::door::{Carried, Origin, Wanted};
 use crate::inverse::{self, Undone};
-use crate::landing::{distinct, settle_time};
+use crate::origin::{Guard, Origin};
+use crate::propose::{Fate, Request, Trail};
 use crate::reach::creatable;
-use crate::review::{Review, Reviewers, acted};
+use crate::review::acted;
 use crate::state::State;
 
 /// Who undoes at a person's word; no plugin may be called so.
@@ -110,11 +110,14 @@ fn failures(failed: &[FailedJudge]) -> String {
     failed.iter().map(|failure| format!("; {} failed: {}", failure.by, failure.error)).collect()
 }
 
-/// Who undoes, and what they look at.
+/// What is undone, and by whom.
 struct Undoing<'a> {
-    panel: &'a Panel,
-    sight: Sight,
+    action: &'a ActionRecord,
     by: &'a Undoer,
+    panel: Arc<Panel>,
+    sight: Sight,
+    /// Who says what undoes it.
+    reverser: PluginId,
 }
 
 /// Who undoes.
@@ -128,14 +131,14 @@ pub(crate) struct Undoer {
 impl Undoer {
     /// The host itself.
     pub fn host() -> Self {
-        Self { origin: Origin::Undo, id: PluginId::host(), whose: String::new() }
+        Self { origin: Origin::HostUndo, id: PluginId::host(), whose: String::new() }
     }
 
     /// A person.
     fn person(who: &str) -> Self {
         let id = PluginId { name: OPERATOR.into(), version: "".into(), digest: "".into() };
         let whose = if who.is_empty() { String::new() } else { format!(", for {who}") };
-        Self { origin: Origin::Operator, id, whose }
+        Self { origin: Origin::PersonUndo, id, whose }
     }
 }
 
@@ -194,8 +197,8 @@ impl Controller {
             Some(newest) => Arc::clone(newest),
             None => Arc::new(self.plane.observe().await.map_err(UndoError::Unobserved)?),
         };
-        let undoing = Undoing { panel: &panel, sight: state.sight(now), by };
         let (actions, reverser) = self.reversal(action, &panel).await?;
+        let undoing = Undoing { action, by, panel, sight: state.sight(now), reverser };
         let found = self.graph_to_undo_in().await?;
         for step in actions {
             // A reverser cannot know what a data plane sets by itself; what is so already need not be done.
@@ -203,7 +206,7 @@ impl Controller {
             if shows(&step, &now, &now) == Some(true) {
                 continue;
             }
-            let undo = self.take_step(state, action, step, &reverser, &undoing).await?;
+            let undo = self.take_step(state, step, &undoing).await?;
             let failed = (undo.outcome == Outcome::Failed).then(|| UndoError::NotApplied {
                 undo: undo.proposal.action.to_string(),
                 error: undo.note.clone().unwrap_or_default(),
@@ -274,116 +277,52 @@ impl Controller {
     async fn take_step(
         &self,
         state: &mut State,
-        undone: &ActionRecord,
         step: Action,
-        reverser: &PluginId,
         undoing: &Undoing<'_>,
     ) -> Result<ActionRecord, UndoError> {
+        let Undoing { action: undone, by, panel, sight, reverser } = undoing;
         let undo = step.to_string();
-        let panel = undoing.panel;
-        let (mut failures, mut costs) = (Vec::new(), Vec::new());
-        let types = offered(panel, self.plane.node_types(), &mut failures, &mut costs).await;
+        let mut trail = Trail::default();
+        let own = self.plane.node_types();
+        let types = offered(panel, own, &mut trail.failures, &mut trail.costs).await;
         let situation = Situation {
             findings: undone.findings.clone(),
             graph: self.graph_to_undo_in().await?,
             allowed: vec![step.kind()],
             node_types: creatable(&types, &panel.rules.safety.may_create, &self.plane).into(),
-            past: state.past(undoing.sight.now.taken_at),
+            past: state.past(sight.now.taken_at),
             learned: self.fleet.learned(&undone.findings),
             rules: panel.rules.as_shown(),
         };
-        let proposal = Proposal {
-            action: step,
-            reason: format!(
-                "undo of action {}, \"{}\"{}",
-                undone.id, undone.proposal.action, undoing.by.whose
-            ),
-            confidence: None,
-            rests_on: Vec::new(),
-        };
-        let support = self.plane.support();
-        let reviewers = Reviewers {
-            validators: &panel.validators,
-            sight: &undoing.sight,
+        let what = &undone.proposal.action;
+        let reason = format!("undo of action {}, \"{what}\"{}", undone.id, by.whose);
+        let request = Request {
+            origin: by.origin,
+            proposal: Proposal { action: step, reason, confidence: None, rests_on: Vec::new() },
+            decided_by: by.id.clone(),
+            judged_by: vec![reverser.clone()],
+            panel: Arc::clone(panel),
+            newest: Some(panel),
+            rules: panel.rules.clone(),
+            sight,
             situation: &situation,
-            ground: Ground {
-                graph: &situation.graph,
-                rules: &panel.rules,
-                support: &support,
-                node_types: &types,
-                plane: &self.plane,
-                restoring: Some(&undone.before),
-            },
-            decided_by: &undoing.by.id.name,
-            // Whoever asks for the undo is a person, who need not ask another.
-            approved: undoing.by.origin == Origin::Operator,
-        };
-        let mut review = Review::of(proposal, Vec::new(), &reviewers).await;
-        let Some(proposal) = review.passed.take() else {
-            let reason = review
-                .refusal()
-                .cloned()
-                .unwrap_or_else(|| crate::checks::reason("rejected", "a guard said no".to_owned()));
-            return Err(UndoError::Rejected { undo, reason: Box::new(reason) });
-        };
-        if let Some(why) = amended_away(undone, &proposal.action, &situation.graph) {
-            let reason = Box::new(crate::checks::reason("no-inverse", why));
-            return Err(UndoError::Rejected { undo, reason });
-        }
-        let settle = settle_time(&support, &proposal.action);
-        let judged_by = std::iter::once(reverser.clone())
-            .chain(review.verdicts.into_iter().map(|verdict| verdict.by))
-            .collect();
-        let intent = ActionRecord {
-            id: 0,
-            session: Arc::clone(&self.session),
-            tick: state.ticks,
-            generation: panel.generation,
-            at: self.clock.now(),
-            proposal,
-            decided_by: undoing.by.id.clone(),
-            judged_by: distinct(judged_by),
+            types: &types,
             findings: Vec::new(),
-            before: Arc::clone(&situation.graph),
-            after: None,
-            outcome: Outcome::Unknown,
-            note: None,
-            settled_at: None,
-            undoes: Some(undone.id),
-        };
-        let done = self.do_step(state, &intent, review.asked.as_ref(), undoing, undo).await?;
-        acted(&panel.validators, &self.session);
-        self.pause(state, settle, &done);
-        Ok(done)
-    }
-
-    /// Through the door, and done.
-    async fn do_step(
-        &self,
-        state: &State,
-        intent: &ActionRecord,
-        asks: Option<&Reason>,
-        undoing: &Undoing<'_>,
-        undo: String,
-    ) -> Result<ActionRecord, UndoError> {
-        let held = |reason: Reason| UndoError::Held { undo: undo.clone(), reason: Box::new(reason) };
-        let wanted = Wanted {
-            origin: undoing.by.origin,
-            intent,
-            rules: &undoing.panel.rules,
-            frozen: state.frozen.as_deref(),
-            asks,
+            found: &[],
+            now: Instant::now(),
             approved: None,
+            undone: Some(undone),
         };
-        let cleared = self.door(&wanted).map_err(|barred| held(barred.into_reason()))?;
-        match self.carry_out(cleared).await {
-            Ok(Carried::Tried(done)) => Ok(done),
-            Ok(Carried::Halted(record, halted)) => {
-                self.journal.conclude(&record).await.map_err(UndoError::NotRecorded)?;
-                Err(held(crate::checks::reason(&halted.gate, halted.message)))
-            }
-            Err(error) => Err(UndoError::NotIntended { undo, error }),
+        let mut started = begun(self.propose(state, request, &mut trail).await, undo)?;
+        let done = started.ended().await;
+        acted(&panel.validators, &self.session);
+        self.pause(state, started.passed.settle, &done);
+        if by.origin == Origin::HostUndo {
+            let now = Instant::now();
+            state.tries.add(&done, now);
+            self.fleet.tried(now);
         }
+        Ok(done)
     }
 
     /// The loop must not answer the undo before it has shown.
@@ -422,9 +361,19 @@ impl Controller {
     }
 }
 
-/// Why a step that validators amended is no part of the undo any more, if it is not.
-fn amended_away(undone: &ActionRecord, step: &Action, now: &Graph) -> Option<String> {
-    let after = undone.after.as_deref().unwrap_or(now);
-    let held = Undone { action: &undone.proposal.action, before: &undone.before, after };
-    inverse::fault(&held, std::slice::from_ref(step))
+/// The step that the data plane has begun with, or why it has not.
+fn begun(fate: Fate, undo: String) -> Result<Started, UndoError> {
+    let held = |reason: Reason, undo| UndoError::Held { undo, reason: Box::new(reason) };
+    Err(match fate {
+        Fate::Begun(started) => return Ok(started),
+        // An undo that is no more than a no-op is refused as no inverse.
+        Fate::NoOp => held(crate::checks::reason("no-inverse", "nothing would be done".to_owned()), undo),
+        Fate::Refused(Guard::Review | Guard::Inverse, reason) => {
+            UndoError::Rejected { undo, reason: Box::new(reason) }
+        }
+        Fate::Refused(_, reason) | Fate::Proposed(reason) | Fate::Unapproved(reason, _) => held(reason, undo),
+        Fate::Halted(.., Err(error)) => UndoError::NotRecorded(error),
+        Fate::Halted(_, halted, Ok(())) => held(crate::checks::reason(&halted.gate, halted.message), undo),
+        Fate::NotIntended(error) => UndoError::NotIntended { undo, error },
+    })
 }

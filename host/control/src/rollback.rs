@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::acting::shows;
 use crate::applying::Started;
 use crate::assess::{ask, failed};
+use crate::checks::narrowed;
 use crate::controller::Controller;
 use crate::deciding::offered;
 use crate::inverse::{self, Undone};
@@ -282,6 +283,9 @@ impl Controller {
     ) -> Result<ActionRecord, UndoError> {
         let Undoing { action: undone, by, panel, sight, reverser } = undoing;
         let undo = step.to_string();
+        // A policy that was tightened since the undo began is in force for what is left of it.
+        let newest = self.judges.panel(&self.session).ok_or(UndoError::NoPolicy)?;
+        let rules = narrowed(&panel.rules, &newest.rules);
         let mut trail = Trail::default();
         let own = self.plane.node_types();
         let types = offered(panel, own, &mut trail.failures, &mut trail.costs).await;
@@ -289,10 +293,10 @@ impl Controller {
             findings: undone.findings.clone(),
             graph: self.graph_to_undo_in().await?,
             allowed: vec![step.kind()],
-            node_types: creatable(&types, &panel.rules.safety.may_create, &self.plane).into(),
+            node_types: creatable(&types, &rules.safety.may_create, &self.plane).into(),
             past: state.past(sight.now.taken_at),
             learned: self.fleet.learned(&undone.findings),
-            rules: panel.rules.as_shown(),
+            rules: rules.as_shown(),
         };
         let what = &undone.proposal.action;
         let reason = format!("undo of action {}, \"{what}\"{}", undone.id, by.whose);
@@ -302,8 +306,8 @@ impl Controller {
             decided_by: by.id.clone(),
             judged_by: vec![reverser.clone()],
             panel: Arc::clone(panel),
-            newest: Some(panel),
-            rules: panel.rules.clone(),
+            newest: Some(&newest),
+            rules,
             sight,
             situation: &situation,
             types: &types,

@@ -81,6 +81,8 @@ pub struct View {
     pub observed: u32,
     /// When a reading says that it was taken; 0: it does not say.
     pub taken_at: UnixMillis,
+    /// Happens once an action was done.
+    pub once_applied: Option<Box<dyn FnOnce() + Send>>,
     /// A node at which half of all fails.
     pub failing: Option<&'static str>,
     /// More columns, each the same for all nodes.
@@ -121,6 +123,7 @@ impl Plane {
                 applied: vec![],
                 observed: 0,
                 taken_at: 0,
+                once_applied: None,
                 failing: None,
                 columns: vec![],
             }),
@@ -213,6 +216,11 @@ impl DataPlane for Plane {
         }
         if !view.deaf {
             change(&mut view.graph, action);
+        }
+        let then = view.once_applied.take();
+        drop(view);
+        if let Some(then) = then {
+            then();
         }
         Ok(())
     }

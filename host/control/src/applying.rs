@@ -1,9 +1,10 @@
-//! An action that a data plane is doing. It has a task of its own, so that a data plane that takes its time delays no tick, no
-//! approval and no halt of its session: a tick waits for it for half an interval and at most [`PATIENCE`], and the ticks after that only
-//! look whether it is done.
+//! An action that a data plane is doing, whoever wants it. It has a task of its own, so that a data plane that takes its time delays no
+//! tick, no approval and no halt of its session: a tick waits for it for half an interval and at most [`PATIENCE`], and the ticks after
+//! that only look whether it is done.
 //! Until it is, no other action is begun, and what earlier actions came to is not judged.
 //!
-//! Called by `landing`, which begins it, and by `controller`, which takes in what became of it.
+//! Called by `door`, which begins it, by `landing` and `rollback`, which leave it to later ticks, and by `controller`, which takes in what
+//! became of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::controller::Controller;
 use crate::measure::Readings;
 use crate::pace::{refusal, seconds};
 use crate::propose::Passed;
+use crate::rollback::Undoing;
 use crate::state::State;
 
 /// How long a tick waits for the data plane, at most: whoever answers a question waits for the tick.
@@ -28,15 +30,22 @@ pub(crate) struct Started {
     task: JoinHandle<ActionRecord>,
     since: Instant,
     pub passed: Passed,
+    /// Closed when the data plane has answered.
+    answered: watch::Receiver<()>,
 }
 
-/// A decided action between its intent and what became of it.
+/// An action between its intent and what became of it.
 pub(crate) struct Applying {
     pub started: Started,
-    /// What was read before it.
-    pub before: Before,
+    whose: Whose,
     /// Closed when this is dropped, which it is once what became of it was taken in.
     taken_in: watch::Sender<()>,
+}
+
+/// Whose action it is, and what is needed once it has ended.
+enum Whose {
+    Decided(Before),
+    Undo(Box<Undoing>),
 }
 
 /// What an action is measured against.
@@ -47,10 +56,25 @@ pub(crate) struct Before {
     pub last_applied: Option<Instant>,
 }
 
+impl Before {
+    pub fn of(state: &State) -> Self {
+        Self {
+            readings: state.readings.clone(),
+            newest: state.newest.clone(),
+            last_applied: state.last_applied,
+        }
+    }
+}
+
 impl Started {
-    /// The task ends with what became of the action.
-    pub fn new(task: JoinHandle<ActionRecord>, passed: Passed) -> Self {
-        Self { task, since: Instant::now(), passed }
+    /// A task of its own, which ends with what became of the action.
+    pub fn new(doing: impl Future<Output = ActionRecord> + Send + 'static, passed: Passed) -> Self {
+        let (open, answered) = watch::channel(());
+        let task = tokio::spawn(async move {
+            let _open = open;
+            doing.await
+        });
+        Self { task, since: Instant::now(), passed, answered }
     }
 
     /// What became of it.
@@ -67,21 +91,36 @@ impl Started {
         timeout(patience, self.ended()).await.ok()
     }
 
-    fn has_ended(&self) -> bool {
-        self.task.is_finished()
+    /// Ends when the data plane has answered.
+    pub fn answered(&self) -> impl Future<Output = ()> + use<> {
+        let mut answered = self.answered.clone();
+        async move { while answered.changed().await.is_ok() {} }
+    }
+
+    fn is_answered(&self) -> bool {
+        self.answered.has_changed().is_err()
     }
 }
 
 impl Applying {
-    pub fn new(started: Started, state: &State) -> Self {
-        Self {
-            started,
-            before: Before {
-                readings: state.readings.clone(),
-                newest: state.newest.clone(),
-                last_applied: state.last_applied,
-            },
-            taken_in: watch::Sender::new(()),
+    pub fn decided(started: Started, before: Before) -> Self {
+        Self { started, whose: Whose::Decided(before), taken_in: watch::Sender::new(()) }
+    }
+
+    pub fn undo(started: Started, undoing: Box<Undoing>) -> Self {
+        Self { started, whose: Whose::Undo(undoing), taken_in: watch::Sender::new(()) }
+    }
+
+    /// Whether it is a step of an undo that the data plane has answered.
+    pub fn is_answered_undo(&self) -> bool {
+        self.started.is_answered() && matches!(self.whose, Whose::Undo(_))
+    }
+
+    /// The step and the undo that it is of.
+    pub fn into_undo(self) -> Option<(Started, Box<Undoing>)> {
+        match self.whose {
+            Whose::Undo(undoing) => Some((self.started, undoing)),
+            Whose::Decided(_) => None,
         }
     }
 
@@ -115,18 +154,37 @@ impl Controller {
         }
     }
 
-    /// Takes in what became of the action that was under way, which ends the tick. `false`: none was, or it still is.
+    /// How long a tick waits for the data plane.
+    pub(crate) fn patience(&self) -> Duration {
+        (self.options.interval / 2).min(PATIENCE)
+    }
+
+    /// Takes in what became of the action that was under way. `true`: that was a decided one, and it ends the tick. An undo goes on with
+    /// its next step, and the tick with what it sees.
     pub(crate) async fn take_in_applied(
         &self,
         state: &mut State,
         panel: Option<&Panel>,
         record: &mut TickRecord,
     ) -> bool {
-        let has_ended = |applying: &mut Applying| applying.started.has_ended();
-        let Some(mut applying) = state.applying.take_if(has_ended) else { return false };
-        let action = applying.started.ended().await;
-        self.applied(state, applying, action, record).await;
-        record.gates = self.gates(state, panel, Instant::now(), record);
+        let is_answered = |applying: &mut Applying| applying.started.is_answered();
+        let Some(applying) = state.applying.take_if(is_answered) else { return false };
+        let Applying { mut started, whose, taken_in } = applying;
+        match whose {
+            Whose::Decided(before) => {
+                let action = started.ended().await;
+                self.applied(state, started.passed, before, action, record).await;
+                record.gates = self.gates(state, panel, Instant::now(), record);
+            }
+            Whose::Undo(undoing) => {
+                let until = Instant::now() + self.patience();
+                if let Some((undo, measure)) = self.go_on_undoing(state, undoing, started, until).await {
+                    self.was_undone(state, undo, measure, record).await;
+                }
+                return false;
+            }
+        }
+        drop(taken_in);
         true
     }
 

@@ -127,7 +127,7 @@ impl Controller {
         };
         let (plane, clock) = (Arc::clone(&self.plane), Arc::clone(&self.clock));
         let intent = record.clone();
-        let task = tokio::spawn(async move {
+        let doing = async move {
             match plane.apply(&record.proposal.action).await {
                 Ok(()) => show_effect(&plane, &mut record).await,
                 Err(error) => {
@@ -138,8 +138,8 @@ impl Controller {
             drop(under_way);
             record.settled_at = Some(clock.now());
             record
-        });
-        Fate::Begun(Started::new(task, Passed { intent, ..passed }))
+        };
+        Fate::Begun(Started::new(doing, Passed { intent, ..passed }))
     }
 }
 

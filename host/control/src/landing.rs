@@ -12,7 +12,7 @@ use flyball_model::{
 use flyball_ports::{DataPlane, Panel, PlaneError, Sight, Situation};
 use tokio::time::Instant;
 
-use crate::applying::{Applying, PATIENCE, Started};
+use crate::applying::{Applying, Before};
 use crate::approvals::{About, Asked};
 use crate::assess::wakes;
 use crate::checks::{answered, narrowed, reason};
@@ -121,12 +121,11 @@ impl Controller {
                 }
                 record.action = Some(*action);
             }
-            Fate::Begun(started) => {
-                let mut applying = Applying::new(started, state);
-                let patience = (self.options.interval / 2).min(PATIENCE);
-                match applying.started.ended_within(patience).await {
-                    Some(action) => self.applied(state, applying, action, record).await,
-                    None => self.goes_on_applying(state, applying, record),
+            Fate::Begun(mut started) => {
+                let before = Before::of(state);
+                match started.ended_within(self.patience()).await {
+                    Some(action) => self.applied(state, started.passed, before, action, record).await,
+                    None => self.goes_on_applying(state, Applying::decided(started, before), record),
                 }
             }
         }
@@ -192,12 +191,12 @@ impl Controller {
     pub(crate) async fn applied(
         &self,
         state: &mut State,
-        applying: Applying,
+        passed: Passed,
+        before: Before,
         mut action: ActionRecord,
         record: &mut TickRecord,
     ) {
         action.settled_at.get_or_insert_with(|| self.clock.now());
-        let Applying { started: Started { passed, .. }, before, .. } = &applying;
         let rules = &passed.rules;
         acted(&passed.panel.validators, &self.session);
         let settle = passed.settle;

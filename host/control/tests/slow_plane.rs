@@ -205,3 +205,154 @@ async fn a_loop_that_is_to_end_ends_when_its_action_has() {
     assert!(began.elapsed() >= TAKES, "it ended after {:?}", began.elapsed());
     assert_eq!(rig.outcome(1), Outcome::Effective);
 }
+
+/// A session in which the host is undoing what made things worse, and the data plane takes its time for that.
+async fn undoing(fleet: &Arc<Fleet>) -> Rig {
+    let rig = Rig::in_fleet(fleet, |panel| {
+        panel.deciders = vec![wants(scale("b", 2))];
+        panel.reversers = vec![puts_back()];
+    });
+    rig.finds(vec![]);
+    rig.plane.view.lock().columns =
+        vec![(metric::ITEMS_PER_SECOND, 100.0), (metric::ERRORS_PER_SECOND, 0.0), (metric::QUEUE_DEPTH, 3.0)];
+    rig.ticks(10).await;
+    rig.finds(vec![finding("slow", Some("b"))]);
+    assert_eq!(rig.tick_in(1).await.ending, Ending::Acted);
+    rig.plane.view.lock().latency_ms = 80.0;
+    rig.plane.view.lock().takes = TAKES;
+    for _ in 0..4 {
+        let began = Instant::now();
+        let record = rig.tick_in(1).await;
+        assert!(began.elapsed() <= Duration::from_millis(1_500), "a tick waits for half an interval");
+        if gate(&record) == "applying" {
+            assert_eq!((rig.applied().len(), rig.outcome(1)), (1, Outcome::Worse));
+            return rig;
+        }
+    }
+    panic!("nothing was undone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_undo_by_the_host_delays_no_tick_and_is_measured_once_it_is_done() {
+    let rig = undoing(&Fleet::new(vec![])).await;
+    for second in 1..25 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let began = Instant::now();
+        let record = rig.tick().await;
+        assert_eq!(began.elapsed(), Duration::ZERO, "tick {second} waited");
+        assert_eq!((record.ending, gate(&record)), (Ending::Held, "applying"), "{record:#?}");
+        let message = record.gate.unwrap().message;
+        assert!(message.contains("has been doing action 2 (\"scale b to 1\")"), "{message}");
+    }
+    rig.plane.view.lock().latency_ms = 5.0;
+    rig.ticks(7).await;
+    assert_eq!(rig.applied(), [scale("b", 2), scale("b", 1)]);
+    assert_eq!((rig.outcome(1), rig.outcome(2)), (Outcome::RolledBack, Outcome::RolledBack));
+    rig.finds(vec![]);
+    rig.ticks(5).await;
+    assert!(rig.note(2).starts_with("the graph is as it was before, and so is"), "{}", rig.note(2));
+    assert!(rig.notices().is_empty(), "{:?}", rig.notices());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_halt_and_a_person_do_not_wait_for_a_slow_undo() {
+    let fleet = Fleet::new(vec![]);
+    let rig = undoing(&fleet).await;
+    let asked = Instant::now();
+    assert!(rig.controller.approvals().await.is_empty());
+    assert!(rig.controller.approve("none", None).await.is_err());
+    assert!(rig.controller.frozen().await.is_none());
+    let under_way = fleet.halt(Halt { session: None, at: 0, why: "stop".into() });
+    assert!(under_way[0].1.contains("action 2 (\"scale b to 1\")"), "{under_way:?}");
+    assert_eq!(asked.elapsed(), Duration::ZERO, "somebody waited");
+    assert_eq!(gate(&rig.tick().await), "halted");
+    // What has begun ends, and is known.
+    rig.ticks(31).await;
+    assert_eq!((rig.outcome(1), rig.outcome(2)), (Outcome::RolledBack, Outcome::RolledBack));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_undo_that_the_data_plane_refuses_in_the_end_freezes_the_session_and_calls_people() {
+    let rig = undoing(&Fleet::new(vec![])).await;
+    rig.plane.view.lock().refuses = Some("busy".into());
+    rig.ticks(31).await;
+    assert_eq!((rig.outcome(1), rig.outcome(2)), (Outcome::RollbackFailed, Outcome::RollbackFailed));
+    assert_eq!(rig.notices(), ["rollback-failed"]);
+    assert!(rig.controller.frozen().await.unwrap().contains("busy"));
+}
+
+/// What was done to b is undone in two steps, each of which takes its time: the loop ticks on and begins nothing.
+async fn undone_slowly(rig: &Arc<Rig>, count: usize) -> Vec<flyball_control::Undo> {
+    rig.plane.view.lock().takes = TAKES;
+    let asked = Instant::now();
+    let undoing = {
+        let rig = Arc::clone(rig);
+        tokio::spawn(async move { rig.controller.rollback(count, "a test").await })
+    };
+    tokio::task::yield_now().await;
+    while !undoing.is_finished() {
+        let began = Instant::now();
+        let record = rig.tick_in(1).await;
+        assert!(began.elapsed() <= Duration::from_millis(1_500), "a tick waited for the undo");
+        assert!(matches!(gate(&record), "applying" | "settling"), "{record:#?}");
+    }
+    assert!(asked.elapsed() >= TAKES * 2 && asked.elapsed() < TAKES * 2 + Duration::from_secs(5));
+    undoing.await.unwrap().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_persons_slow_undo_is_answered_when_its_last_step_is_done() {
+    let rig = Arc::new(Rig::new(|panel| {
+        panel.deciders = vec![wants(Action::RemoveNode { node: "b".into() })];
+        panel.reversers = vec![puts_b_back()];
+    }));
+    rig.plane.view.lock().graph.nodes[1].replicas = 2;
+    let before = rig.plane.graph().await.unwrap().digest().to_owned();
+    assert_eq!(rig.tick().await.ending, Ending::Acted);
+    let undone = undone_slowly(&rig, 1).await;
+    assert_eq!(undone[0].result.as_ref().unwrap().len(), 2, "{undone:?}");
+    assert_eq!(rig.plane.graph().await.unwrap().digest(), before);
+    assert_eq!((rig.outcome(1), rig.outcome(3)), (Outcome::RolledBack, Outcome::RolledBack));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_persons_slow_undo_of_two_actions_is_one_answer_and_nothing_comes_between_them() {
+    let rig = Arc::new(Rig::new(|panel| {
+        panel.deciders = vec![wants(scale("b", 2))];
+        panel.reversers = vec![puts_back()];
+    }));
+    assert_eq!(rig.tick().await.ending, Ending::Acted);
+    rig.publish(2, |panel| {
+        panel.deciders = vec![wants(scale("b", 3))];
+        panel.reversers = vec![puts_back()];
+    });
+    assert_eq!(rig.tick_in(60).await.ending, Ending::Acted);
+    let undone = undone_slowly(&rig, 5).await;
+    assert_eq!(undone.len(), 2);
+    assert!(undone.iter().all(|undo| undo.result.is_ok()), "{undone:?}");
+    assert_eq!(rig.applied(), [scale("b", 2), scale("b", 3), scale("b", 2), scale("b", 1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_whose_asker_is_gone_is_done_by_the_loop() {
+    let rig = applying(&Fleet::new(vec![]), |_| {}).await;
+    until_done(&rig).await;
+    let undoing = rig.controller.rollback(1, "a test");
+    assert!(tokio::time::timeout(Duration::from_secs(1), undoing).await.is_err(), "it takes its time");
+    assert_eq!(rig.outcome(1), Outcome::Effective);
+    rig.ticks(31).await;
+    assert_eq!((rig.outcome(1), rig.outcome(2)), (Outcome::RolledBack, Outcome::RolledBack));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_that_is_to_end_ends_when_its_undo_has() {
+    let rig = Arc::new(applying(&Fleet::new(vec![]), |_| {}).await);
+    until_done(&rig).await;
+    let undoing = {
+        let rig = Arc::clone(&rig);
+        tokio::spawn(async move { rig.controller.rollback(1, "a test").await })
+    };
+    rig.controller.run(tokio::time::sleep(Duration::from_millis(2_500))).await;
+    assert_eq!(rig.outcome(1), Outcome::RolledBack);
+    assert!(undoing.await.unwrap().unwrap()[0].result.is_ok());
+}

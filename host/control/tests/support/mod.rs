@@ -666,6 +666,22 @@ pub fn puts_back() -> Arc<dyn Reverser> {
     }))
 }
 
+/// Undoes a removal in two steps: the node, and its workers.
+pub fn puts_b_back() -> Arc<dyn Reverser> {
+    Arc::new(plain("two", |_: &Action, before: &GraphSpec| {
+        let b = before.node("b").unwrap();
+        let insert = Action::InsertNode {
+            id: "b".into(),
+            node_type: b.node_type.clone(),
+            config: b.config.clone(),
+            executor: Some(b.executor),
+            after: vec!["a".into()],
+            before: vec!["c".into()],
+        };
+        Ok(Reversal::Reversible { actions: vec![insert, scale("b", b.replicas)] })
+    }))
+}
+
 /// The panel's safety, changed.
 pub fn safety(panel: &mut Panel, change: impl FnOnce(&mut Safety)) {
     change(Arc::make_mut(&mut panel.rules.safety));

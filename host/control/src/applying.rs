@@ -25,6 +25,11 @@ use crate::state::State;
 /// How long a tick waits for the data plane, at most: whoever answers a question waits for the tick.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(500);
 
+/// An action that has been under way for so long is told to people, once: nothing else is begun meanwhile, and it may be for ever.
+const LONG: Duration = Duration::from_secs(180);
+/// The notice of such an action.
+const STILL_APPLYING: &str = "still-applying";
+
 /// An action that the data plane has begun with.
 pub(crate) struct Started {
     task: JoinHandle<ActionRecord>,
@@ -38,6 +43,8 @@ pub(crate) struct Started {
 pub(crate) struct Applying {
     pub started: Started,
     whose: Whose,
+    /// Whether people were told that it takes long.
+    told: bool,
     /// Closed when this is dropped, which it is once what became of it was taken in.
     taken_in: watch::Sender<()>,
 }
@@ -104,11 +111,11 @@ impl Started {
 
 impl Applying {
     pub fn decided(started: Started, before: Before) -> Self {
-        Self { started, whose: Whose::Decided(before), taken_in: watch::Sender::new(()) }
+        Self { started, whose: Whose::Decided(before), told: false, taken_in: watch::Sender::new(()) }
     }
 
     pub fn undo(started: Started, undoing: Box<Undoing>) -> Self {
-        Self { started, whose: Whose::Undo(undoing), taken_in: watch::Sender::new(()) }
+        Self { started, whose: Whose::Undo(undoing), told: false, taken_in: watch::Sender::new(()) }
     }
 
     /// Whether it is a step of an undo that the data plane has answered.
@@ -169,7 +176,7 @@ impl Controller {
     ) -> bool {
         let is_answered = |applying: &mut Applying| applying.started.is_answered();
         let Some(applying) = state.applying.take_if(is_answered) else { return false };
-        let Applying { mut started, whose, taken_in } = applying;
+        let Applying { mut started, whose, taken_in, .. } = applying;
         match whose {
             Whose::Decided(before) => {
                 let action = started.ended().await;
@@ -186,6 +193,25 @@ impl Controller {
         }
         drop(taken_in);
         true
+    }
+
+    /// A data plane that does not answer is people's business: the host cannot know whether it will, and takes nothing back.
+    pub(crate) async fn tell_still_applying(&self, state: &mut State, record: &mut TickRecord) {
+        let Some(applying) = &mut state.applying else { return };
+        let takes = applying.started.since.elapsed();
+        if takes < LONG || std::mem::replace(&mut applying.told, true) {
+            return;
+        }
+        let action = &applying.started.passed.intent;
+        let message = format!(
+            "{}: the data plane has been doing action {} (\"{}\") for {} and has not answered; nothing else is begun in the \
+             session until it has: a person must look at the data plane",
+            self.session,
+            action.id,
+            action.proposal.action,
+            seconds(takes)
+        );
+        self.notify(record, STILL_APPLYING, message).await;
     }
 
     /// A tick ends while the data plane is at it.

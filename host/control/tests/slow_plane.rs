@@ -21,6 +21,7 @@ use support::*;
 use tokio::time::Instant;
 
 const TAKES: Duration = Duration::from_secs(30);
+const NEVER: Duration = Duration::from_secs(1_000_000);
 
 /// A session whose action is under way after its first tick.
 async fn applying(fleet: &Arc<Fleet>, set_up: impl FnOnce(&mut Panel)) -> Rig {
@@ -143,28 +144,103 @@ async fn a_person_is_answered_and_their_yes_waits() {
     assert_eq!(rig.applied(), [restart("b"), scale("c", 2)]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_was_decided_before_is_not_begun_beside_it() {
+/// A session in which a decider has begun to think about c, which takes it fifteen seconds, and the data plane to do what a person has
+/// approved at b, which takes it thirty.
+async fn decided_meanwhile(set_up: impl Fn(&mut Panel)) -> Rig {
     let fleet = Fleet::new(vec![]);
+    let guarded = |panel: &mut Panel| {
+        safety(panel, |safety| safety.approval.kinds = vec![ActionKind::ScaleNode]);
+        set_up(panel);
+    };
     let rig = Rig::in_fleet(&fleet, |panel| {
         panel.deciders = vec![wants(scale("b", 2))];
-        safety(panel, |safety| safety.approval.kinds = vec![ActionKind::ScaleNode]);
+        guarded(panel);
     });
     assert_eq!(rig.tick().await.ending, Ending::AwaitingApproval);
     rig.finds(vec![finding("slow", Some("b")), finding("stuck", Some("c"))]);
     rig.publish(1, |panel| {
         panel.deciders = vec![wants_after(Duration::from_secs(15), restart("c"))];
-        safety(panel, |safety| safety.approval.kinds = vec![ActionKind::ScaleNode]);
+        guarded(panel);
     });
     until(&rig, Ending::Deciding).await;
     rig.plane.view.lock().takes = TAKES;
     let question = rig.controller.approvals().await.remove(0);
     rig.controller.approve(&question.id, None).await.unwrap();
     until(&rig, Ending::Applying).await;
+    rig
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_decided_while_an_action_is_under_way_waits_for_it() {
+    let rig = decided_meanwhile(|_| {}).await;
     let records = rig.ticks(20).await;
-    assert!(records.iter().any(|record| refusals(record) == ["applying"]), "{records:#?}");
+    assert!(records.iter().all(|record| record.ending == Ending::Held), "{records:#?}");
+    assert_eq!(gate(records.last().unwrap()), "applying");
+    assert_eq!(rig.applied(), []);
     assert_eq!(until_done(&rig).await.ending, Ending::Acted);
     assert_eq!(rig.applied(), [scale("b", 2)]);
+    // And then for what that starts, as a person's yes does.
+    rig.plane.view.lock().takes = Duration::ZERO;
+    assert_eq!(gate(&rig.tick_in(1).await), "settling");
+    let record = until_done(&rig).await;
+    assert_eq!(record.decision.unwrap().by.name.as_ref(), "slow", "it was not asked again");
+    assert_eq!(rig.applied(), [scale("b", 2), restart("c")]);
+    let ticks = rig.told.ticks.lock();
+    assert!(ticks.iter().all(|(_, ending)| *ending != Ending::Rejected), "{ticks:?}");
+    assert_eq!(ticks.iter().filter(|(_, ending)| *ending == Ending::Deciding).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_decided_and_had_to_wait_is_held_against_what_is_found_then() {
+    let rig = decided_meanwhile(|_| {}).await;
+    rig.ticks(20).await;
+    rig.finds(vec![finding("slow", Some("b"))]);
+    until_done(&rig).await;
+    rig.plane.view.lock().takes = Duration::ZERO;
+    let records = rig.ticks(10).await;
+    assert!(records.iter().any(|record| refusals(record) == ["finding-gone"]), "{records:#?}");
+    assert_eq!(rig.applied(), [scale("b", 2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_decided_waits_for_nothing_once_nobody_judges_the_session() {
+    let rig = decided_meanwhile(|_| {}).await;
+    rig.ticks(20).await;
+    until_done(&rig).await;
+    *rig.judges.0.lock() = None;
+    assert_eq!(refusals(&rig.tick_in(1).await)[0], "no-policy");
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_are_told_once_of_a_data_plane_that_does_not_answer() {
+    for (quiet, undone) in [(false, false), (true, false), (false, true)] {
+        let rig = Rig::new(|panel| {
+            panel.deciders = vec![wants(scale("b", 2))];
+            panel.reversers = vec![puts_back()];
+        });
+        rig.plane.view.lock().takes = if undone { Duration::ZERO } else { NEVER };
+        rig.tick().await;
+        if undone {
+            rig.plane.view.lock().takes = NEVER;
+            let undo = rig.controller.rollback(1, "a test");
+            assert!(tokio::time::timeout(Duration::from_millis(1), undo).await.is_err());
+        }
+        if quiet {
+            rig.finds(vec![]);
+        }
+        rig.ticks(170).await;
+        assert_eq!(rig.notices(), Vec::<String>::new());
+        rig.ticks(600).await;
+        assert_eq!(rig.notices(), ["still-applying"], "quiet: {quiet}, an undo: {undone}");
+        let action = if undone {
+            "action 2 (\"scale b to 1\") for 180"
+        } else {
+            "action 1 (\"scale b to 2\") for 180"
+        };
+        let told = format!("{:?}", rig.told.events.lock()).replace('\\', "");
+        assert!(told.contains(action), "{told}");
+        assert!(told.contains("a person must look at the data plane"), "{told}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

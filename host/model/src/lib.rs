@@ -4,6 +4,7 @@
 
 mod account;
 mod action;
+mod action_kind;
 mod case;
 mod decider_answer;
 mod deciders;
@@ -34,7 +35,8 @@ mod safety;
 mod tick;
 
 pub use account::Account;
-pub use action::{Action, ActionKind, MutationPolicy, Proposal};
+pub use action::{Action, Carried, MutationPolicy, Proposal};
+pub use action_kind::ActionKind;
 pub use case::{
     Case, CaseAnswer, CaseApplied, CaseBody, CaseError, CaseGraph, CaseHttp, CaseNode, CaseNodeRef,
     CaseNodeSpec, CaseObservation, CaseRequest,

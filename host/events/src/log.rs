@@ -25,6 +25,8 @@ const BATCH: usize = 1_024;
 const GATHERING: Duration = Duration::from_millis(20);
 /// After the store took nothing, until it is offered the same again.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The same, when the log is closed and somebody waits.
+const LAST_PAUSE: Duration = Duration::from_millis(50);
 
 /// The log of one run of a host. Copies are the same log.
 #[derive(Clone)]
@@ -50,7 +52,8 @@ struct Tail {
     /// The place up to which the store has them.
     stored: u64,
     lost: u64,
-    closed: bool,
+    /// Takes no more; until then what there is may be written.
+    closed: Option<Instant>,
 }
 
 impl EventLog {
@@ -61,7 +64,7 @@ impl EventLog {
     /// The machine gives no thread.
     pub fn start(run: u64, store: Option<Arc<dyn EventStore>>) -> std::io::Result<Self> {
         let newest = EntryNumber { run, place: 0 };
-        let tail = Tail { newest, entries: VecDeque::new(), stored: 0, lost: 0, closed: false };
+        let tail = Tail { newest, entries: VecDeque::new(), stored: 0, lost: 0, closed: None };
         let shared = Arc::new(Shared {
             tail: Mutex::new(tail),
             work: Condvar::new(),
@@ -81,7 +84,7 @@ impl EventLog {
     /// Numbers it and hands it to readers. What comes after [`EventLog::close`] is not taken: none.
     pub fn append(&self, happened: Happened) -> Option<EntryNumber> {
         let mut tail = self.shared.tail.lock();
-        if tail.closed {
+        if tail.closed.is_some() {
             return None;
         }
         tail.newest.place += 1;
@@ -123,7 +126,7 @@ impl EventLog {
     pub fn close(&self, patience: Duration) -> bool {
         let until = Instant::now() + patience;
         let mut tail = self.shared.tail.lock();
-        tail.closed = true;
+        tail.closed = Some(until);
         self.shared.newest.send_replace((tail.newest, true));
         self.shared.work.notify_one();
         while self.shared.store.is_some() && tail.stored < tail.newest.place {
@@ -179,10 +182,10 @@ impl Shared {
         loop {
             let batch = {
                 let mut tail = self.tail.lock();
-                while !tail.closed && tail.stored >= tail.newest.place {
+                while tail.closed.is_none() && tail.stored >= tail.newest.place {
                     self.work.wait(&mut tail);
                 }
-                if !tail.closed {
+                if tail.closed.is_none() {
                     self.work.wait_for(&mut tail, GATHERING);
                 }
                 let stored = tail.stored;
@@ -204,14 +207,17 @@ impl Shared {
                     }
                     failing = true;
                     let mut tail = self.tail.lock();
-                    if tail.closed {
-                        tracing::error!(
-                            entries = tail.newest.place - tail.stored,
-                            "the event log could not be written to its end"
-                        );
-                        break;
+                    match tail.closed {
+                        None => drop(self.work.wait_for(&mut tail, PAUSE)),
+                        Some(until) if Instant::now() < until => {
+                            self.work.wait_for(&mut tail, LAST_PAUSE);
+                        }
+                        Some(_) => {
+                            let entries = tail.newest.place - tail.stored;
+                            tracing::error!(entries, "the event log could not be written to its end");
+                            break;
+                        }
                     }
-                    self.work.wait_for(&mut tail, PAUSE);
                 }
             }
         }

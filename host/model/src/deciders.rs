@@ -13,6 +13,7 @@ pub const SHADOW_WITHIN_MS: u64 = 60_000;
 /// One entry of a policy's deciders: a plugin, or a group of such entries.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
+#[allow(clippy::large_enum_variant, reason = "a policy has a few; boxing one would burden whoever reads it")]
 pub enum DeciderRule {
     /// A plugin.
     One(DeciderUse),

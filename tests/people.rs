@@ -207,6 +207,71 @@ fn a_notice_is_posted_signed_and_again_when_the_server_fails_first() {
     );
 }
 
+#[test]
+fn a_notice_that_could_not_be_sent_is_sent_by_the_next_host() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    let url = format!("http://{address}/hook");
+    let place = Place::new(POLICY);
+    let first = place.start(&["--notify", &url]);
+    place.question();
+    let notices = || -> Vec<Value> {
+        let told = place.say(&["events", "--after", "0.0", "-n", "1000", "--what", "event", "--json"]);
+        let told = String::from_utf8(told.stdout).unwrap();
+        let entries = told.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"].take());
+        entries.filter(|event| event["what"] == "notified").collect()
+    };
+    until("the notice is kept", SOON, || !notices().is_empty());
+    drop(first);
+    let wanted = notices().swap_remove(0);
+
+    let server = TcpListener::bind(address).unwrap();
+    let (told, posted) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in server.incoming() {
+            let mut stream = stream.unwrap();
+            told.send(read_request(&stream).1).unwrap();
+            write!(stream, "HTTP/1.1 204 No Content\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+        }
+    });
+    let _second = place.start(&["--notify", &url]);
+    let mut notice: Value = serde_json::from_str(&posted.recv_timeout(SOON).unwrap()).unwrap();
+    notice.as_object_mut().unwrap().remove("journal");
+    assert_eq!(notice, wanted, "the first host's comes first");
+}
+
+#[test]
+fn whoever_reads_the_events_goes_on_where_they_were_over_a_restart() {
+    let place = Place::new(&POLICY.replace("kinds: [scale-node, adjust-buffering], ", ""));
+    let read = |after: &str| -> Vec<(String, Value)> {
+        let told = place.say(&["events", "--after", after, "-n", "100000", "--json"]);
+        let told = String::from_utf8(told.stdout).unwrap();
+        let entries = told.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        entries.map(|entry| (entry["number"].as_str().unwrap().to_owned(), entry)).collect()
+    };
+    let mut all: Vec<(String, Value)> = Vec::new();
+    for _ in 0..2 {
+        let host = place.start(&["--json"]);
+        let before = all.len();
+        until("it has acted", SOON, || {
+            let last = all.last().map_or_else(|| "0.0".to_owned(), |(number, _)| number.clone());
+            all.extend(read(&last));
+            all.iter().skip(before).any(|(_, entry)| entry["tick"]["ending"] == "acted")
+        });
+        host.says("\"ending\":\"acted\"", SOON);
+        drop(host);
+    }
+    let last = all.last().unwrap().0.clone();
+    all.extend(read(&last));
+    assert_eq!(all, read("0.0"), "each once and in order");
+    let refused = place.say(&["events", "--after", "7"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(said(&refused).contains("write RUN.PLACE, as in 3.120"), "{}", said(&refused));
+    let shown = text(&place.say(&["events", "-n", "3"]));
+    assert!(shown.contains(&last), "{shown}");
+}
+
 fn read_request(stream: &std::net::TcpStream) -> (Vec<String>, String) {
     let mut reader = BufReader::new(stream);
     let mut head = Vec::new();

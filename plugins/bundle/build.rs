@@ -1,5 +1,7 @@
 //! Builds the first-party plugins as components, with the lean settings that the SDK recommends. Cargo runs it.
 //!
+//! A first-party plugin is a folder of `plugins/` whose crate is a `cdylib`; no list names them.
+//!
 //! The plugins need the compiler's target `wasm32-wasip2`. Where it is missing, this script asks rustup to add it; where
 //! nobody can (a distribution's compiler, no network), it takes the components that the repository carries in
 //! `carried/`. Each of the two is said in one line. It upholds that a first build needs no step before it, and that a
@@ -13,20 +15,6 @@ use std::{env, fs};
 use sha2::{Digest, Sha256};
 
 const TARGET: &str = "wasm32-wasip2";
-
-/// Every plugin in `plugins/`, in the order of the alphabet.
-const PLUGINS: &[&str] = &[
-    "http-catalog",
-    "llm-decider",
-    "mutation-policy",
-    "no-oscillation",
-    "protected-nodes",
-    "rule-decider",
-    "standard-reverser",
-    "static-catalog",
-    "threshold-heuristic",
-    "tokenise",
-];
 
 fn main() -> ExitCode {
     match build() {
@@ -43,9 +31,10 @@ fn build() -> Result<(), String> {
     let out = PathBuf::from(variable("OUT_DIR")?);
     let root = own.ancestors().nth(2).ok_or("the bundle is not in plugins/ of its workspace")?;
     watch(root);
+    let plugins = plugins(&root.join("plugins"))?;
     let made = if target_is_there()? || target_is_added() {
         let target_dir = out.join("guests");
-        compile(root, &target_dir)?;
+        compile(root, &target_dir, &plugins)?;
         Made { folder: target_dir.join(TARGET).join("plugin"), from_source: true }
     } else {
         println!(
@@ -55,10 +44,27 @@ fn build() -> Result<(), String> {
         println!("cargo::rerun-if-changed={}", rustlib()?.display());
         Made { folder: take_carried(&own.join("carried"), &out)?, from_source: false }
     };
-    let list: Result<Vec<String>, String> = PLUGINS.iter().map(|name| entry(&made.folder, name)).collect();
+    let list: Result<Vec<String>, String> = plugins.iter().map(|name| entry(&made.folder, name)).collect();
     let source = format!("&[\n{}]", list?.concat());
     write(&out.join("first_party.rs"), source.as_bytes())?;
     write(&out.join("from_source.rs"), made.from_source.to_string().as_bytes())
+}
+
+/// The names of the folders that hold a plugin, in the order of the alphabet. A plugin's package has its folder's name.
+fn plugins(folder: &Path) -> Result<Vec<String>, String> {
+    let unread = |error: std::io::Error| format!("{}: {error}", folder.display());
+    let mut names = Vec::new();
+    for found in fs::read_dir(folder).map_err(unread)? {
+        let found = found.map_err(unread)?;
+        let Ok(manifest) = fs::read_to_string(found.path().join("Cargo.toml")) else { continue };
+        let is_plugin =
+            manifest.lines().any(|line| line.starts_with("crate-type") && line.contains("\"cdylib\""));
+        if is_plugin {
+            names.push(found.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// Where the components are, and whether they were built from the source beside them.
@@ -137,14 +143,14 @@ fn watch(root: &Path) {
 }
 
 /// A cargo of its own, in a target folder of its own: in the outer one it would wait for the outer's lock for ever.
-fn compile(root: &Path, target_dir: &Path) -> Result<(), String> {
+fn compile(root: &Path, target_dir: &Path, plugins: &[String]) -> Result<(), String> {
     let mut cargo = Command::new(variable("CARGO")?);
     cargo
         .current_dir(root)
         .args(["build", "--quiet", "--profile", "plugin", "--target", TARGET])
         .arg("--target-dir")
         .arg(target_dir);
-    for name in PLUGINS {
+    for name in plugins {
         cargo.args(["--package", name]);
     }
     // What the outer cargo says is about the outer target, or would send the guests' output elsewhere.

@@ -9,7 +9,8 @@ use flyball_engine::{Engine, EngineOptions, Library, LibraryOptions, PolicySourc
 use flyball_llm::LlmGrant;
 use flyball_model::{ActionRecord, Outcome, TickRecord};
 use flyball_ports::{DataPlane, Listener, SystemClock};
-use flyball_store::{Reader, Store, TickFilter};
+use flyball_ports::TickFilter;
+use flyball_store::{Reader, Store};
 use parking_lot::Mutex;
 use serde_json::json;
 use tempfile::TempDir;

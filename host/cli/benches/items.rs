@@ -9,19 +9,16 @@
     reason = "a bench"
 )]
 
-#[path = "../src/wasm_nodes.rs"]
-mod wasm_nodes;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flyball_engine::{Engine, EngineOptions, Library, LibraryOptions, PolicySource};
 use flyball_model::Manifest;
 use flyball_nodes::{Item, ItemLimits};
-use flyball_pipeline::{BuiltinChild, Options, Parts, Pipeline};
+use flyball_host::LibraryNodes;
+use flyball_pipeline::{Options, Parts, Pipeline};
 use flyball_ports::DataPlane as _;
 use serde_json::{Value, json};
-use wasm_nodes::LibraryNodes;
 
 const ITEMS: u64 = 400_000;
 const ROUNDS: usize = 3;
@@ -98,7 +95,7 @@ fn manifest(variant: Variant) -> Manifest {
 async fn piped(library: Arc<Library>, variant: Variant) -> (f64, Duration) {
     let parts = Parts {
         wasm: Arc::new(LibraryNodes { library, session: "items".to_owned() }),
-        builtin_child: BuiltinChild { program: "none".into(), args: Vec::new() },
+        builtin_child: None,
         dead_letters: None,
         options: Options::default(),
     };

@@ -1,10 +1,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::{Context, anyhow};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use flyball_model::Outcome;
-use flyball_store::Head;
+use flyball_host::{Folders, StateDir, Webhook};
+use flyball_model::{EntryNumber, Outcome};
+use flyball_store::{Head, RecordingsOptions as StoreOptions, Which};
 use serde_json::Value;
+
+use crate::exit::Failure;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -46,6 +50,16 @@ pub(crate) struct Places {
     pub(crate) state: Option<PathBuf>,
 }
 
+impl Places {
+    /// The state directory that is named, or the user's own. It is not made.
+    pub(crate) fn state_dir(&self) -> Result<StateDir, Failure> {
+        Ok(match &self.state {
+            Some(dir) => StateDir::at(dir.clone()),
+            None => StateDir::of_user()?,
+        })
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run pipelines and control them, until their sources end, the duration is over, or Ctrl-C
@@ -77,6 +91,12 @@ pub(crate) enum Command {
     Verify(VerifyOptions),
     /// Read what was done, also while a host runs
     Journal(JournalOptions),
+    /// Read everything that happens, in order and numbered, also while a host runs
+    ///
+    /// The number of each entry is RUN.PLACE, as in 3.120, and rises; a reader that begins again after the number that it read
+    /// last (--after) misses nothing and gets nothing twice, over restarts too. Quiet ticks are no entries. Some 100,000 are
+    /// kept.
+    Events(EventsOptions),
     /// List the calls of judges that were recorded, also while a host runs
     Recordings(RecordingsOptions),
     /// Make recorded calls again, and compare what they say and cost, exactly
@@ -167,6 +187,20 @@ pub(crate) struct Notify {
     pub(crate) secret_env: Option<String>,
 }
 
+impl Notify {
+    /// None: nobody is to be told.
+    pub(crate) fn webhook(&self) -> Result<Option<Webhook>, Failure> {
+        let Some(url) = &self.url else { return Ok(None) };
+        let read = url.parse().with_context(|| format!("--notify: {url:?} is not a URL"))?;
+        let secret = self.secret_env.as_ref().map(|name| {
+            std::env::var(name).map_err(|_| {
+                anyhow!("--notify-secret-env: the environment has no variable {name}; set it")
+            })
+        });
+        Ok(Some(Webhook::new(read, secret.transpose()?)))
+    }
+}
+
 /// Which calls of judges are recorded, for `replay`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Recording {
@@ -187,9 +221,20 @@ pub(crate) struct Recording {
     pub(crate) record_mask: Vec<String>,
 }
 
-impl Default for Recording {
-    fn default() -> Self {
-        Self { record: Record::Found, record_max_mb: 256, record_days: 7, record_mask: Vec::new() }
+impl Recording {
+    /// None: no calls are recorded.
+    pub(crate) fn options(&self) -> Option<StoreOptions> {
+        let which = match self.record {
+            Record::Found => Which::Found,
+            Record::All => Which::All,
+            Record::Off => return None,
+        };
+        Some(StoreOptions {
+            which,
+            most_bytes: self.record_max_mb << 20,
+            days: self.record_days,
+            mask: self.record_mask.clone(),
+        })
     }
 }
 
@@ -214,6 +259,13 @@ pub(crate) struct Judging {
     /// A directory of plugins (NAME.wasm), watched; one here replaces the first-party plugin of its name
     #[arg(long, value_name = "DIR")]
     pub(crate) plugins: Option<PathBuf>,
+}
+
+impl Judging {
+    /// Where policies and plugins lie.
+    pub(crate) fn folders(&self) -> Folders {
+        Folders { policies: self.policy.clone(), plugins: self.plugins.clone() }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -363,6 +415,48 @@ pub(crate) struct VerifyOptions {
     /// A public key (its text or its file); may be given several times
     #[arg(long = "key", value_name = "PUB", required = true)]
     pub(crate) keys: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EventsOptions {
+    /// Begin after this entry; 0.0 is the beginning [default: before the newest]
+    #[arg(long, value_name = "RUN.PLACE")]
+    pub(crate) after: Option<EntryNumber>,
+
+    /// Only this session's
+    #[arg(long, value_name = "NAME")]
+    pub(crate) session: Option<String>,
+
+    /// Only these kinds: tick, concluded, event, reload, warning
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub(crate) what: Vec<EventKind>,
+
+    /// At most this many
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20, conflicts_with = "follow")]
+    pub(crate) limit: usize,
+
+    /// Go on with what comes, until Ctrl-C
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+
+    /// Print JSON lines, whole
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which entries of the event log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EventKind {
+    /// Ticks on which something was found, decided, done or failed
+    Tick,
+    /// What came of actions
+    Concluded,
+    /// What people and guards did to the loop itself
+    Event,
+    /// Changes of policies and plugins
+    Reload,
+    /// What is missing between sessions, policies and plugins
+    Warning,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use flyball_host::{AskError, HostError, StateDirError};
 use flyball_model::printable;
 
 use crate::output::{errln, write_error};
@@ -29,6 +30,28 @@ pub(crate) enum Failure {
     /// A recorded call is another now.
     #[error("{0}")]
     Differs(String),
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        match error {
+            HostError::Documents(faults) => Self::Documents(faults),
+            HostError::File(fault) => Self::File(fault),
+            other => Self::Failed(other.into()),
+        }
+    }
+}
+
+impl From<StateDirError> for Failure {
+    fn from(error: StateDirError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<AskError> for Failure {
+    fn from(error: AskError) -> Self {
+        Self::Failed(error.into())
+    }
 }
 
 impl Failure {

@@ -1,35 +1,20 @@
 //! The program `flyball`: what a person types, and what they read.
 
 mod args;
-mod assembly;
-mod caller;
+mod asking;
 mod commands;
-mod control_socket;
-mod coverage;
 mod demo;
 mod exit;
 mod files;
-mod halt_reserve;
-mod hearing;
 mod looked_at;
 mod narrator;
-mod operator;
 mod output;
 mod printer;
 mod process_faults;
-mod report;
 mod report_file;
 mod scenario;
-mod spare_descriptors;
-mod state_dir;
-mod state_watch;
 mod summary;
-mod tally;
 mod tally_text;
-mod threads;
-mod unjournaled;
-mod wasm_nodes;
-mod webhook;
 mod wordless;
 
 use std::ffi::OsString;
@@ -72,6 +57,7 @@ fn main() -> ExitCode {
         Command::Sign(options) => commands::sign::run(&options),
         Command::Verify(options) => commands::verify::run(&options),
         Command::Journal(options) => commands::journal::run(&arguments.places, &options),
+        Command::Events(options) => commands::events::run(&arguments.places, &options),
         Command::Recordings(options) => commands::recordings::run(&arguments.places, &options),
         Command::Replay(options) => commands::replay::run(&arguments.places, &options),
         Command::Deciders(options) => commands::deciders::run(&arguments.places, &options),

@@ -1,23 +1,20 @@
-//! Tells a person what happens, where something happens.
+//! Tells a person what happens, where something happens: it reads the host's event log, and writes to standard output.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use flyball_events::EventReader;
 use flyball_model::{
-    ActionRecord, Attributed, Caller, DeciderSaid, Ending, Event, EventRecord, Finding, Outcome, Severity,
-    TickRecord, UnixMillis, Verdict, VerdictRecord, printable, printable_lines,
+    ActionRecord, Attributed, Caller, DeciderSaid, Ending, Event, EventRecord, Finding, Happened, LogEntry, Outcome,
+    ReloadRecord, Severity, TickRecord, UnixMillis, Verdict, VerdictRecord, printable, printable_lines,
 };
-use flyball_ports::Listener;
 use indicatif::MultiProgress;
 use parking_lot::Mutex;
-use serde_json::json;
 
-use crate::coverage::Warning;
 use crate::output;
 use crate::printer::Printer;
-use crate::report::ReloadReport;
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -33,7 +30,8 @@ const LONGEST_NOTICE: usize = 4_000;
 pub(crate) enum Form {
     /// Sentences.
     People,
-    /// JSON lines: `{"tick": …}`, `{"concluded": …}`, `{"event": …}`, `{"reload": …}`, `{"warning": …}`.
+    /// The entries of the event log, a line of JSON each: `{"number": "3.1", "tick": …}`; instead of `tick` it may be `concluded`,
+    /// `event`, `reload` or `warning`.
     Json,
     /// Nothing.
     Silent,
@@ -46,8 +44,8 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 pub(crate) struct Narrator {
     form: Form,
     printer: Printer,
-    /// What was last told of each session, so that a state that lasts is told once.
-    told: Mutex<HashMap<String, String>>,
+    /// The newest tick of each session and how it stood, so that a state that lasts is told once.
+    told: Mutex<HashMap<String, (u64, String)>>,
 }
 
 impl Narrator {
@@ -62,33 +60,41 @@ impl Narrator {
         }
     }
 
-    /// Something between sessions, policies and plugins is missing.
-    pub(crate) fn warn(&self, warning: &Warning) {
-        match self.form {
-            Form::Silent => {}
-            Form::Json => self.print_json(&json!({ "warning": warning })),
-            Form::People => {
-                self.print(&format!("{WARN}warning:{WARN:#} {}", tame_to(2_000, &warning.message)))
+    /// Tells all that happens, to the end of the log.
+    pub(crate) async fn follow(&self, mut reader: EventReader) {
+        loop {
+            match reader.next().await {
+                Ok(Some(entry)) => self.tell(&entry),
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::error!(%error, "nothing more is told");
+                    return;
+                }
             }
         }
     }
 
-    /// A policy or plugin changed.
-    pub(crate) fn reload(&self, reload: &ReloadReport) {
+    fn tell(&self, entry: &LogEntry) {
         match self.form {
             Form::Silent => {}
-            Form::Json => self.print_json(&json!({ "reload": reload })),
-            Form::People => self.print(&reload_text(reload)),
+            Form::Json => match serde_json::to_value(entry) {
+                Ok(entry) => self.printer.print(output::json_text(&entry)),
+                Err(error) => tracing::error!(%error, number = %entry.number, "an entry has no JSON"),
+            },
+            Form::People => self.tell_people(&entry.happened),
+        }
+    }
+
+    fn tell_people(&self, happened: &Happened) {
+        match happened {
+            Happened::Tick(record) if !self.is_news(record) => {}
+            told => self.print(&happened_text(told)),
         }
     }
 
     /// Nobody to tell it to is no reason to stop a pipeline.
     fn print(&self, text: &str) {
         self.printer.print(output::shown(text).into_owned());
-    }
-
-    fn print_json(&self, value: &serde_json::Value) {
-        self.printer.print(output::json_text(value));
     }
 
     /// Until all that was told is printed; a reader that is stuck is not waited for.
@@ -114,47 +120,25 @@ impl Narrator {
             ),
         };
         let mut told = self.told.lock();
-        let before = match told.get_mut(record.session.as_ref()) {
-            Some(before) => before,
-            None => told.entry(record.session.to_string()).or_default(),
-        };
+        let before = told.remove(record.session.as_ref());
+        // Ticks that are not told of were quiet.
+        let same = before.is_some_and(|(tick, before)| tick + 1 == record.tick && before == state);
         let worth_telling = state != "quiet" && !waits_as_expected(record);
-        let news = worth_telling && (state.is_empty() || *before != state);
-        *before = state;
+        let news = worth_telling && (state.is_empty() || !same);
+        told.insert(record.session.to_string(), (record.tick, state));
         news
     }
 }
 
-impl Listener for Narrator {
-    fn tick(&self, record: &TickRecord) {
-        match self.form {
-            Form::Silent => {}
-            Form::Json => {
-                if record.ending != Ending::Quiet || !record.findings.is_empty() {
-                    self.print_json(&json!({ "tick": record }));
-                }
-            }
-            Form::People => {
-                if self.is_news(record) {
-                    self.print(&tick_text(record));
-                }
-            }
-        }
-    }
-
-    fn concluded(&self, action: &ActionRecord, outcome: Outcome) {
-        match self.form {
-            Form::Silent => {}
-            Form::Json => self.print_json(&json!({ "concluded": action })),
-            Form::People => self.print(&conclusion_text(action, outcome)),
-        }
-    }
-
-    fn event(&self, event: &EventRecord) {
-        match self.form {
-            Form::Silent => {}
-            Form::Json => self.print_json(&json!({ "event": event })),
-            Form::People => self.print(&event_text(event)),
+/// What an entry of the event log tells, for people.
+pub(crate) fn happened_text(happened: &Happened) -> String {
+    match happened {
+        Happened::Tick(record) => tick_text(record),
+        Happened::Concluded(action) => conclusion_text(action),
+        Happened::Event(event) => event_text(event),
+        Happened::Reload(reload) => reload_text(reload),
+        Happened::Warning(warning) => {
+            format!("{WARN}warning:{WARN:#} {}", tame_to(2_000, &warning.message))
         }
     }
 }
@@ -357,13 +341,13 @@ fn verdict_lines(verdicts: &[VerdictRecord]) -> Vec<String> {
     lines
 }
 
-fn conclusion_text(action: &ActionRecord, outcome: Outcome) -> String {
+fn conclusion_text(action: &ActionRecord) -> String {
     format!(
         "{} action {} ({}) {}{}",
         head(action.settled_at.unwrap_or(action.at), &action.session),
         action.id,
         tame(&action.proposal.action.to_string()),
-        outcome_text(outcome),
+        outcome_text(action.outcome),
         note_text(action)
     )
 }
@@ -382,7 +366,7 @@ fn outcome_text(outcome: Outcome) -> String {
     format!("{style}{}{style:#}", outcome.name())
 }
 
-fn reload_text(reload: &ReloadReport) -> String {
+fn reload_text(reload: &ReloadRecord) -> String {
     let what = tame(&reload.what.join(", "));
     let mut lines = vec![match reload.generation {
         Some(_) if reload.sessions.is_empty() => format!(
@@ -403,26 +387,6 @@ fn reload_text(reload: &ReloadReport) -> String {
     let errors = reload.errors.iter().map(|error| printable_lines(error).replace('\n', "\n      "));
     lines.extend(errors.map(|error| format!("  {BAD}✗{BAD:#} {error}")));
     lines.join("\n")
-}
-
-/// Tells several listeners.
-pub(crate) struct Both<A, B>(pub(crate) A, pub(crate) B);
-
-impl<A: Listener + ?Sized, B: Listener + ?Sized> Listener for Both<std::sync::Arc<A>, std::sync::Arc<B>> {
-    fn tick(&self, record: &TickRecord) {
-        self.0.tick(record);
-        self.1.tick(record);
-    }
-
-    fn concluded(&self, action: &ActionRecord, outcome: Outcome) {
-        self.0.concluded(action, outcome);
-        self.1.concluded(action, outcome);
-    }
-
-    fn event(&self, event: &EventRecord) {
-        self.0.event(event);
-        self.1.event(event);
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use flyball_host::Report;
 use flyball_model::printable_path;
 use nix::libc;
 
@@ -50,7 +51,14 @@ impl ReportFile {
         Ok(Self { named: named.to_owned(), place })
     }
 
-    pub(crate) fn write(self, text: &[u8]) -> Result<()> {
+    /// Writes the report there, as JSON.
+    pub(crate) fn write_report(self, report: &Report) -> Result<()> {
+        let mut text = serde_json::to_vec_pretty(report).context("the report has no JSON")?;
+        text.push(b'\n');
+        self.write(&text)
+    }
+
+    fn write(self, text: &[u8]) -> Result<()> {
         let done = match self.place {
             Place::File(path) => replace(&path, text),
             Place::Descriptor(mut file) => file.write_all(text),

@@ -6,8 +6,8 @@ use flyball_model::{ActionRecord, Outcome};
 
 use crate::exit::Failure;
 use crate::narrator::tame;
-use crate::report::{RecordingsReport, Report, SessionReport};
-use crate::tally::Figures;
+use flyball_host::{RecordingsReport, Report, SessionReport};
+use flyball_host::Figures;
 use crate::tally_text;
 
 /// A screen at most.
@@ -81,7 +81,9 @@ pub(crate) fn recordings_line(recordings: &RecordingsReport) -> String {
 
 /// `412 accepted = 400 delivered + 12 filtered + 0 dead-lettered + 0 in flight`
 pub(crate) fn account_line(session: &SessionReport) -> String {
-    let account = &session.account;
+    let Some(account) = &session.account else {
+        return "its data plane keeps no account of items".to_owned();
+    };
     format!(
         "{} accepted {} {} delivered + {} filtered + {} dead-lettered + {} in flight",
         account.accepted,

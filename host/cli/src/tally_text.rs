@@ -3,7 +3,7 @@
 use flyball_model::{DeciderAnswer, DeciderSaid, Decimal, LlmUse};
 
 use crate::narrator::{clock, tame};
-use crate::tally::{DeciderReport, IncidentReport};
+use flyball_host::{DeciderReport, IncidentReport};
 
 /// A line for each decider.
 pub(crate) fn table(deciders: &[DeciderReport]) -> String {

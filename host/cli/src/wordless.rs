@@ -30,7 +30,7 @@ pub(crate) fn wordless(said: &Result<Said, String>) -> Result<Said, String> {
         Said::Verdict(Verdict::Deny(why) | Verdict::Ask(why)) => reason(why),
         Said::Verdict(Verdict::Amend(amendment)) => reason(&mut amendment.reason),
         Said::Reversal(Reversal::Irreversible { why }) => why.clear(),
-        Said::Reversal(Reversal::Reversible { .. }) => {}
+        Said::Reversal(Reversal::Reversible { .. }) | Said::Processed(_) | Said::Other(_) => {}
     }
     Ok(said)
 }

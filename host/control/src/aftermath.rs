@@ -1,4 +1,5 @@
-//! What is done when it becomes known what became of an action.
+//! What is done when it becomes known what became of an action: what made things worse is undone, and people are told where that does not
+//! work. Called by `controller` on each tick, and by `applying` when an undo has ended that took its time.
 
 use flyball_model::{Event, Outcome, TickRecord};
 use flyball_ports::{DataPlane, Loss, Panel, Sight, Support, UndoKind};
@@ -6,7 +7,8 @@ use tokio::time::Instant;
 
 use crate::controller::{Controller, add_error};
 use crate::follow_up::{FollowUp, Look};
-use crate::landing::settle_time;
+use crate::measure::Measure;
+use crate::propose::settle_time;
 use crate::rollback::{Undo, UndoError, Undoer};
 use crate::state::State;
 
@@ -20,39 +22,48 @@ impl Controller {
         at: Instant,
         record: &mut TickRecord,
     ) {
-        let mut settled = Vec::new();
-        let look = Look { at, panel, now: &sight.now, record };
         for mut follow_up in std::mem::take(&mut state.follow_ups) {
-            match follow_up.look(&look) {
+            // What is undone meanwhile changes what would be seen.
+            if state.applying.is_some() {
+                state.follow_ups.push(follow_up);
+                continue;
+            }
+            match follow_up.look(&Look { at, panel, now: &sight.now, record }) {
                 None => state.follow_ups.push(follow_up),
                 Some((outcome, note)) => {
                     follow_up.record.outcome = outcome;
                     follow_up.record.note = Some(note);
                     follow_up.record.settled_at = Some(self.clock.now());
-                    settled.push(follow_up);
+                    self.concluded(state, panel, follow_up, record).await;
                 }
             }
         }
-        for follow_up in settled {
-            let action = follow_up.record.clone();
-            state.learn(action.id, action.outcome);
-            state.tries.conclude(action.id, action.outcome);
-            self.fleet.learn(&action, None);
-            if let Err(error) = self.journal.conclude(&action).await {
-                add_error(record, format!("what became of action {} is not recorded: {error}", action.id));
-            }
-            self.listener.concluded(&action, action.outcome);
-            if let Some(panel) = panel {
-                if action.outcome == Outcome::Worse && panel.rules.safety.undo_worse {
-                    self.undo_worse(state, follow_up, record).await;
-                } else if let (Some(undone), Some(worse)) = (action.undoes, follow_up.still_worse()) {
-                    let message =
-                        format!("the undo of action {undone} did not mend what it had made worse: {worse}");
-                    self.notify(record, "undo-did-not-help", message).await;
-                }
-                self.freeze_if_futile(state, &panel.rules.safety, record).await;
-            }
+    }
+
+    /// It is known what became of an action.
+    async fn concluded(
+        &self,
+        state: &mut State,
+        panel: Option<&Panel>,
+        follow_up: FollowUp,
+        record: &mut TickRecord,
+    ) {
+        let action = follow_up.record.clone();
+        state.learn(action.id, action.outcome);
+        state.tries.conclude(action.id, action.outcome);
+        self.fleet.learn(&action, None);
+        if let Err(error) = self.journal.conclude(&action).await {
+            add_error(record, format!("what became of action {} is not recorded: {error}", action.id));
         }
+        self.listener.concluded(&action, action.outcome);
+        let Some(panel) = panel else { return };
+        if action.outcome == Outcome::Worse && panel.rules.safety.undo_worse {
+            self.undo_worse(state, follow_up, record).await;
+        } else if let (Some(undone), Some(worse)) = (action.undoes, follow_up.still_worse()) {
+            let message = format!("the undo of action {undone} did not mend what it had made worse: {worse}");
+            self.notify(record, "undo-did-not-help", message).await;
+        }
+        self.freeze_if_futile(state, &panel.rules.safety, record).await;
     }
 
     /// What made things worse is undone by the host itself, through the same guards; where that does not work, people must.
@@ -75,7 +86,24 @@ impl Controller {
             self.notify(record, "worse", message).await;
             return;
         }
-        let Undo { action, result } = self.undo(state, action, &Undoer::host()).await;
+        let until = Instant::now() + self.patience();
+        if let Some((undo, Undoer::Host(measure))) =
+            self.undo(state, action, Undoer::Host(measure), until).await
+        {
+            self.was_undone(state, undo, measure, record).await;
+        }
+    }
+
+    /// An undo by the host has ended, or was not to be.
+    pub(crate) async fn was_undone(
+        &self,
+        state: &mut State,
+        undo: Undo,
+        measure: Measure,
+        record: &mut TickRecord,
+    ) {
+        let Undo { action, result } = undo;
+        let what = format!("action {} (\"{}\")", action.id, action.proposal.action);
         match result {
             Ok(done) => {
                 if let Some(last) = done.into_iter().next_back() {

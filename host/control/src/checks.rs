@@ -82,7 +82,7 @@ pub(crate) fn check(action: &Action, ground: &Ground<'_>) -> Vec<Reason> {
 fn kind(kind: ActionKind, ground: &Ground<'_>) -> Vec<Reason> {
     let mut wrong = Vec::new();
     if !ground.rules.mutation.allows(kind) {
-        let needed = flyball_model::MutationPolicy::needed_for(kind).name();
+        let needed = kind.needs().name();
         wrong.push(Reason {
             hint: Some(format!("the mutation policy {needed} allows it")),
             ..reason(

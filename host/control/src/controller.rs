@@ -1,3 +1,8 @@
+//! The loop of one session: a tick from its observation to its record, and the ticks one after another. It upholds that a tick runs in
+//! one generation, that it ends whatever happens in it, and that its record is journaled and told.
+//!
+//! Called by the host, through `Sessions` or by itself, and by people, whose words are in `approvals`, `rollback` and `telling`.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -140,6 +145,7 @@ impl Controller {
         let ended = Instant::now();
         state.pace.ended(ended, &record);
         self.tell_unanswered(&mut state, &mut record).await;
+        self.tell_still_applying(&mut state, &mut record).await;
         record.took_ns = u64::try_from(ended.duration_since(started).as_nanos()).unwrap_or(u64::MAX);
         if !record.is_quiet()
             && let Err(error) = self.journal.tick(&record).await
@@ -231,21 +237,14 @@ impl Controller {
             }
             Standing::Waits(gate) => {
                 if !record.findings.iter().any(|found| wakes(found) && !state.is_asked(&found.said)) {
-                    if woken {
-                        record.ending = Ending::Held;
-                        record.gate = Some(barred(panel.as_deref()).unwrap_or(gate));
-                    }
+                    held(record, panel.as_deref(), woken, gate);
                     return;
                 }
             }
         }
         if let Some(mut pending) = state.pending.take() {
-            if !pending.task.is_finished() {
-                if woken {
-                    record.ending = Ending::Held;
-                    let thinking = || deciding(pending.tick, pending.asked, now);
-                    record.gate = Some(barred(panel.as_deref()).unwrap_or_else(thinking));
-                }
+            if let Some(gate) = pending_waits(&mut pending, state, panel.as_deref(), now) {
+                held(record, panel.as_deref(), woken, gate);
                 state.pending = Some(pending);
                 return;
             }
@@ -265,6 +264,18 @@ impl Controller {
             record.ending = Ending::Held;
             return;
         }
+        self.ask_deciders(state, panel, sight, now, record).await;
+    }
+
+    /// Has the deciders think, and hears what they say at once.
+    async fn ask_deciders(
+        &self,
+        state: &mut State,
+        panel: Arc<Panel>,
+        sight: &Sight,
+        now: Instant,
+        record: &mut TickRecord,
+    ) {
         let question = match self.question(state, &panel, sight, record).await {
             Ok(question) => question,
             Err(error) => {
@@ -367,6 +378,33 @@ impl Drop for Controller {
     fn drop(&mut self) {
         self.fleet.left();
     }
+}
+
+/// Nothing is done about what was found on this tick, if anything was.
+fn held(record: &mut TickRecord, panel: Option<&Panel>, woken: bool, gate: GateRefusal) {
+    if woken {
+        record.ending = Ending::Held;
+        record.gate = Some(barred(panel).unwrap_or(gate));
+    }
+}
+
+/// What a decision waits for: the decider itself; and, where an action was under way when it came, that action and what it starts (settling,
+/// cooldown, breaker), as a person's yes does. It would be refused otherwise, and count as fruitless, for no fault of its own.
+fn pending_waits(
+    pending: &mut Pending,
+    state: &State,
+    panel: Option<&Panel>,
+    now: Instant,
+) -> Option<GateRefusal> {
+    if !pending.task.is_finished() {
+        return Some(deciding(pending.tick, pending.asked, now));
+    }
+    if let Some(applying) = &state.applying {
+        pending.found_one_under_way = true;
+        return Some(applying.gate(now));
+    }
+    // Without a policy it has nothing to wait for.
+    panel.filter(|_| pending.found_one_under_way).and_then(|panel| state.pace.closed(&panel.rules, now))
 }
 
 pub(crate) fn unread_graph(error: &PlaneError) -> String {

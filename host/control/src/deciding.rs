@@ -55,13 +55,16 @@ pub(crate) struct Pending {
     /// At this time.
     pub asked: Instant,
     pub task: JoinHandle<Answer>,
+    /// Whether an action was under way when the answer had come.
+    pub found_one_under_way: bool,
 }
 
 impl Pending {
     /// The question, and what its deciders are shown, once it is known.
     pub fn ask(question: Question, tick: u64) -> (Self, Shown) {
         let (shows, shown) = watch::channel(None);
-        (Self { tick, asked: Instant::now(), task: tokio::spawn(decide(question, shows)) }, shown)
+        let task = tokio::spawn(decide(question, shows));
+        (Self { tick, asked: Instant::now(), task, found_one_under_way: false }, shown)
     }
 }
 

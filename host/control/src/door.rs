@@ -1,136 +1,98 @@
-//! The one door in front of the data plane. Every action passes it, whoever wants it, and only what it lets through can be
-//! carried out: [`Controller::carry_out`] takes a [`Cleared`], which nothing but this module makes.
+//! The door in front of the data plane: the guards that are asked once the review has let an action pass, then the intent on disk, then
+//! the halt once more, then the data plane. Every action passes it, whoever wants it, and only what it lets through can be begun:
+//! [`Controller::begin`] takes a [`Cleared`], which nothing but this module makes. `origin` says which guard holds whom.
 //!
-//! | asked | a decider's action, an approved one too | undo by the host | undo by a person |
-//! |---|---|---|---|
-//! | a halt, a state directory that is lost | refused | not done, people are told | refused, with the command that ends it |
-//! | acting switched off by the policy | refused | not done, people are told | not asked |
-//! | dry run, propose only | proposed | not done, people are told | not done, and said |
-//! | approval | a person is asked; their yes is to one question | not done, people are told | the person's word is the approval |
-//! | a freeze | refused | not asked: putting back is no new try | not asked |
-//!
-//! The halt is asked twice: here, and once more between the intent on disk and the data plane, under the lock that a halt
+//! The halt is asked twice: among the guards, and once more between the intent on disk and the data plane, under the lock that a halt
 //! takes. So an action either was under way before the halt, and then the halt's answer names it, or it is not done.
 //!
-//! Called by `landing` and `rollback`.
+//! Called by `propose`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flyball_model::{
-    Action, ActionRecord, Approval, Attributed, Finding, GateRefusal, Outcome, Reason, Rules,
-};
-use flyball_ports::{DataPlane, JournalError};
+use flyball_model::{Action, ActionRecord, NodeId, Outcome, Reason, Rules};
+use flyball_ports::DataPlane;
+use tokio::time::Instant;
 
 use crate::acting::read_back;
+use crate::applying::Started;
 use crate::approvals::About;
 use crate::checks::reason;
 use crate::controller::Controller;
+use crate::escalation;
+use crate::inverse::{self, Undone};
 use crate::masking::MaskedPlane;
-use crate::pace::disabled;
-use tokio::task::{JoinError, JoinHandle};
+use crate::origin::{AFTER_REVIEW, Guard};
+use crate::propose::{Fate, Passed, Request};
+use crate::state::State;
 
-/// Who wants an action done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// A decider; validators have allowed it.
-    Decider,
-    /// The host itself, of an action that made things worse.
-    Undo,
-    /// A person, by `flyball rollback`.
-    Operator,
-}
-
-/// What is to pass the door.
-pub(crate) struct Wanted<'a> {
-    pub origin: Origin,
-    pub intent: &'a ActionRecord,
-    pub rules: &'a Rules,
-    /// Why the session is frozen, if it is.
-    pub frozen: Option<&'a str>,
-    /// What a validator asks a person.
-    pub asks: Option<&'a Reason>,
-    /// What a person said yes to, and what the action is for now.
-    pub approved: Option<(&'a Approval, &'a [Attributed<Finding>])>,
-}
-
-/// An action that has passed the door. It is done at once or not at all: it cannot be kept.
+/// An action that has passed the door. It is begun at once or not at all: it cannot be kept.
 pub(crate) struct Cleared(ActionRecord);
 
-/// Why an action does not pass.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Barred {
-    /// It may be proposed only.
-    Proposed(Reason),
-    /// A person must say yes first.
-    Unapproved(Reason),
-    /// It may not happen.
-    Refused(Reason),
-}
-
-impl Barred {
-    pub fn into_reason(self) -> Reason {
-        match self {
-            Self::Proposed(reason) | Self::Unapproved(reason) | Self::Refused(reason) => reason,
-        }
-    }
-}
-
-/// An action that had passed the door.
-pub(crate) enum Begun {
-    /// The data plane is at it: the record of the intent, and the task, which ends with what became of it.
-    Applying(Box<ActionRecord>, JoinHandle<ActionRecord>),
-    /// A halt came between the intent and the data plane, which was not touched.
-    Halted(Box<ActionRecord>, GateRefusal),
-}
-
-/// What became of an action that had passed the door.
-#[derive(Debug)]
-pub(crate) enum Carried {
-    /// The data plane was asked; the record says what it answered.
-    Tried(ActionRecord),
-    /// A halt came between the intent and the data plane, which was not touched.
-    Halted(ActionRecord, GateRefusal),
+/// A guard holds the action.
+pub(crate) struct No {
+    pub guard: Guard,
+    pub why: Reason,
+    /// What else holds it at this stage.
+    pub also: Vec<Reason>,
 }
 
 impl Controller {
-    /// Whether the action may be carried out now.
-    pub(crate) fn door(&self, wanted: &Wanted<'_>) -> Result<Cleared, Barred> {
-        let (safety, action) = (&wanted.rules.safety, &wanted.intent.proposal.action);
-        if let Some(halted) = self.fleet.halted(&self.session) {
-            return Err(Barred::Refused(reason(&halted.gate, halted.message)));
-        }
-        if wanted.origin == Origin::Undo && !wanted.rules.enabled {
-            let off = disabled("in force");
-            return Err(Barred::Refused(reason(&off.gate, off.message)));
-        }
-        if let Some(why) = self.proposes_only(wanted, action) {
-            return Err(Barred::Proposed(why));
-        }
-        let asked = wanted.asks.cloned().or_else(|| {
-            let by_policy = safety.approval.kinds.contains(&action.kind());
-            by_policy.then(|| approval_by_policy(action))
-        });
-        match (asked, wanted.origin, wanted.approved) {
-            (None, ..) | (_, Origin::Operator, _) => {}
-            (Some(why), _, None) => return Err(Barred::Unapproved(why)),
-            (Some(why), _, Some((approved, findings))) => {
-                let question =
-                    About::of(wanted.intent, findings).question(why, approved.tick, approved.expires_at);
-                if question.id != approved.id {
-                    let message = "what a person approved is not what would be done now".to_owned();
-                    return Err(Barred::Refused(reason("approval-for-another", message)));
-                }
+    /// Whether the action may be begun now.
+    pub(crate) fn door(&self, state: &State, request: &Request<'_>, passed: &Passed) -> Result<Cleared, No> {
+        for stage in AFTER_REVIEW {
+            let held = stage.iter().filter(|guard| guard.holds(request.origin));
+            let mut held = held.flat_map(|guard| {
+                self.refusals(*guard, state, request, passed).into_iter().map(|why| (*guard, why))
+            });
+            if let Some((guard, why)) = held.next() {
+                return Err(No { guard, why, also: held.map(|(_, why)| why).collect() });
             }
         }
-        if let (Origin::Decider, Some(why)) = (wanted.origin, wanted.frozen) {
-            let frozen = self.frozen_gate(why);
-            return Err(Barred::Refused(reason(&frozen.gate, frozen.message)));
-        }
-        Ok(Cleared(wanted.intent.clone()))
+        Ok(Cleared(passed.intent.clone()))
     }
 
-    fn proposes_only(&self, wanted: &Wanted<'_>, action: &Action) -> Option<Reason> {
-        let safety = &wanted.rules.safety;
+    fn refusals(&self, guard: Guard, state: &State, request: &Request<'_>, passed: &Passed) -> Vec<Reason> {
+        let (action, safety) = (&passed.intent.proposal.action, &passed.rules.safety);
+        let refusal = match guard {
+            Guard::Inverse => no_inverse(request.undone, passed),
+            Guard::TryBudgets => return try_budgets(state, passed),
+            Guard::ChangeBudgets => return self.change_budgets(state, passed),
+            Guard::Halt => {
+                self.fleet.halted(&self.session).map(|halted| reason(&halted.gate, halted.message))
+            }
+            Guard::Proposing => self.proposes_only(&passed.rules, action),
+            Guard::Approval => passed.asks.clone().or_else(|| {
+                let by_policy = safety.approval.kinds.contains(&action.kind());
+                by_policy.then(|| approval_by_policy(action))
+            }),
+            Guard::SameQuestion => another_question(request, passed),
+            Guard::Freeze => state.frozen.as_deref().map(|why| {
+                let frozen = self.frozen_gate(why);
+                reason(&frozen.gate, frozen.message)
+            }),
+            // Asked before.
+            Guard::Enabled
+            | Guard::OneAtATime
+            | Guard::Pace
+            | Guard::StillFound
+            | Guard::Evidence
+            | Guard::Review => None,
+        };
+        refusal.into_iter().collect()
+    }
+
+    /// A budget of changes counts an undo by the host as any other change. The action that is undone and the earlier steps of its undo are
+    /// not counted against it: otherwise what used up a budget could not be taken back, or only by half.
+    fn change_budgets(&self, state: &State, passed: &Passed) -> Vec<Reason> {
+        let (now, safety) = (Instant::now(), &passed.rules.safety);
+        let mut over = state.tries.over_changes(&passed.intent, safety, now);
+        over.extend(self.fleet.over(&safety.host, &state.tries.taken_back(&passed.intent), now));
+        over
+    }
+
+    fn proposes_only(&self, rules: &Rules, action: &Action) -> Option<Reason> {
+        let safety = &rules.safety;
         if self.options.dry_run {
             return Some(reason("dry-run", "the host runs with --dry-run, so nothing is done".to_owned()));
         }
@@ -145,11 +107,13 @@ impl Controller {
     }
 
     /// Intent, the last question after a halt, and a task that acts and reads back. The only place in which the data plane is
-    /// changed. An error: the intent is not on disk, so nothing was done. What became of the action is in the record that
-    /// the task ends with, and still to be journaled.
-    pub(crate) async fn begin(&self, cleared: Cleared) -> Result<Begun, JournalError> {
+    /// changed. What became of the action is in the record that the task ends with, and still to be journaled.
+    pub(crate) async fn begin(&self, cleared: Cleared, passed: Passed) -> Fate {
         let Cleared(mut record) = cleared;
-        record.id = self.journal.intend(&record).await?;
+        record.id = match self.journal.intend(&record).await {
+            Ok(id) => id,
+            Err(error) => return Fate::NotIntended(error),
+        };
         let what = format!("action {} (\"{}\")", record.id, record.proposal.action);
         let under_way = match self.fleet.enter(&self.session, what) {
             Ok(under_way) => under_way,
@@ -157,12 +121,13 @@ impl Controller {
                 record.outcome = Outcome::Rejected;
                 record.note = Some(format!("nothing was done: {}", halted.message));
                 record.settled_at = Some(self.clock.now());
-                return Ok(Begun::Halted(Box::new(record), halted));
+                let recorded = self.journal.conclude(&record).await;
+                return Fate::Halted(Box::new(record), halted, recorded);
             }
         };
         let (plane, clock) = (Arc::clone(&self.plane), Arc::clone(&self.clock));
         let intent = record.clone();
-        let task = tokio::spawn(async move {
+        let doing = async move {
             match plane.apply(&record.proposal.action).await {
                 Ok(()) => show_effect(&plane, &mut record).await,
                 Err(error) => {
@@ -173,17 +138,43 @@ impl Controller {
             drop(under_way);
             record.settled_at = Some(clock.now());
             record
-        });
-        Ok(Begun::Applying(Box::new(intent), task))
+        };
+        Fate::Begun(Started::new(doing, Passed { intent, ..passed }))
     }
+}
 
-    /// The same, to its end.
-    pub(crate) async fn carry_out(&self, cleared: Cleared) -> Result<Carried, JournalError> {
-        Ok(match self.begin(cleared).await? {
-            Begun::Halted(record, halted) => Carried::Halted(*record, halted),
-            Begun::Applying(intent, task) => Carried::Tried(ended(*intent, task.await)),
-        })
-    }
+/// Why a step that validators amended is no part of the undo any more, if it is not.
+fn no_inverse(undone: Option<&ActionRecord>, passed: &Passed) -> Option<Reason> {
+    let undone = undone?;
+    let after = undone.after.as_deref().unwrap_or(&passed.intent.before);
+    let held = Undone { action: &undone.proposal.action, before: &undone.before, after };
+    let fault = inverse::fault(&held, std::slice::from_ref(&passed.intent.proposal.action))?;
+    Some(reason("no-inverse", fault))
+}
+
+fn try_budgets(state: &State, passed: &Passed) -> Vec<Reason> {
+    let (now, safety) = (Instant::now(), &passed.rules.safety);
+    let open: BTreeSet<&NodeId> =
+        state.follow_ups.iter().filter_map(|open| open.record.proposal.action.target()).collect();
+    let mut over = state.tries.over_tries(&passed.intent, safety, &open, now);
+    let target = passed.intent.proposal.action.target();
+    over.extend(state.follow_ups.iter().find(|open| open.waits_at(target, now)).map(|open| {
+        let action = &open.record;
+        let message =
+            format!("whether action {} (\"{}\") helped is not known yet", action.id, action.proposal.action);
+        reason("verifying", message)
+    }));
+    over.extend(escalation::refusal(&passed.intent, safety, &state.tries));
+    over
+}
+
+/// A yes is to one question: session, tick, action, graph, findings and expiry are those that the person was shown.
+fn another_question(request: &Request<'_>, passed: &Passed) -> Option<Reason> {
+    let approved = request.approved?;
+    let about = About::of(&passed.intent, &passed.findings);
+    let question = about.question(approved.reason.clone(), approved.tick, approved.expires_at);
+    let message = "what a person approved is not what would be done now".to_owned();
+    (question.id != approved.id).then(|| reason("approval-for-another", message))
 }
 
 /// Accepted is not effective: what changes the configuration must show in it.
@@ -198,15 +189,6 @@ async fn show_effect(plane: &MaskedPlane, record: &mut ActionRecord) {
             record.note = Some(format!("the data plane took it, and its graph could not be read: {error}"));
         }
     }
-}
-
-/// What became of an action whose task has ended.
-pub(crate) fn ended(intent: ActionRecord, done: Result<ActionRecord, JoinError>) -> ActionRecord {
-    done.unwrap_or_else(|error| {
-        // The data plane panicked, or the runtime is going away.
-        let note = Some(format!("the data plane broke off, and what it has done is not known: {error}"));
-        ActionRecord { outcome: Outcome::Unknown, note, ..intent }
-    })
 }
 
 fn approval_by_policy(action: &Action) -> Reason {

@@ -188,11 +188,13 @@ impl Fleet {
         tried.push_back(at);
     }
 
-    /// Whether the host's budget is used up.
-    pub(crate) fn over(&self, budget: &Budget, now: Instant) -> Option<Reason> {
+    /// Whether the host's budget is used up; those that were tried at `uncounted` are not counted.
+    pub(crate) fn over(&self, budget: &Budget, uncounted: &[Instant], now: Instant) -> Option<Reason> {
         let window = Duration::from_millis(budget.window_ms);
         let tried = self.tried.lock();
-        let counted = tried.iter().rev().take_while(|tried| now.duration_since(**tried) < window).count();
+        let within = || tried.iter().rev().take_while(|tried| now.duration_since(**tried) < window);
+        let uncounted = uncounted.iter().filter(|at| within().any(|tried| tried == *at)).count();
+        let counted = within().count().saturating_sub(uncounted);
         (counted >= usize::try_from(budget.max).unwrap_or(usize::MAX)).then(|| {
             let message = format!(
                 "{counted} actions in all sessions within {}; the limit is {}",

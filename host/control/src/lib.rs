@@ -14,13 +14,15 @@
 //! | `gates` | how each of them stands, for the record |
 //! | `questioning`, `escalation` | what deciders are asked, and which kinds of action are open to them by now |
 //! | `deciding` | asks catalogs and deciders, in a task of their own |
-//! | `landing` | takes a decision to its end: the order of the next three, and the door |
+//! | `landing` | takes a decision to its end, and asks people |
+//! | `propose` | the one way of every action, whoever wants it, from the first guard to the data plane |
+//! | `origin` | who may want an action; the guards in their order, and which of them holds whom |
 //! | `checks`, `reach` | the host's own checks, whatever the plugins say; where an action may reach |
 //! | `masking` | the data plane without the secrets of its nodes' configurations; no other view of it is known here |
 //! | `review` | asks the validators, again after each amendment |
 //! | `tries` | the budgets |
+//! | `door` | the guards after the review; then intent, the halt once more, act, read back |
 //! | `acting` | whether a graph shows an action |
-//! | `door` | what every action passes, whoever wants it: halt, dry run, propose only, approval, freeze; then intent, act, read back |
 //! | `applying` | what the data plane takes its time for |
 //! | `rollback`, `inverse` | an undo, at an operator's word or the host's own; what a reverser's answer can be |
 //! | `telling` | journals and tells what happened to the loop itself |
@@ -61,7 +63,9 @@ mod inverse;
 mod landing;
 mod masking;
 mod measure;
+mod origin;
 mod pace;
+mod propose;
 mod questioning;
 mod reach;
 mod restoring;

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flyball_model::{
-    Action, Creatable, Graph, GraphSpec, NodeId, NodeSpec, NodeType, Observation, SecretNames, Verdict,
-    mask_config, mask_in, mask_number, mask_plainly, mask_url,
+    Action, Carried, Creatable, Graph, GraphSpec, NodeId, NodeSpec, NodeType, Observation, SecretNames,
+    Verdict, mask_config, mask_in, mask_number, mask_plainly, mask_url,
 };
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -89,23 +89,22 @@ impl MaskedPlane {
 
     /// An action as it may be seen. An entry of the policy may be named by its masked form.
     pub fn masked(&self, mut action: Action, may_create: &[Creatable]) -> Action {
-        match &mut action {
-            Action::ReplaceNode { node, node_type, config: Some(config) }
-            | Action::InsertNode { id: node, node_type, config, .. } => {
+        match action.carried() {
+            Carried::Config { node, node_type, config } => {
                 let types = self.types_with(&[node_type]);
-                let of = types.iter().find(|of| of.name == *node_type);
+                let of = types.iter().find(|of| of.name == node_type);
                 if let Some(listed) = listed(node_type, config, of, may_create, &self.names) {
                     *config = listed;
                 }
                 self.mask(node, node_type, config, &types);
             }
-            Action::UpdateNodeConfig { node, patch } => {
+            Carried::Patch { node, patch } => {
                 let seen = self.seen.lock().clone();
                 let spec = seen.as_ref().and_then(|seen| seen.real.node(node));
                 let node_type = spec.map_or("", |spec| &spec.node_type);
                 self.mask(node, node_type, patch, &self.types_with(&[node_type]));
             }
-            _ => {}
+            Carried::Nothing => {}
         }
         action
     }
@@ -127,18 +126,17 @@ impl MaskedPlane {
     /// Where a mask stands for nothing that this host knows.
     pub fn unmasked(&self, action: &Action) -> Result<Action, String> {
         let mut action = action.clone();
-        match &mut action {
-            Action::ReplaceNode { node, node_type, config: Some(config) }
-            | Action::InsertNode { id: node, node_type, config, .. } => {
+        match action.carried() {
+            Carried::Config { node, node_type, config } => {
                 *config = self.unmasked_config(node, node_type, config)?;
             }
             // No patch touches what is masked.
-            Action::UpdateNodeConfig { node, patch } => {
+            Carried::Patch { node, patch } => {
                 if let Some(pointer) = mask_in(patch) {
                     return Err(format!("{node}{pointer}"));
                 }
             }
-            _ => {}
+            Carried::Nothing => {}
         }
         Ok(action)
     }

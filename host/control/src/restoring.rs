@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use crate::acting::shows;
 use crate::controller::{Controller, add_error};
-use crate::landing::settle_time;
+use crate::propose::settle_time;
+use crate::rollback::OPERATOR;
 use crate::state::{PAST_ACTIONS, State};
 
 /// Earlier actions that are taken in: all that validators are told of.
@@ -59,12 +60,18 @@ impl Controller {
         for action in &recent {
             state.recall(action, at(action));
         }
-        // What a halt stopped before it was done was not tried.
-        let tried = |action: &&ActionRecord| action.undoes.is_none() && action.outcome != Outcome::Rejected;
+        // What a halt stopped before it was done was not tried; what a person undid is no doing of the host's.
+        let tried = |action: &&ActionRecord| {
+            action.outcome != Outcome::Rejected
+                && (action.undoes.is_none() || action.decided_by.name.as_ref() != OPERATOR)
+        };
         for action in recent.iter().rev().filter(tried) {
             let at = at(action);
             if action.at > resumed_at {
                 state.tries.add(action, at);
+            }
+            if action.undoes.is_some() {
+                continue;
             }
             if let Some(rules) = rules {
                 state.pace.tried(at, rules);

@@ -1,22 +1,34 @@
+//! The undo of an action: a reverser says by which steps, and each of them takes the one way of every action (`propose`), as a task of its
+//! own: a data plane that takes its time for a step delays no tick. Between two steps the undo lies in the session's state (`applying`), and
+//! whoever finds the step answered goes on with it: a tick, or the person who waits.
+//!
+//! It must uphold that nothing else begins in the session from the first step to the last, that what reached the data plane has its
+//! outcome in the journal, and that a person gets the answer of what they asked for.
+//!
+//! Called by `aftermath` (the host's own undo), by people through [`Controller::rollback`], and by `applying`, which finds a step answered.
+
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use flyball_model::{
     Action, ActionRecord, FailedJudge, Graph, Outcome, PluginId, PluginKind, Proposal, Reason, Reversal,
 };
-use flyball_ports::{DataPlane, JournalError, Judged, Panel, PlaneError, Sight, Situation};
+use flyball_ports::{DataPlane, JournalError, Judged, Panel, PlaneError, Situation};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::acting::shows;
+use crate::applying::{Applying, Started};
 use crate::assess::{ask, failed};
-use crate::checks::Ground;
+use crate::checks::narrowed;
 use crate::controller::Controller;
 use crate::deciding::offered;
-use crate::door::{Carried, Origin, Wanted};
 use crate::inverse::{self, Undone};
-use crate::landing::{distinct, settle_time};
+use crate::measure::Measure;
+use crate::origin::{Guard, Origin};
+use crate::propose::{Fate, Passed, Request, Trail};
 use crate::reach::creatable;
-use crate::review::{Review, Reviewers, acted};
+use crate::review::acted;
 use crate::state::State;
 
 /// Who undoes at a person's word; no plugin may be called so.
@@ -110,32 +122,57 @@ fn failures(failed: &[FailedJudge]) -> String {
     failed.iter().map(|failure| format!("; {} failed: {}", failure.by, failure.error)).collect()
 }
 
-/// Who undoes, and what they look at.
-struct Undoing<'a> {
-    panel: &'a Panel,
-    sight: Sight,
-    by: &'a Undoer,
+/// An undo that is under way: what is left of it between two of its steps.
+pub(crate) struct Undoing {
+    action: ActionRecord,
+    by: Undoer,
+    panel: Arc<Panel>,
+    /// Who says what undoes it.
+    reverser: PluginId,
+    /// The graph before the first step.
+    found: Arc<Graph>,
+    left: VecDeque<Action>,
+    done: Vec<ActionRecord>,
 }
 
-/// Who undoes.
-pub(crate) struct Undoer {
-    origin: Origin,
-    id: PluginId,
-    /// In whose name, as the journal tells it.
-    whose: String,
+/// Who undoes, and who is told when it is done.
+pub(crate) enum Undoer {
+    /// The host itself: it goes on measuring by how the action was measured.
+    Host(Measure),
+    /// A person, who is answered.
+    Person(Box<Person>),
+}
+
+/// A person who wants actions undone.
+pub(crate) struct Person {
+    who: String,
+    /// What is to be undone next, newest first.
+    older: VecDeque<ActionRecord>,
+    undone: Vec<Undo>,
+    answer: oneshot::Sender<Vec<Undo>>,
 }
 
 impl Undoer {
-    /// The host itself.
-    pub fn host() -> Self {
-        Self { origin: Origin::Undo, id: PluginId::host(), whose: String::new() }
+    const fn origin(&self) -> Origin {
+        match self {
+            Self::Host(_) => Origin::HostUndo,
+            Self::Person(_) => Origin::PersonUndo,
+        }
     }
 
-    /// A person.
-    fn person(who: &str) -> Self {
-        let id = PluginId { name: OPERATOR.into(), version: "".into(), digest: "".into() };
-        let whose = if who.is_empty() { String::new() } else { format!(", for {who}") };
-        Self { origin: Origin::Operator, id, whose }
+    fn id(&self) -> PluginId {
+        match self {
+            Self::Host(_) => PluginId::host(),
+            Self::Person(_) => PluginId { name: OPERATOR.into(), version: "".into(), digest: "".into() },
+        }
+    }
+
+    /// In whose name, as the journal tells it.
+    fn whose(&self) -> String {
+        match self {
+            Self::Person(person) if !person.who.is_empty() => format!(", for {}", person.who),
+            _ => String::new(),
+        }
     }
 }
 
@@ -143,33 +180,211 @@ impl Controller {
     /// Undoes the newest `count` actions, newest first, at an operator's word, while the loop runs; `who` is the operator, as the
     /// journal is to tell it. Stops at the first
     /// that cannot be undone: what is older rests on it. Only the last result can therefore be an error, and there are
-    /// fewer results than asked for when there is less to undo.
+    /// fewer results than asked for when there is less to undo. Answers when the data plane has: until then the loop ticks on.
     ///
     /// # Errors
-    /// The journal cannot say what there is to undo.
+    /// The journal cannot say what there is to undo, or the host ends before it is known what became of it.
     pub async fn rollback(&self, count: usize, who: &str) -> Result<Vec<Undo>, JournalError> {
+        let (answer, mut answered) = oneshot::channel();
         let mut state = self.state_at_rest().await;
         let actions = self.journal.undoable(&self.session, count).await?;
-        let mut undone = Vec::with_capacity(actions.len());
-        let by = Undoer::person(who);
-        for action in actions.into_iter().take(count) {
-            let undo = self.undo(&mut state, action, &by).await;
-            let stop = undo.result.is_err();
-            undone.push(undo);
-            if stop {
-                break;
+        let older = actions.into_iter().take(count).collect();
+        let person = Person { who: who.to_owned(), older, undone: Vec::new(), answer };
+        self.undo_next(&mut state, Box::new(person), Instant::now()).await;
+        loop {
+            let data_plane = state.applying.as_ref().map(|applying| applying.started.answered());
+            drop(state);
+            let data_plane = async move {
+                match data_plane {
+                    Some(answered) => answered.await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                undone = &mut answered => {
+                    return undone.map_err(|_| JournalError("what became of the undo is not known".to_owned()));
+                }
+                () = data_plane => {}
+            }
+            state = self.state.lock().await;
+            // A tick may have been quicker.
+            if let Some((started, undoing)) =
+                state.applying.take_if(|it| it.is_answered_undo()).and_then(Applying::into_undo)
+            {
+                self.go_on_undoing(&mut state, undoing, started, Instant::now()).await;
             }
         }
-        Ok(undone)
     }
 
-    /// At somebody's word: an operator's, or the host's own, where the action made things worse.
-    pub(crate) async fn undo(&self, state: &mut State, mut action: ActionRecord, by: &Undoer) -> Undo {
-        let mut done = Vec::new();
-        let tried = self.try_undo(state, &action, by, &mut done).await;
+    /// The next of what a person wants undone, or their answer.
+    async fn undo_next(&self, state: &mut State, mut person: Box<Person>, until: Instant) {
+        while person.undone.last().is_none_or(|undo| undo.result.is_ok())
+            && let Some(action) = person.older.pop_front()
+        {
+            match self.undo(state, action, Undoer::Person(person), until).await {
+                Some((undo, Undoer::Person(back))) => {
+                    person = back;
+                    person.undone.push(undo);
+                }
+                // The data plane is at it.
+                _ => return,
+            }
+        }
+        // Whoever asked may be gone.
+        drop(person.answer.send(person.undone));
+    }
+
+    /// Begins to undo it, at somebody's word: a person's, or the host's own, where the action made things worse. None: the data plane
+    /// is still at it at the given time, and `applying` holds the undo.
+    pub(crate) async fn undo(
+        &self,
+        state: &mut State,
+        action: ActionRecord,
+        by: Undoer,
+        until: Instant,
+    ) -> Option<(Undo, Undoer)> {
+        match self.reversal_now(&action).await {
+            Ok((panel, left, reverser, found)) => {
+                let (left, done) = (left.into(), Vec::new());
+                let undoing = Undoing { action, by, panel, reverser, found, left, done };
+                self.take_steps(state, Box::new(undoing), until).await
+            }
+            Err(error) => Some((Undo { action, result: Err(error) }, by)),
+        }
+    }
+
+    async fn reversal_now(
+        &self,
+        action: &ActionRecord,
+    ) -> Result<(Arc<Panel>, Vec<Action>, PluginId, Arc<Graph>), UndoError> {
+        let panel = self.judges.panel(&self.session).ok_or(UndoError::NoPolicy)?;
+        let (steps, reverser) = self.reversal(action, &panel).await?;
+        Ok((panel, steps, reverser, self.graph_to_undo_in().await?))
+    }
+
+    /// The data plane has answered a step: takes in what became of it, and goes on with the next. Some: the host's undo has ended.
+    pub(crate) async fn go_on_undoing(
+        &self,
+        state: &mut State,
+        mut undoing: Box<Undoing>,
+        mut started: Started,
+        until: Instant,
+    ) -> Option<(Undo, Measure)> {
+        let done = started.ended().await;
+        let ended = match self.step_done(state, &mut undoing, &started.passed, done) {
+            Ok(()) => self.take_steps(state, undoing, until).await?,
+            Err(error) => self.end_undo(state, *undoing, Err(error)).await,
+        };
+        match ended {
+            (undo, Undoer::Host(measure)) => Some((undo, measure)),
+            (undo, Undoer::Person(mut person)) => {
+                person.undone.push(undo);
+                // An undo begins with its steps, which come back here.
+                Box::pin(self.undo_next(state, person, until)).await;
+                None
+            }
+        }
+    }
+
+    /// Does what the reverser says, each step checked against the graph as it is then.
+    async fn take_steps(
+        &self,
+        state: &mut State,
+        mut undoing: Box<Undoing>,
+        until: Instant,
+    ) -> Option<(Undo, Undoer)> {
+        loop {
+            let stepped = match self.next_step(state, &mut undoing).await {
+                Ok(Some(mut started)) => {
+                    let patience = until.saturating_duration_since(Instant::now());
+                    let Some(done) = started.ended_within(patience).await else {
+                        state.applying = Some(Applying::undo(started, undoing));
+                        return None;
+                    };
+                    self.step_done(state, &mut undoing, &started.passed, done)
+                }
+                Ok(None) => {
+                    let result = self.is_as_it_was(&undoing).await;
+                    return Some(self.end_undo(state, *undoing, result).await);
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = stepped {
+                return Some(self.end_undo(state, *undoing, Err(error)).await);
+            }
+        }
+    }
+
+    /// The data plane begins with the next step; none: there is none left.
+    async fn next_step(
+        &self,
+        state: &mut State,
+        undoing: &mut Undoing,
+    ) -> Result<Option<Started>, UndoError> {
+        while let Some(step) = undoing.left.pop_front() {
+            // A reverser cannot know what a data plane sets by itself; what is so already need not be done.
+            let now = self.graph_to_undo_in().await?;
+            if shows(&step, &now, &now) != Some(true) {
+                return self.take_step(state, step, undoing).await.map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The data plane has answered a step.
+    fn step_done(
+        &self,
+        state: &mut State,
+        undoing: &mut Undoing,
+        passed: &Passed,
+        done: ActionRecord,
+    ) -> Result<(), UndoError> {
+        let now = Instant::now();
+        acted(&undoing.panel.validators, &self.session);
+        // The loop must not answer the undo before it has shown.
+        state.pace.settles(now, passed.settle, done.proposal.action.to_string());
+        state.pace.undone(now, done.tick);
+        state.last_applied = Some(now);
+        state.remember(&done, now);
+        if matches!(undoing.by, Undoer::Host(_)) {
+            state.tries.add(&done, now);
+            self.fleet.tried(now);
+        }
+        let failed = (done.outcome == Outcome::Failed).then(|| UndoError::NotApplied {
+            undo: done.proposal.action.to_string(),
+            error: done.note.clone().unwrap_or_default(),
+        });
+        undoing.done.push(done);
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Whether the graph is as it was before the action, but for what somebody else has changed since.
+    async fn is_as_it_was(&self, undoing: &Undoing) -> Result<(), UndoError> {
+        let action = &undoing.action;
+        let reached = self.graph_to_undo_in().await?;
+        if reached.digest() == action.before.digest() {
+            return Ok(());
+        }
+        let after = action.after.as_ref().unwrap_or(&undoing.found);
+        let wanted = undoing.found.without(&action.before, after).digest();
+        if reached.digest() == wanted {
+            return Ok(());
+        }
+        Err(UndoError::Differs { wanted, now: reached.digest().to_owned() })
+    }
+
+    /// Writes down what came of it.
+    async fn end_undo(
+        &self,
+        state: &mut State,
+        undoing: Undoing,
+        tried: Result<(), UndoError>,
+    ) -> (Undo, Undoer) {
+        let Undoing { mut action, by, mut done, .. } = undoing;
         // What never reached the data plane leaves the action as it was: it can still be undone.
         if done.is_empty() {
-            return Undo { action, result: tried.map(|()| done) };
+            return (Undo { action, result: tried.map(|()| done) }, by);
         }
         let outcome = if tried.is_ok() { Outcome::RolledBack } else { Outcome::RollbackFailed };
         let ids: Vec<String> = done.iter().map(|undo| undo.id.to_string()).collect();
@@ -178,52 +393,7 @@ impl Controller {
             Err(error) => format!("the undo by {} failed: {error}", ids.join(", ")),
         };
         let recorded = self.record(state, &mut action, &mut done, outcome, &note).await;
-        Undo { action, result: tried.and(recorded).map(|()| done) }
-    }
-
-    /// Does what the reversers say, each step checked against the graph as it is then.
-    async fn try_undo(
-        &self,
-        state: &mut State,
-        action: &ActionRecord,
-        by: &Undoer,
-        done: &mut Vec<ActionRecord>,
-    ) -> Result<(), UndoError> {
-        let panel = self.judges.panel(&self.session).ok_or(UndoError::NoPolicy)?;
-        let now = match &state.newest {
-            Some(newest) => Arc::clone(newest),
-            None => Arc::new(self.plane.observe().await.map_err(UndoError::Unobserved)?),
-        };
-        let undoing = Undoing { panel: &panel, sight: state.sight(now), by };
-        let (actions, reverser) = self.reversal(action, &panel).await?;
-        let found = self.graph_to_undo_in().await?;
-        for step in actions {
-            // A reverser cannot know what a data plane sets by itself; what is so already need not be done.
-            let now = self.graph_to_undo_in().await?;
-            if shows(&step, &now, &now) == Some(true) {
-                continue;
-            }
-            let undo = self.take_step(state, action, step, &reverser, &undoing).await?;
-            let failed = (undo.outcome == Outcome::Failed).then(|| UndoError::NotApplied {
-                undo: undo.proposal.action.to_string(),
-                error: undo.note.clone().unwrap_or_default(),
-            });
-            done.push(undo);
-            if let Some(failed) = failed {
-                return Err(failed);
-            }
-        }
-        let reached = self.graph_to_undo_in().await?;
-        if reached.digest() == action.before.digest() {
-            return Ok(());
-        }
-        // Somebody else may have changed something since, which is to stay.
-        let after = action.after.as_ref().unwrap_or(&found);
-        let wanted = found.without(&action.before, after).digest();
-        if reached.digest() == wanted {
-            return Ok(());
-        }
-        Err(UndoError::Differs { wanted, now: reached.digest().to_owned() })
+        (Undo { action, result: tried.and(recorded).map(|()| done) }, by)
     }
 
     async fn graph_to_undo_in(&self) -> Result<Arc<Graph>, UndoError> {
@@ -274,125 +444,51 @@ impl Controller {
     async fn take_step(
         &self,
         state: &mut State,
-        undone: &ActionRecord,
         step: Action,
-        reverser: &PluginId,
-        undoing: &Undoing<'_>,
-    ) -> Result<ActionRecord, UndoError> {
+        undoing: &Undoing,
+    ) -> Result<Started, UndoError> {
+        let Undoing { action: undone, by, panel, reverser, .. } = undoing;
         let undo = step.to_string();
-        let panel = undoing.panel;
-        let (mut failures, mut costs) = (Vec::new(), Vec::new());
-        let types = offered(panel, self.plane.node_types(), &mut failures, &mut costs).await;
+        let newest = match &state.newest {
+            Some(newest) => Arc::clone(newest),
+            None => Arc::new(self.plane.observe().await.map_err(UndoError::Unobserved)?),
+        };
+        let sight = state.sight(newest);
+        // A policy that was tightened since the undo began is in force for what is left of it.
+        let newest = self.judges.panel(&self.session).ok_or(UndoError::NoPolicy)?;
+        let rules = narrowed(&panel.rules, &newest.rules);
+        let mut trail = Trail::default();
+        let own = self.plane.node_types();
+        let types = offered(panel, own, &mut trail.failures, &mut trail.costs).await;
         let situation = Situation {
             findings: undone.findings.clone(),
             graph: self.graph_to_undo_in().await?,
             allowed: vec![step.kind()],
-            node_types: creatable(&types, &panel.rules.safety.may_create, &self.plane).into(),
-            past: state.past(undoing.sight.now.taken_at),
+            node_types: creatable(&types, &rules.safety.may_create, &self.plane).into(),
+            past: state.past(sight.now.taken_at),
             learned: self.fleet.learned(&undone.findings),
-            rules: panel.rules.as_shown(),
+            rules: rules.as_shown(),
         };
-        let proposal = Proposal {
-            action: step,
-            reason: format!(
-                "undo of action {}, \"{}\"{}",
-                undone.id, undone.proposal.action, undoing.by.whose
-            ),
-            confidence: None,
-            rests_on: Vec::new(),
-        };
-        let support = self.plane.support();
-        let reviewers = Reviewers {
-            validators: &panel.validators,
-            sight: &undoing.sight,
+        let what = &undone.proposal.action;
+        let reason = format!("undo of action {}, \"{what}\"{}", undone.id, by.whose());
+        let request = Request {
+            origin: by.origin(),
+            proposal: Proposal { action: step, reason, confidence: None, rests_on: Vec::new() },
+            decided_by: by.id(),
+            judged_by: vec![reverser.clone()],
+            panel: Arc::clone(panel),
+            newest: Some(&newest),
+            rules,
+            sight: &sight,
             situation: &situation,
-            ground: Ground {
-                graph: &situation.graph,
-                rules: &panel.rules,
-                support: &support,
-                node_types: &types,
-                plane: &self.plane,
-                restoring: Some(&undone.before),
-            },
-            decided_by: &undoing.by.id.name,
-            // Whoever asks for the undo is a person, who need not ask another.
-            approved: undoing.by.origin == Origin::Operator,
-        };
-        let mut review = Review::of(proposal, Vec::new(), &reviewers).await;
-        let Some(proposal) = review.passed.take() else {
-            let reason = review
-                .refusal()
-                .cloned()
-                .unwrap_or_else(|| crate::checks::reason("rejected", "a guard said no".to_owned()));
-            return Err(UndoError::Rejected { undo, reason: Box::new(reason) });
-        };
-        if let Some(why) = amended_away(undone, &proposal.action, &situation.graph) {
-            let reason = Box::new(crate::checks::reason("no-inverse", why));
-            return Err(UndoError::Rejected { undo, reason });
-        }
-        let settle = settle_time(&support, &proposal.action);
-        let judged_by = std::iter::once(reverser.clone())
-            .chain(review.verdicts.into_iter().map(|verdict| verdict.by))
-            .collect();
-        let intent = ActionRecord {
-            id: 0,
-            session: Arc::clone(&self.session),
-            tick: state.ticks,
-            generation: panel.generation,
-            at: self.clock.now(),
-            proposal,
-            decided_by: undoing.by.id.clone(),
-            judged_by: distinct(judged_by),
+            types: &types,
             findings: Vec::new(),
-            before: Arc::clone(&situation.graph),
-            after: None,
-            outcome: Outcome::Unknown,
-            note: None,
-            settled_at: None,
-            undoes: Some(undone.id),
-        };
-        let done = self.do_step(state, &intent, review.asked.as_ref(), undoing, undo).await?;
-        acted(&panel.validators, &self.session);
-        self.pause(state, settle, &done);
-        Ok(done)
-    }
-
-    /// Through the door, and done.
-    async fn do_step(
-        &self,
-        state: &State,
-        intent: &ActionRecord,
-        asks: Option<&Reason>,
-        undoing: &Undoing<'_>,
-        undo: String,
-    ) -> Result<ActionRecord, UndoError> {
-        let held = |reason: Reason| UndoError::Held { undo: undo.clone(), reason: Box::new(reason) };
-        let wanted = Wanted {
-            origin: undoing.by.origin,
-            intent,
-            rules: &undoing.panel.rules,
-            frozen: state.frozen.as_deref(),
-            asks,
+            found: &[],
+            now: Instant::now(),
             approved: None,
+            undone: Some(undone),
         };
-        let cleared = self.door(&wanted).map_err(|barred| held(barred.into_reason()))?;
-        match self.carry_out(cleared).await {
-            Ok(Carried::Tried(done)) => Ok(done),
-            Ok(Carried::Halted(record, halted)) => {
-                self.journal.conclude(&record).await.map_err(UndoError::NotRecorded)?;
-                Err(held(crate::checks::reason(&halted.gate, halted.message)))
-            }
-            Err(error) => Err(UndoError::NotIntended { undo, error }),
-        }
-    }
-
-    /// The loop must not answer the undo before it has shown.
-    fn pause(&self, state: &mut State, settle: Duration, undo: &ActionRecord) {
-        let now = Instant::now();
-        state.pace.settles(now, settle, undo.proposal.action.to_string());
-        state.pace.undone(now, undo.tick);
-        state.last_applied = Some(now);
-        state.remember(undo, now);
+        begun(self.propose(state, request, &mut trail).await, undo)
     }
 
     /// Writes down what became of the action and of what was to undo it.
@@ -422,9 +518,19 @@ impl Controller {
     }
 }
 
-/// Why a step that validators amended is no part of the undo any more, if it is not.
-fn amended_away(undone: &ActionRecord, step: &Action, now: &Graph) -> Option<String> {
-    let after = undone.after.as_deref().unwrap_or(now);
-    let held = Undone { action: &undone.proposal.action, before: &undone.before, after };
-    inverse::fault(&held, std::slice::from_ref(step))
+/// The step that the data plane has begun with, or why it has not.
+fn begun(fate: Fate, undo: String) -> Result<Started, UndoError> {
+    let held = |reason: Reason, undo| UndoError::Held { undo, reason: Box::new(reason) };
+    Err(match fate {
+        Fate::Begun(started) => return Ok(started),
+        // An undo that is no more than a no-op is refused as no inverse.
+        Fate::NoOp => held(crate::checks::reason("no-inverse", "nothing would be done".to_owned()), undo),
+        Fate::Refused(Guard::Review | Guard::Inverse, reason) => {
+            UndoError::Rejected { undo, reason: Box::new(reason) }
+        }
+        Fate::Refused(_, reason) | Fate::Proposed(reason) | Fate::Unapproved(reason, _) => held(reason, undo),
+        Fate::Halted(.., Err(error)) => UndoError::NotRecorded(error),
+        Fate::Halted(_, halted, Ok(())) => held(crate::checks::reason(&halted.gate, halted.message), undo),
+        Fate::NotIntended(error) => UndoError::NotIntended { undo, error },
+    })
 }

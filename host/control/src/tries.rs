@@ -27,6 +27,8 @@ struct Try {
     turn: Option<Turn>,
     at: Instant,
     came_to: CameTo,
+    /// The earlier one that it took back: a change like any other, and no answer to a fault.
+    undoes: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +65,7 @@ fn fault_of(findings: &[Finding]) -> String {
 }
 
 impl Tries {
-    /// An action of the loop's own was tried.
+    /// An action of the loop's own was tried, or the host took one back.
     pub fn add(&mut self, action: &ActionRecord, at: Instant) {
         if self.tries.len() >= KEPT {
             self.tries.pop_front();
@@ -76,7 +78,18 @@ impl Tries {
             turn: turn(action),
             at,
             came_to: came_to(action.outcome, action.settled_at.is_some()),
+            undoes: action.undoes,
         });
+    }
+
+    /// When what this action takes back was tried, and the earlier steps of its undo: what does not count against it.
+    pub fn taken_back(&self, action: &ActionRecord) -> Vec<Instant> {
+        self.tries.iter().filter(|tried| tried.is_taken_back_by(action)).map(|tried| tried.at).collect()
+    }
+
+    /// What was tried against faults, oldest first.
+    fn answers(&self) -> impl DoubleEndedIterator<Item = &Try> {
+        self.tries.iter().filter(|tried| tried.undoes.is_none())
     }
 
     /// It became known what became of it.
@@ -93,7 +106,7 @@ impl Tries {
 
     /// The newest actions that did not help, with none between them that did.
     pub fn futile(&self) -> u32 {
-        let concluded = self.tries.iter().rev().filter(|tried| tried.came_to != CameTo::Open);
+        let concluded = self.answers().rev().filter(|tried| tried.came_to != CameTo::Open);
         count(concluded.take_while(|tried| tried.came_to == CameTo::InVain))
     }
 
@@ -104,12 +117,12 @@ impl Tries {
 
     fn since_cured<'a>(&'a self, fault: &str) -> impl Iterator<Item = &'a Try> {
         let fault = fault.to_owned();
-        let of_it = self.tries.iter().rev().filter(move |tried| tried.fault == fault);
+        let of_it = self.answers().rev().filter(move |tried| tried.fault == fault);
         of_it.take_while(|tried| tried.came_to != CameTo::Helped)
     }
 
-    /// Every budget of the session's that this action would be over.
-    pub fn refusals(
+    /// What keeps one fault from being answered for ever, where this action would be over it.
+    pub fn over_tries(
         &self,
         action: &ActionRecord,
         safety: &Safety,
@@ -121,10 +134,10 @@ impl Tries {
             return Vec::new();
         };
         let fault = fault_of(&action.findings);
+        let at_it = |tried: &Try| tried.kind == kind && tried.target.as_ref() == Some(target);
         let mut wrong = Vec::new();
-        let in_vain = count(self.since_cured(&fault).filter(|tried| {
-            tried.came_to == CameTo::InVain && tried.kind == kind && tried.target.as_ref() == Some(target)
-        }));
+        let in_vain =
+            count(self.since_cured(&fault).filter(|tried| tried.came_to == CameTo::InVain && at_it(tried)));
         if in_vain >= safety.attempts {
             wrong.push(reason(
                 "attempts-used-up",
@@ -134,52 +147,30 @@ impl Tries {
                 ),
             ));
         }
-        wrong.extend(self.over("cures-used-up", &safety.cures, now, |tried| {
-            tried.came_to == CameTo::Helped
-                && tried.fault == fault
-                && tried.kind == kind
-                && tried.target.as_ref() == Some(target)
-        }));
-        wrong.extend(
-            self.over("target-budget", &safety.target, now, |tried| tried.target.as_ref() == Some(target)),
-        );
-        if let Some(budget) = safety.kinds.get(&kind) {
-            wrong.extend(self.over("kind-budget", budget, now, |tried| tried.kind == kind));
-        }
-        wrong.extend(self.over("session-budget", &safety.session, now, |_| true));
+        let cures = self
+            .answers()
+            .filter(|tried| tried.came_to == CameTo::Helped && tried.fault == fault && at_it(tried));
+        wrong.extend(over("cures-used-up", &safety.cures, now, cures));
         wrong.extend(self.flapping(action, target, kind, &safety.flaps, now));
-        let mut targets = open_targets.clone();
-        targets.insert(target);
-        if targets.len() > usize::try_from(safety.targets_at_once).unwrap_or(usize::MAX) {
-            let open: Vec<&str> = open_targets.iter().map(|node| node.as_str()).collect();
-            wrong.push(reason(
-                "targets-at-once",
-                format!(
-                    "actions on {} are not known yet to have helped; the limit is {} nodes at once",
-                    open.join(", "),
-                    safety.targets_at_once
-                ),
-            ));
-        }
+        wrong.extend(too_many_targets(target, open_targets, safety.targets_at_once));
         wrong
     }
 
-    fn over(
-        &self,
-        code: &str,
-        budget: &Budget,
-        now: Instant,
-        counts: impl Fn(&Try) -> bool,
-    ) -> Option<Reason> {
-        let window = Duration::from_millis(budget.window_ms);
-        let counted =
-            count(self.tries.iter().filter(|tried| now.duration_since(tried.at) < window && counts(tried)));
-        (counted >= budget.max).then(|| {
-            reason(
-                code,
-                format!("{counted} such actions within {}; the limit is {}", seconds(window), budget.max),
-            )
-        })
+    /// How often a node, a kind and the session may be changed, where this action would be over it.
+    pub fn over_changes(&self, action: &ActionRecord, safety: &Safety, now: Instant) -> Vec<Reason> {
+        let kind = action.proposal.action.kind();
+        let Some(target) = action.proposal.action.target() else {
+            return Vec::new();
+        };
+        let changes = || self.tries.iter().filter(|tried| !tried.is_taken_back_by(action));
+        let mut wrong = Vec::new();
+        let of_target = changes().filter(|tried| tried.target.as_ref() == Some(target));
+        wrong.extend(over("target-budget", &safety.target, now, of_target));
+        if let Some(budget) = safety.kinds.get(&kind) {
+            wrong.extend(over("kind-budget", budget, now, changes().filter(|tried| tried.kind == kind)));
+        }
+        wrong.extend(over("session-budget", &safety.session, now, changes()));
+        wrong
     }
 
     /// There and back again.
@@ -194,8 +185,7 @@ impl Tries {
         let window = Duration::from_millis(budget.window_ms);
         let next = turn(action)?;
         let mut turns: Vec<&Turn> = self
-            .tries
-            .iter()
+            .answers()
             .filter(|tried| now.duration_since(tried.at) < window && tried.kind == kind)
             .filter(|tried| tried.target.as_ref() == Some(target))
             .filter_map(|tried| tried.turn.as_ref())
@@ -217,6 +207,44 @@ impl Tries {
                 ),
             )
         })
+    }
+}
+
+/// Whether so many lie within the budget's window that one more is too many.
+fn over<'a>(
+    code: &str,
+    budget: &Budget,
+    now: Instant,
+    counted: impl Iterator<Item = &'a Try>,
+) -> Option<Reason> {
+    let window = Duration::from_millis(budget.window_ms);
+    let counted = count(counted.filter(|tried| now.duration_since(tried.at) < window));
+    (counted >= budget.max).then(|| {
+        reason(
+            code,
+            format!("{counted} such actions within {}; the limit is {}", seconds(window), budget.max),
+        )
+    })
+}
+
+fn too_many_targets(target: &NodeId, open: &BTreeSet<&NodeId>, most: u32) -> Option<Reason> {
+    let new = usize::from(!open.contains(target));
+    (open.len() + new > usize::try_from(most).unwrap_or(usize::MAX)).then(|| {
+        let open: Vec<&str> = open.iter().map(|node| node.as_str()).collect();
+        reason(
+            "targets-at-once",
+            format!(
+                "actions on {} are not known yet to have helped; the limit is {most} nodes at once",
+                open.join(", ")
+            ),
+        )
+    })
+}
+
+impl Try {
+    /// Whether the action undoes this one, or is a later step of the same undo.
+    fn is_taken_back_by(&self, action: &ActionRecord) -> bool {
+        action.undoes.is_some_and(|undone| self.id == undone || self.undoes == Some(undone))
     }
 }
 

@@ -335,3 +335,96 @@ async fn a_decider_is_told_what_was_refused_for_good_and_is_told_it_once() {
     assert_eq!(*told.lock(), [Outcome::Rejected, Outcome::Ineffective]);
     assert_eq!(rig.applied().len(), 1);
 }
+
+/// A session that is given a second worker at b whenever that is slow, which makes things worse.
+async fn made_worse(rig: &Rig) -> TickRecord {
+    rig.plane.view.lock().latency_ms = 5.0;
+    rig.finds(vec![]);
+    rig.ticks(60).await;
+    rig.finds(vec![finding("slow", Some("b"))]);
+    let record = rig.tick_in(1).await;
+    rig.plane.view.lock().latency_ms = 80.0;
+    rig.ticks(3).await;
+    record
+}
+
+async fn with_kind_budget(max: u32) -> Rig {
+    let rig = Rig::new(|panel| {
+        panel.deciders = vec![wants(scale("b", 2))];
+        panel.reversers = vec![puts_back()];
+        let budget = Budget { max, window_ms: HOUR };
+        loose(panel, |safety| safety.kinds = [(ActionKind::ScaleNode, budget)].into());
+    });
+    rig.plane.view.lock().columns =
+        vec![(metric::ITEMS_PER_SECOND, 100.0), (metric::ERRORS_PER_SECOND, 0.0), (metric::QUEUE_DEPTH, 3.0)];
+    rig
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_used_up_a_budget_can_still_be_taken_back() {
+    let rig = with_kind_budget(1).await;
+    assert_eq!(made_worse(&rig).await.ending, Ending::Acted);
+    assert_eq!(rig.applied(), [scale("b", 2), scale("b", 1)]);
+    assert_eq!(rig.outcome(1), Outcome::RolledBack);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_by_the_host_is_a_change_that_budgets_count_over_a_restart_too() {
+    for (max, third) in [(2, Ending::Rejected), (3, Ending::Acted)] {
+        let rig = with_kind_budget(max).await;
+        made_worse(&rig).await;
+        let record = made_worse(&rig).await;
+        assert_eq!(record.ending, third, "{max}: {record:#?}");
+    }
+    let mut rig = with_kind_budget(2).await;
+    made_worse(&rig).await;
+    rig.controller = Arc::new(rig.restarted());
+    let record = made_worse(&rig).await;
+    assert_eq!((record.ending, refusals(&record)), (Ending::Rejected, vec!["kind-budget"]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_by_a_person_is_no_change_of_the_loops() {
+    let rig = with_kind_budget(2).await;
+    leaves_undoing_to_people(&rig);
+    assert_eq!(made_worse(&rig).await.ending, Ending::Acted);
+    assert!(rig.controller.rollback(1, "").await.unwrap()[0].result.is_ok());
+    assert_eq!(made_worse(&rig).await.ending, Ending::Acted);
+}
+
+/// The same policy, which leaves undoing to people.
+fn leaves_undoing_to_people(rig: &Rig) {
+    rig.publish(2, |panel| {
+        panel.deciders = vec![wants(scale("b", 2))];
+        panel.reversers = vec![puts_back()];
+        let budget = Budget { max: 2, window_ms: HOUR };
+        loose(panel, |safety| {
+            safety.kinds = [(ActionKind::ScaleNode, budget)].into();
+            safety.undo_worse = false;
+        });
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_steps_of_one_undo_are_not_counted_against_each_other() {
+    let rig = Rig::new(|panel| {
+        panel.deciders = vec![wants(Action::RemoveNode { node: "b".into() })];
+        panel.reversers = vec![puts_b_back()];
+        let once = Budget { max: 1, window_ms: HOUR };
+        loose(panel, |safety| {
+            safety.target = once;
+            safety.session = once;
+            safety.host = once;
+        });
+    });
+    rig.plane.view.lock().graph.nodes[1].replicas = 2;
+    rig.finds(vec![]);
+    rig.plane.view.lock().columns =
+        vec![(metric::ITEMS_PER_SECOND, 100.0), (metric::ERRORS_PER_SECOND, 0.0), (metric::QUEUE_DEPTH, 3.0)];
+    rig.ticks(10).await;
+    rig.finds(vec![finding("slow", Some("b"))]);
+    assert_eq!(rig.tick_in(1).await.ending, Ending::Acted);
+    rig.plane.view.lock().latency_ms = 80.0;
+    rig.ticks(3).await;
+    assert_eq!((rig.applied().len(), rig.outcome(1)), (3, Outcome::RolledBack), "{:?}", rig.notices());
+}

@@ -188,22 +188,6 @@ async fn reversers_are_asked_until_one_knows() {
     );
 }
 
-/// Undoes a removal in two steps: the node, and its workers.
-fn puts_b_back() -> Arc<dyn Reverser> {
-    Arc::new(plain("two", |_: &Action, before: &GraphSpec| {
-        let b = before.node("b").unwrap();
-        let insert = Action::InsertNode {
-            id: "b".into(),
-            node_type: b.node_type.clone(),
-            config: b.config.clone(),
-            executor: Some(b.executor),
-            after: vec!["a".into()],
-            before: vec!["c".into()],
-        };
-        reversible(vec![insert, scale("b", b.replicas)])
-    }))
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_step_that_is_held_half_way_leaves_the_undo_failed() {
     let remove = Action::RemoveNode { node: "b".into() };

@@ -191,6 +191,7 @@ fn policies() -> impl Strategy<Value = Policy> {
                 shadows: Vec::new(),
                 validators: judges.3.into_iter().map(ValidatorRule::One).collect(),
                 reversers: judges.4,
+                others: Default::default(),
             },
         },
     )

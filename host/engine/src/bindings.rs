@@ -29,8 +29,8 @@ wasmtime::component::bindgen!({
         }
     "#,
     with: {
-        "flyball:plugin/observed.observation": crate::sight::Seen,
-        "flyball:plugin/observed.window": crate::sight::Past,
+        "flyball:plugin/observed.observation": crate::capabilities::observed::Seen,
+        "flyball:plugin/observed.window": crate::capabilities::observed::Past,
     },
     imports: { default: trappable },
 });

@@ -13,7 +13,7 @@ use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook, take_h
 use std::sync::Once;
 use std::thread::Builder;
 
-use crate::logging::plain;
+use crate::quoted::plain;
 
 /// Readers of components descend into them.
 const STACK: usize = 16 << 20;

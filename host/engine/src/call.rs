@@ -5,22 +5,24 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use flyball_model::{Cost, HttpExchange, Limits, LlmExchange, LlmUse};
+use flyball_model::{Cost, Exchange, HttpExchange, Limits, LlmExchange, LlmUse};
 use flyball_ports::Sight;
-use wasmtime::component::{ComponentExportIndex, ComponentNamedList, HasData, InstancePre, Lift, Lower};
+use wasmtime::component::{ComponentExportIndex, ComponentNamedList, InstancePre, Lift, Lower};
 use wasmtime::{ResourceLimiter, Store, Trap};
 
 use crate::boundary::{self, Broke};
+use crate::capabilities::Others;
+use crate::capabilities::http::Web;
+use crate::capabilities::llm::{LanguageModel, Waiting};
+use crate::capabilities::log::Log;
+use crate::capabilities::metrics::MetricSink;
+use crate::capabilities::pipeline::Pulled;
+use crate::capabilities::settings::Settings;
+use crate::capabilities::state::Keeping;
+use crate::capabilities::wasi::Wasi;
 use crate::error::CallError;
-use crate::grants::Keeping;
-use crate::language_model::{LanguageModel, Waiting};
-use crate::logging::{LONGEST_REASON, Log, plain};
-use crate::pulled::Pulled;
-use crate::reporting::MetricSink;
-use crate::settings::Settings;
+use crate::quoted::{LONGEST_REASON, plain};
 use crate::traffic::Traffic;
-use crate::wasi::Wasi;
-use crate::web::Web;
 
 /// A table grows in steps of pointers that the host pays for.
 const MOST_TABLE_ELEMENTS: usize = 20_000;
@@ -36,6 +38,7 @@ pub(crate) struct Given {
     pub(crate) kept: Option<Keeping>,
     pub(crate) web: Option<Web>,
     pub(crate) model: Option<LanguageModel>,
+    pub(crate) others: Option<Others>,
     pub(crate) waiting: Option<Waiting>,
     pub(crate) metrics: Option<MetricSink>,
 }
@@ -50,10 +53,20 @@ pub(crate) struct Ended<R> {
     pub(crate) http: Vec<HttpExchange>,
     /// What it asked language models.
     pub(crate) llm: Vec<LlmExchange>,
+    /// What it asked of other capabilities.
+    pub(crate) others: Vec<Exchange>,
 }
 
-/// What the host knows of a call that is under way: the store's own state.
-pub(crate) struct Call {
+impl<R> Ended<R> {
+    /// The same with what `next` makes of the answer.
+    pub(crate) fn and_then<T>(self, next: impl FnOnce(R) -> Result<T, CallError>) -> Ended<T> {
+        let Self { said, cost, kept, http, llm, others } = self;
+        Ended { said: said.and_then(next), cost, kept, http, llm, others }
+    }
+}
+
+/// What the host knows of a call that is under way: the store's own state, which capabilities are handed.
+pub struct Call {
     pub(crate) plugin: Arc<str>,
     pub(crate) digest: Arc<str>,
     pub(crate) sight: Option<Sight>,
@@ -66,18 +79,13 @@ pub(crate) struct Call {
     pub(crate) http: Vec<HttpExchange>,
     pub(crate) model: Option<LanguageModel>,
     pub(crate) llm: Vec<LlmExchange>,
+    pub(crate) others: Option<Others>,
+    pub(crate) exchanges: Vec<Exchange>,
     pub(crate) waiting: Option<Waiting>,
     pub(crate) deadline: Instant,
     pub(crate) wasi: Option<Box<Wasi>>,
     pub(crate) metrics: Option<MetricSink>,
     memory: Memory,
-}
-
-/// Hands the whole state to each of the interfaces that the host offers.
-pub(crate) struct Whole;
-
-impl HasData for Whole {
-    type Data<'a> = &'a mut Call;
 }
 
 struct Memory {
@@ -122,8 +130,8 @@ pub(crate) struct Ready {
     pub(crate) instance: InstancePre<Call>,
     pub(crate) name: Arc<str>,
     pub(crate) digest: Arc<str>,
-    /// WASI's streams wait by async functions, which need a stack of their own.
-    pub(crate) wasi: bool,
+    /// It imports asynchronous functions, which need a stack of their own.
+    pub(crate) asynchronous: bool,
 }
 
 impl Ready {
@@ -136,7 +144,7 @@ impl Ready {
         let (begun, limits) = (Instant::now(), given.limits);
         let mut store = self.store(begun, given);
         let answer = boundary::guarded(|| {
-            if self.wasi {
+            if self.asynchronous {
                 at_once(self.in_turn(&mut store, function, params))
             } else {
                 self.directly(&mut store, function, params)
@@ -159,7 +167,7 @@ impl Ready {
             fuel,
             llm: call.llm.iter().map(|one| one.used).fold(LlmUse::default(), LlmUse::plus),
         };
-        Ended { said, cost, kept: call.kept, http: call.http, llm: call.llm }
+        Ended { said, cost, kept: call.kept, http: call.http, llm: call.llm, others: call.exchanges }
     }
 
     /// Whether the function has this shape, without calling it.
@@ -170,7 +178,7 @@ impl Ready {
     {
         let mut store = self.store(Instant::now(), Given { limits, ..Given::default() });
         let checked = boundary::guarded(|| {
-            let instance = if self.wasi {
+            let instance = if self.asynchronous {
                 at_once(self.instance.instantiate_async(&mut store))
             } else {
                 self.instance.instantiate(&mut store)
@@ -197,6 +205,8 @@ impl Ready {
             http: Vec::new(),
             model: given.model,
             llm: Vec::new(),
+            others: given.others,
+            exchanges: Vec::new(),
             waiting: given.waiting,
             deadline: begun + Duration::from_millis(limits.time_ms),
             wasi: None,
@@ -248,7 +258,7 @@ fn broken_off<R>(broke: Broke, begun: Instant, store: Store<Call>) -> Ended<R> {
     let _ = boundary::guarded(|| drop(store));
     let wall_ns = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
     let cost = Cost { wall_ns, ..Cost::default() };
-    Ended { said: Err(broke.into()), cost, kept: None, http: Vec::new(), llm: Vec::new() }
+    Ended { said: Err(broke.into()), cost, kept: None, http: Vec::new(), llm: Vec::new(), others: Vec::new() }
 }
 
 fn granted_fuel(limits: Limits) -> u64 {

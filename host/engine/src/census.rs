@@ -12,7 +12,7 @@ use wasmparser::{
 
 use crate::LoadError;
 use crate::composition::{self, Composition, Refused};
-use crate::logging::plain;
+use crate::quoted::plain;
 
 /// Of one function.
 const MOST_OF_ONE: u64 = 2_000_000;

@@ -1,8 +1,10 @@
 //! The contract's names: by what a component exports one knows what it is.
 
-use flyball_model::{Grants, PluginKind};
+use flyball_model::Grants;
 use wasmtime::component::Component;
 
+use crate::capabilities::Capabilities;
+use crate::worlds::{Served, Worlds};
 use crate::{CallError, LoadError};
 
 /// The version that this host serves.
@@ -14,30 +16,6 @@ pub(crate) const LARGEST: usize = 64 << 20;
 const PACKAGE: &str = "flyball:plugin/";
 
 pub(crate) const LIFECYCLE: &str = "flyball:plugin/lifecycle@0.1.0";
-
-/// The interface that makes a component a plugin of this kind.
-pub const fn interface_of(kind: PluginKind) -> &'static str {
-    match kind {
-        PluginKind::Heuristic => "flyball:plugin/assessing@0.1.0",
-        PluginKind::Decider => "flyball:plugin/deciding@0.1.0",
-        PluginKind::Validator => "flyball:plugin/reviewing@0.1.0",
-        PluginKind::Reverser => "flyball:plugin/reversing@0.1.0",
-        PluginKind::Catalog => "flyball:plugin/listing@0.1.0",
-        PluginKind::Node => "flyball:plugin/processing@0.1.0",
-    }
-}
-
-/// The one function that a plugin of this kind is asked.
-pub(crate) const fn function_of(kind: PluginKind) -> &'static str {
-    match kind {
-        PluginKind::Heuristic => "assess",
-        PluginKind::Decider => "decide",
-        PluginKind::Validator => "review",
-        PluginKind::Reverser => "reverse",
-        PluginKind::Catalog => "list-types",
-        PluginKind::Node => "process",
-    }
-}
 
 /// Tells from the file's shape alone whether it may be a component, so that a text file, a half-written file and a core
 /// module each get their own sentence instead of a parser's.
@@ -103,7 +81,7 @@ fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
 
 /// A name from the file, as people can read it: some kinds of name may hold anything.
 fn plain(name: &str) -> String {
-    crate::logging::plain(name, 200)
+    crate::quoted::plain(name, 200)
 }
 
 /// Says how a component that does not fit differs from the contract, where that can be said.
@@ -121,7 +99,7 @@ pub(crate) fn explained(error: LoadError, bytes: &[u8]) -> LoadError {
             differs(error, bytes)
         }
         LoadError::UnknownImport { ref import } if ours(import) => differs(error, bytes),
-        LoadError::NoPlugin { ref exports } if exports.iter().any(ours) => differs(error, bytes),
+        LoadError::NoPlugin { ref exports, .. } if exports.iter().any(ours) => differs(error, bytes),
         other => other,
     }
 }
@@ -131,24 +109,23 @@ fn differs(error: LoadError, bytes: &[u8]) -> LoadError {
     if differences.is_empty() { error } else { LoadError::Differs { differences } }
 }
 
-/// Which kind of plugin the component is, by its exports.
-pub(crate) fn kind_of(component: &Component) -> Result<PluginKind, LoadError> {
+/// Of which world the component is, by its exports.
+pub(crate) fn world_of(component: &Component, worlds: &Worlds) -> Result<Served, LoadError> {
     let engine = component.engine();
     let exports: Vec<String> =
         component.component_type().exports(engine).map(|(name, _)| plain(name)).collect();
-    let kinds: Vec<PluginKind> = PluginKind::ALL
-        .into_iter()
-        .filter(|kind| exports.iter().any(|name| name == interface_of(*kind)))
-        .collect();
-    match kinds.as_slice() {
-        [kind] if exports.iter().any(|name| name == LIFECYCLE) => Ok(*kind),
-        [kind] => Err(LoadError::NoLifecycle { kind: *kind }),
+    let found: Vec<&Served> =
+        worlds.iter().filter(|world| exports.iter().any(|name| name == world.interface)).collect();
+    let known = || worlds.iter().map(|world| world.interface).collect();
+    match found.as_slice() {
+        [world] if exports.iter().any(|name| name == LIFECYCLE) => Ok(**world),
+        [world] => Err(LoadError::NoLifecycle { kind: world.kind }),
         [] => Err(match exports.iter().find_map(|name| other_version(name)) {
             Some(found) => LoadError::OtherContract { found, differences: Vec::new() },
-            None if exports.iter().any(|name| name == LIFECYCLE) => LoadError::NoKind,
-            None => LoadError::NoPlugin { exports },
+            None if exports.iter().any(|name| name == LIFECYCLE) => LoadError::NoKind { known: known() },
+            None => LoadError::NoPlugin { exports, known: known() },
         }),
-        _ => Err(LoadError::SeveralKinds { kinds }),
+        _ => Err(LoadError::SeveralKinds { kinds: found.iter().map(|world| world.kind).collect() }),
     }
 }
 
@@ -157,67 +134,41 @@ fn other_version(name: &str) -> Option<String> {
     (version != VERSION).then(|| version.to_owned())
 }
 
-/// Standard interfaces that the host serves by its own rules.
-const STANDARD: [&str; 3] =
-    ["wasi:logging/logging@0.1.0-draft", "wasi:config/store@0.2.0-rc.1", "wasi:keyvalue/store@0.2.0-draft"];
-
-/// Which import needs which grant.
-const GRANTED: [(&str, &str); 4] = [
-    ("flyball:plugin/state@0.1.0", "state"),
-    ("wasi:keyvalue/store@0.2.0-draft", "state"),
-    ("flyball:plugin/http@0.1.0", "http"),
-    ("flyball:plugin/llm@0.1.0", "llm"),
-];
-
 /// Whether a policy grants whatever the component imports.
-pub(crate) fn check_granted(component: &Component, grants: &Grants) -> Result<(), LoadError> {
+pub(crate) fn check_granted(
+    component: &Component,
+    capabilities: &Capabilities,
+    grants: &Grants,
+) -> Result<(), LoadError> {
     for (import, _) in component.component_type().imports(component.engine()) {
-        let needed = GRANTED.iter().find(|(name, _)| *name == import);
-        if let Some((_, grant)) = needed
-            && !grants.names().any(|name| name == *grant)
-        {
-            return Err(LoadError::NotGranted { import: import.to_owned(), grant });
+        let lacking = capabilities.answering(import).filter(|capability| !(capability.granted)(grants));
+        if let Some(capability) = lacking {
+            return Err(LoadError::NotGranted { import: import.to_owned(), grant: capability.name });
         }
     }
     Ok(())
 }
 
-/// Whether the component asks for WASI, or for something that no plugin gets.
-pub(crate) fn wants_wasi(component: &Component) -> Result<bool, LoadError> {
-    const WASI: [&str; 6] =
-        ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
-    const OURS: [&str; 14] = [
-        "metrics",
-        "state",
-        "http",
-        "llm",
-        "settings",
-        "log",
-        "observed",
-        "pipeline",
-        "judgement",
-        "actions",
-        "offers",
-        "deciding",
-        "reviewing",
-        "reversing",
-    ];
-    let mut wasi = false;
+/// Whether the component imports anything asynchronous. What no capability answers and no world has types in is refused.
+pub(crate) fn imports_asynchronous(
+    component: &Component,
+    worlds: &Worlds,
+    capabilities: &Capabilities,
+) -> Result<bool, LoadError> {
+    let mut asynchronous = false;
     for (name, _) in component.component_type().imports(component.engine()) {
-        let ours = name
-            .strip_prefix(PACKAGE)
-            .and_then(|rest| rest.strip_suffix("@0.1.0"))
-            .is_some_and(|interface| OURS.contains(&interface));
-        if WASI.iter().any(|prefix| name.starts_with(prefix)) {
-            wasi = true;
-        } else if !ours && !STANDARD.contains(&name) {
-            return Err(match other_version(name) {
-                Some(found) => LoadError::OtherContract { found, differences: Vec::new() },
-                None => LoadError::UnknownImport { import: plain(name) },
-            });
+        match capabilities.answering(name) {
+            Some(capability) => asynchronous |= capability.asynchronous,
+            None if worlds.iter().any(|world| world.types.contains(&name)) => {}
+            None => {
+                return Err(match other_version(name) {
+                    Some(found) => LoadError::OtherContract { found, differences: Vec::new() },
+                    None => LoadError::UnknownImport { import: plain(name) },
+                });
+            }
         }
     }
-    Ok(wasi)
+    Ok(asynchronous)
 }
 
 #[cfg(test)]

@@ -1,5 +1,12 @@
+//! The engine: wasmtime as Flyball sets it up, the cache of compiled components, and what all calls share (the linkers, what
+//! plugins keep, the connections to servers and models, the recorder).
+//!
+//! It must uphold that every call is bounded in time, memory and output, whatever a component does. The library and the program
+//! make one; plugins and judges hold it.
+
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use flyball_llm::Llms;
 use flyball_model::Limits;
@@ -10,14 +17,15 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::bindings::{http, llm, log, metrics, observed, pipeline, settings, state};
 use crate::cache::Cache;
-use crate::call::{Call, Whole};
-use crate::grants::{Imports, States};
-use crate::logging::plain;
+use crate::call::Call;
+use crate::capabilities::state::States;
+use crate::capabilities::{Capabilities, Linked};
+use crate::quoted::plain;
 use crate::stage::{Stage, Stopwatch};
 use crate::ticker::Ticker;
-use crate::{LoadError, Plugin, census, standard, wasi};
+use crate::worlds::Worlds;
+use crate::{LoadError, Plugin, census};
 
 /// How an engine is set up.
 #[derive(Clone)]
@@ -32,6 +40,10 @@ pub struct EngineOptions {
     pub keeper: Option<Arc<dyn Keeper>>,
     /// Is told of each call of a judge.
     pub recorder: Option<Arc<dyn Recorder>>,
+    /// The kinds of plugin that it serves.
+    pub worlds: Worlds,
+    /// What it offers them.
+    pub capabilities: Capabilities,
 }
 
 impl std::fmt::Debug for EngineOptions {
@@ -53,6 +65,8 @@ impl Default for EngineOptions {
             load_limits: Limits { time_ms: 1_000, ..Limits::default() },
             keeper: None,
             recorder: None,
+            worlds: Worlds::default(),
+            capabilities: Capabilities::default(),
         }
     }
 }
@@ -77,8 +91,8 @@ pub struct Engine(Arc<Inner>);
 
 struct Inner {
     wasmtime: wasmtime::Engine,
-    /// By [`Imports::index`].
-    linkers: [OnceLock<Linker<Call>>; Imports::COMBINATIONS],
+    /// By what they define.
+    linkers: Mutex<HashMap<Linked, Arc<Linker<Call>>>>,
     states: States,
     /// Started when the first policy grants it.
     outbound: Mutex<Option<Outbound>>,
@@ -87,6 +101,8 @@ struct Inner {
     recorder: Option<Arc<dyn Recorder>>,
     cache: Option<Cache>,
     load_limits: Limits,
+    worlds: Worlds,
+    capabilities: Capabilities,
     _ticker: Ticker,
 }
 
@@ -108,13 +124,15 @@ impl Engine {
         let cache = options.cache_dir.map(|folder| Cache::open(&folder, &wasmtime)).transpose();
         Ok(Self(Arc::new(Inner {
             _ticker: Ticker::start(wasmtime.clone()).map_err(EngineError::Thread)?,
-            linkers: Default::default(),
+            linkers: Mutex::default(),
             outbound: Mutex::default(),
             llms: Llms::new(),
             states: States::new(options.keeper),
             recorder: options.recorder,
             cache: cache.map_err(EngineError::Cache)?,
             load_limits: options.load_limits,
+            worlds: options.worlds,
+            capabilities: options.capabilities,
             wasmtime,
         })))
     }
@@ -128,17 +146,17 @@ impl Engine {
         Plugin::load(self, bytes, &mut Stopwatch::start(Stage::Verify))
     }
 
-    /// What links exactly these imports, made when they are first asked for.
-    pub(crate) fn linker(&self, imports: Imports) -> wasmtime::Result<&Linker<Call>> {
-        let Some(place) = self.0.linkers.get(imports.index()) else {
-            return Err(wasmtime::Error::msg("there is no such set of imports"));
-        };
-        if let Some(made) = place.get() {
-            return Ok(made);
+    /// What defines exactly these capabilities, made when they are first asked for.
+    pub(crate) fn linker(&self, linked: Linked) -> wasmtime::Result<Arc<Linker<Call>>> {
+        let mut linkers = self.0.linkers.lock();
+        if let Some(made) = linkers.get(&linked) {
+            return Ok(Arc::clone(made));
         }
         let mut linker = Linker::new(&self.0.wasmtime);
-        offer(&mut linker, imports)?;
-        Ok(place.get_or_init(|| linker))
+        for capability in linked.iter().filter_map(|name| self.0.capabilities.find(name)) {
+            (capability.add_to_linker)(&mut linker)?;
+        }
+        Ok(Arc::clone(linkers.entry(linked).or_insert(Arc::new(linker))))
     }
 
     pub(crate) fn outbound(&self) -> Result<Outbound, OutboundError> {
@@ -159,6 +177,14 @@ impl Engine {
 
     pub(crate) fn recorder(&self) -> Option<&Arc<dyn Recorder>> {
         self.0.recorder.as_ref()
+    }
+
+    pub(crate) fn worlds(&self) -> &Worlds {
+        &self.0.worlds
+    }
+
+    pub(crate) fn capabilities(&self) -> &Capabilities {
+        &self.0.capabilities
     }
 
     pub(crate) fn load_limits(&self) -> Limits {
@@ -221,23 +247,4 @@ fn config(max_calls: u32) -> Config {
         .wasm_multi_memory(false)
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
-}
-
-fn offer(linker: &mut Linker<Call>, imports: Imports) -> wasmtime::Result<()> {
-    settings::add_to_linker::<Call, Whole>(linker, |call| call)?;
-    log::add_to_linker::<Call, Whole>(linker, |call| call)?;
-    metrics::add_to_linker::<Call, Whole>(linker, |call| call)?;
-    pipeline::add_to_linker::<Call, Whole>(linker, |call| call)?;
-    observed::add_to_linker::<Call, Whole>(linker, |call| call)?;
-    standard::offer(linker, imports)?;
-    if imports.state {
-        state::add_to_linker::<Call, Whole>(linker, |call| call)?;
-    }
-    if imports.http {
-        http::add_to_linker::<Call, Whole>(linker, |call| call)?;
-    }
-    if imports.llm {
-        llm::add_to_linker::<Call, Whole>(linker, |call| call)?;
-    }
-    if imports.wasi { wasi::offer(linker) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-use flyball_model::{PluginKind, Problem};
+use flyball_model::{Grants, PluginKind, Problem};
 
 use crate::boundary::Broke;
 use crate::contract::VERSION;
@@ -72,19 +72,24 @@ pub enum LoadError {
         "the component exports {}, so it is no plugin of this host; a plugin exports \
          flyball:plugin/lifecycle@{VERSION} and one of {}",
         listed(exports),
-        interfaces()
+        known.join(", ")
     )]
     NoPlugin {
         /// What it exports.
         exports: Vec<String>,
+        /// The interfaces that would make it a plugin.
+        known: Vec<&'static str>,
     },
     /// It says what it is and does nothing.
     #[error(
         "the component says what it is (flyball:plugin/lifecycle@{VERSION}) and is of no kind: it exports none of {}; a plugin \
          exports one of them, so build it for a world of the contract such as `heuristic`",
-        interfaces()
+        known.join(", ")
     )]
-    NoKind,
+    NoKind {
+        /// The interfaces that would make it one.
+        known: Vec<&'static str>,
+    },
     /// A plugin for another version of the contract.
     #[error(
         "the plugin was built for flyball:plugin@{found}; this host serves flyball:plugin@{VERSION}{}",
@@ -124,7 +129,7 @@ pub enum LoadError {
         import: String,
     },
     /// It imports something that its policy does not grant.
-    #[error("it imports {import}, for which the policy must grant `{grant}` (`grants.{grant}`)")]
+    #[error("it imports {import}, for which the policy must grant `{grant}` (`{}`)", Grants::place(grant))]
     NotGranted {
         /// What.
         import: String,
@@ -382,10 +387,4 @@ fn listed(exports: &[String]) -> String {
         None | Some(0) => first.join(", "),
         Some(more) => format!("{} and {more} more", first.join(", ")),
     }
-}
-
-fn interfaces() -> String {
-    let names: Vec<String> =
-        PluginKind::ALL.into_iter().map(|kind| crate::contract::interface_of(kind).to_owned()).collect();
-    names.join(", ")
 }

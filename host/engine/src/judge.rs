@@ -6,48 +6,33 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use flyball_model::{
-    Action, Assessment, Cost, Graph, HttpAnswer, HttpExchange, LlmAnswer, LlmExchange, NodeType, OnFailure,
-    PluginId, PluginKind, PluginUse, Proposal, Reversal, Verdict,
+    Action, Assessment, Cost, Exchange, Graph, HttpAnswer, HttpExchange, LlmAnswer, LlmExchange, NodeType,
+    OnFailure, PluginId, PluginUse, Proposal, Reversal, Verdict,
 };
 use flyball_ports::{
-    Asked, CallRecord, Catalog, Changes, Decided, Decider, Heuristic, Judge as Port, JudgeError, Judged,
-    Kept, Reverser, Said, Sight, Situation, Validator,
+    Asked, CallRecord, Catalog, Changes, Decided, Decider, Heuristic, Item, Judge as Port, JudgeError,
+    Judged, Kept, Processed, Reverser, Said, Sight, Situation, Validator,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use wasmtime::component::{ComponentNamedList, Lift, Lower, Resource};
 
-use crate::bindings::{actions, assessing, deciding, listing, offers, processing, reversing, reviewing};
+use crate::Plugin;
 use crate::call::{Ended, Given, Ready};
+use crate::capabilities::Others;
+use crate::capabilities::http::Web;
+use crate::capabilities::llm::{LanguageModel, Waiting};
+use crate::capabilities::metrics::MetricSink;
+use crate::capabilities::pipeline::Pulled;
+use crate::capabilities::settings::Settings;
+use crate::capabilities::state::Keeping;
 use crate::error::{CallError, LoadError};
-use crate::grants::Keeping;
 use crate::health::{Bill, Health};
-use crate::language_model::{LanguageModel, Waiting};
-use crate::logging::{LONGEST_REASON, plain};
-use crate::pulled::Pulled;
-use crate::reporting::MetricSink;
-use crate::settings::Settings;
-use crate::sight::{Past, Seen};
-use crate::web::Web;
-use crate::{Plugin, heard, told};
 
 /// A decider that may take longer than this thinks on a thread where it holds nobody up.
 const SHORT: u64 = 50;
 
 /// Any other judge that may take longer than this.
 const LONG: u64 = 1_000;
-
-/// What a node makes of one item: the bodies that go on (none: it was filtered), or why it failed.
-pub type Processed = Result<Vec<Vec<u8>>, String>;
-
-type Looking = (Resource<Seen>, Resource<Past>);
-type Assess = (Looking, (assessing::Assessment,));
-type Decide =
-    ((Resource<Seen>, Resource<Past>, deciding::Situation), (Result<deciding::Decision, deciding::Failure>,));
-type Review = ((Resource<Seen>, Resource<Past>, reviewing::Proposed), (reviewing::Verdict,));
-type Reverse = ((reversing::Applied,), (Result<Vec<actions::Action>, String>,));
-type List = ((), (Result<Vec<offers::NodeType>, listing::Failure>,));
-type Process = ((Vec<processing::Item>,), (Vec<Processed>,));
 
 /// One use of a plugin. It answers for every kind, and fails for those that its plugin is not of: the library asks each
 /// only as what it is.
@@ -64,6 +49,7 @@ pub struct Judge {
     in_use: bool,
     web: Option<Web>,
     model: Option<LanguageModel>,
+    others: Option<Others>,
     health: Arc<Health>,
     /// Where a node's own numbers go.
     metrics: Option<MetricSink>,
@@ -81,17 +67,37 @@ impl std::fmt::Debug for Judge {
 }
 
 /// What a judge answers, and what came with it.
-pub(crate) struct Answer<T> {
-    pub(crate) said: Result<T, CallError>,
+pub(crate) struct Answer {
+    pub(crate) said: Result<Said, CallError>,
     pub(crate) cost: Cost,
     pub(crate) http: Vec<HttpExchange>,
     pub(crate) llm: Vec<LlmExchange>,
+    pub(crate) others: Vec<Exchange>,
 }
 
-impl<T> Answer<T> {
+impl Answer {
     fn unasked(error: CallError) -> Self {
-        Self { said: Err(error), cost: Cost::default(), http: Vec::new(), llm: Vec::new() }
+        Self {
+            said: Err(error),
+            cost: Cost::default(),
+            http: Vec::new(),
+            llm: Vec::new(),
+            others: Vec::new(),
+        }
     }
+}
+
+/// What the host gave a call when it was recorded, beside its question.
+#[derive(Debug, Clone, Default)]
+pub struct Recorded<'a> {
+    /// What the plugin had kept before; none: it had no such grant.
+    pub kept: Option<Kept>,
+    /// What HTTP servers answered, in order.
+    pub http: &'a [HttpExchange],
+    /// What language models answered, in order.
+    pub llm: &'a [LlmExchange],
+    /// What other capabilities answered, in order.
+    pub others: &'a [Exchange],
 }
 
 impl Judge {
@@ -102,11 +108,11 @@ impl Judge {
     ///
     /// The plugin imports something that is not granted, or a grant is not sound.
     pub fn new(plugin: Arc<Plugin>, used: &PluginUse, generation: u64) -> Result<Self, LoadError> {
-        Ok(Self {
-            web: Web::granted(plugin.engine(), &used.grants)?,
-            model: LanguageModel::granted(plugin.engine(), &used.grants)?,
-            ..Self::offline(plugin, used, generation)?
-        })
+        let web = Web::granted(plugin.engine(), &used.grants)?;
+        let model = LanguageModel::granted(plugin.engine(), &used.grants)?;
+        let judge = Self::offline(plugin, used, generation)?;
+        let others = Some(Others::Live(Arc::clone(&judge.used)));
+        Ok(Self { web, model, others, ..judge })
     }
 
     /// The same, where nothing but a recording answers what it asks of servers and models: no secret is read.
@@ -122,6 +128,7 @@ impl Judge {
             used: Arc::new(used.clone()),
             web: None,
             model: None,
+            others: None,
             metrics: None,
             plugin,
             in_use: true,
@@ -141,6 +148,7 @@ impl Judge {
             used: Arc::new(used),
             web: None,
             model: None,
+            others: None,
             metrics: None,
             plugin,
             in_use: false,
@@ -199,39 +207,29 @@ impl Judge {
     /// # Errors
     ///
     /// The call failed as a whole.
-    pub fn process(&self, items: &[(u64, Vec<u8>)]) -> Result<Vec<Processed>, CallError> {
-        let answer = self.processed(items);
+    pub fn process(&self, items: &[Item]) -> Result<Vec<Processed>, CallError> {
+        let answer = self.processed(items.into());
         self.record(&answer);
-        answer.said
+        answer.said.and_then(each_item)
     }
 
     /// The same for a session's node, unless it failed too often there of late.
     pub(crate) fn process_for(
         &self,
         session: &Arc<str>,
-        items: &[(u64, Vec<u8>)],
+        items: &Arc<[Item]>,
     ) -> Result<Vec<Processed>, CallError> {
         self.health.admit(session, Instant::now())?;
-        let answer = self.processed(items);
+        let answer = self.processed(Arc::clone(items));
         self.record(&answer);
         let name = &self.plugin.id().name;
         self.health.called((name, session), &answer.cost, self.used.limits, answer.said.as_ref().err());
-        answer.said
+        answer.said.and_then(each_item)
     }
 
-    fn processed(&self, items: &[(u64, Vec<u8>)]) -> Answer<Vec<Processed>> {
-        let given = items.iter().map(|(id, body)| processing::Item { id: *id, body: body.clone() }).collect();
-        let what = Given { metrics: self.metrics.clone(), ..self.given() };
-        let (answer, _) = self.called::<Process, _>(PluginKind::Node, (given,), what, |(said,)| {
-            if said.len() == items.len() {
-                return Ok(said);
-            }
-            Err(CallError::InvalidAnswer {
-                field: "list",
-                why: format!("{} answers for {} items", said.len(), items.len()),
-            })
-        });
-        answer
+    fn processed(&self, items: Arc<[Item]>) -> Answer {
+        let given = Given { metrics: self.metrics.clone(), ..self.given() };
+        self.answer(&Asked::Process(items), given).0
     }
 
     /// Where the numbers go that it reports of itself, as a node; else it is told that nobody takes them.
@@ -239,40 +237,43 @@ impl Judge {
         self.metrics = Some(sink);
     }
 
-    fn record<T>(&self, answer: &Answer<T>) {
+    fn record(&self, answer: &Answer) {
         if self.in_use {
             self.plugin.stats().record(answer.cost.wall_ns, answer.said.is_err());
         }
     }
 
     /// Asks it again what it was asked once, with the answers that the host gave then. Nothing is kept of it.
-    pub fn again(
-        &self,
-        asked: &Asked,
-        kept: Option<Kept>,
-        http: &[HttpExchange],
-        llm: &[LlmExchange],
-    ) -> (Result<Said, String>, Cost) {
-        let answer = self.tried(asked, kept, http, llm);
+    pub fn again(&self, asked: &Asked, recorded: Recorded<'_>) -> (Result<Said, String>, Cost) {
+        let answer = self.tried(asked, recorded);
         (answer.said.map_err(|error| error.to_string()), answer.cost)
     }
 
     /// The same, with what it asked of others.
-    pub(crate) fn tried(
-        &self,
-        asked: &Asked,
-        kept: Option<Kept>,
-        http: &[HttpExchange],
-        llm: &[LlmExchange],
-    ) -> Answer<Said> {
-        let kept = kept.map(|kept| self.keeping(kept));
-        let web = Some(Web::Recorded(http.iter().cloned().collect()));
-        let model = Some(LanguageModel::Recorded(llm.iter().cloned().collect()));
-        self.answer(asked, Given { kept, web, model, ..self.given() }).0
+    pub(crate) fn tried(&self, asked: &Asked, recorded: Recorded<'_>) -> Answer {
+        let Recorded { kept, http, llm, others } = recorded;
+        let given = Given {
+            kept: kept.map(|kept| self.keeping(kept)),
+            web: Some(Web::Recorded(http.iter().cloned().collect())),
+            model: Some(LanguageModel::Recorded(llm.iter().cloned().collect())),
+            others: Some(Others::Recorded(others.iter().cloned().collect())),
+            ..self.given()
+        };
+        self.answer(asked, given).0
+    }
+
+    /// Asks it what its kind is asked, on a thread where it holds nobody up where it may take long. For kinds that the loop does
+    /// not ask itself.
+    ///
+    /// # Errors
+    ///
+    /// It did not answer.
+    pub async fn asked(&self, asked: Asked) -> Result<Judged<Said>, JudgeError> {
+        self.where_it_fits(LONG, asked, Some).await
     }
 
     /// Asks it, unless it failed too often of late.
-    fn ask(&self, asked: Asked, waiting: Option<Waiting>) -> Answer<Said> {
+    fn ask(&self, asked: Asked, waiting: Option<Waiting>) -> Answer {
         let failed = |error| Answer::unasked(error);
         let engine = self.plugin.engine();
         let id = self.plugin.id();
@@ -293,6 +294,7 @@ impl Judge {
             kept: kept.clone().map(|kept| self.keeping(kept)),
             web: self.web.clone(),
             model: self.model.clone(),
+            others: self.others.clone(),
             waiting,
             ..self.given()
         };
@@ -324,6 +326,7 @@ impl Judge {
                 kept,
                 http: answer.http.clone(),
                 llm: answer.llm.clone(),
+                others: answer.others.clone(),
                 said: answer.said.clone().map_err(|error| error.to_string()),
                 cost: answer.cost,
             });
@@ -331,39 +334,16 @@ impl Judge {
         answer
     }
 
-    /// Asks it as what it is asked as.
-    fn answer(&self, asked: &Asked, given: Given) -> (Answer<Said>, Option<Keeping>) {
+    /// One call. What a question shows and lets pull is the same in every kind.
+    fn answer(&self, asked: &Asked, given: Given) -> (Answer, Option<Keeping>) {
         let given = Given { sight: asked.sight().cloned(), pulled: asked.situation().map(pulled), ..given };
-        let (now, past) = looking();
-        match asked {
-            Asked::Assess(sight) => {
-                self.called::<Assess, _>(PluginKind::Heuristic, (now, past), given, |(said,)| {
-                    Ok(heard::assessment(said, &sight.now.nodes)?.into())
-                })
-            }
-            Asked::List => self.called::<List, _>(PluginKind::Catalog, (), given, |(said,)| match said {
-                Ok(types) => Ok(heard::node_types(types)?.into()),
-                Err(failure) => Err(CallError::Declined { message: plain(&failure.message, LONGEST_REASON) }),
-            }),
-            Asked::Decide(_, situation) => {
-                let situation = told::situation(situation);
-                self.called::<Decide, _>(PluginKind::Decider, (now, past, situation), given, |(said,)| {
-                    Ok(heard::decided(said)?.into())
-                })
-            }
-            Asked::Review { proposal, decided_by, situation, .. } => {
-                let proposed = told::proposed(proposal, decided_by, situation);
-                self.called::<Review, _>(PluginKind::Validator, (now, past, proposed), given, |(said,)| {
-                    Ok(heard::verdict(said)?.into())
-                })
-            }
-            Asked::Reverse { action, before, after } => {
-                let applied = told::applied(action, before, after);
-                self.called::<Reverse, _>(PluginKind::Reverser, (applied,), given, |(said,)| {
-                    Ok(heard::reversal(said)?.into())
-                })
-            }
-        }
+        let world = self.plugin.world();
+        let Some(ended) = (world.call)(&self.ready, &self.plugin.judge, asked, given) else {
+            let why = format!("it is a {}, and is asked what another kind is asked", world.kind);
+            return (Answer::unasked(CallError::Failed { why }), None);
+        };
+        let Ended { said, cost, kept, http, llm, others } = ended;
+        (Answer { said, cost, http, llm, others }, kept)
     }
 
     fn given(&self) -> Given {
@@ -379,23 +359,6 @@ impl Judge {
         Keeping::new(kept, self.used.grants.state.unwrap_or_default().max_kb)
     }
 
-    /// One call, on the bill of its plugin.
-    fn called<F: Function, T>(
-        &self,
-        kind: PluginKind,
-        params: F::Params,
-        given: Given,
-        heard: impl FnOnce(F::Said) -> Result<T, CallError>,
-    ) -> (Answer<T>, Option<Keeping>) {
-        if self.plugin.kind() != kind {
-            let why = format!("it is a {}, not a {kind}", self.plugin.kind());
-            return (Answer::unasked(CallError::Failed { why }), None);
-        }
-        let Ended { said, cost, kept, http, llm } =
-            self.ready.call::<F::Params, F::Said>(&self.plugin.judge, params, given);
-        (Answer { said: said.and_then(heard), cost, http, llm }, kept)
-    }
-
     /// Runs a call here, or on a thread where it holds nobody up if it may take long by its policy, or did once.
     async fn where_it_fits<T: Send + 'static>(
         &self,
@@ -403,9 +366,9 @@ impl Judge {
         asked: Asked,
         heard: fn(Said) -> Option<T>,
     ) -> Result<Judged<T>, JudgeError> {
-        let asks_others = self.web.is_some() || self.model.is_some();
+        let asks_others = self.web.is_some() || self.model.is_some() || !self.used.grants.others.is_empty();
         let here = self.used.limits.time_ms <= here_up_to && !asks_others && self.health.is_quick();
-        let Answer { said, cost, http, llm } = if here {
+        let Answer { said, cost, http, llm, others: _ } = if here {
             self.ask(asked, None)
         } else {
             let judge = self.clone();
@@ -452,49 +415,15 @@ fn unanswered(exchange: &LlmExchange) -> Option<String> {
     }
 }
 
-/// A function of the contract: what it is given and what it says.
-trait Function {
-    type Params: ComponentNamedList + Lower + Send + Sync;
-    type Said: ComponentNamedList + Lift + Send + Sync + 'static;
-}
-
-impl<P, R> Function for (P, R)
-where
-    P: ComponentNamedList + Lower + Send + Sync,
-    R: ComponentNamedList + Lift + Send + Sync + 'static,
-{
-    type Params = P;
-    type Said = R;
-}
-
 fn pulled(situation: &Situation) -> Pulled {
     Pulled { graph: Arc::clone(&situation.graph), node_types: Arc::clone(&situation.node_types) }
 }
 
-fn looking() -> Looking {
-    (Resource::new_borrow(0), Resource::new_borrow(0))
-}
-
-/// Compares the shape of the function that makes the plugin one of its kind with the contract's, without calling it.
-pub(crate) fn check_types(plugin: &Plugin) -> Result<(), LoadError> {
-    match plugin.kind() {
-        PluginKind::Heuristic => check::<Assess>(plugin),
-        PluginKind::Decider => check::<Decide>(plugin),
-        PluginKind::Validator => check::<Review>(plugin),
-        PluginKind::Reverser => check::<Reverse>(plugin),
-        PluginKind::Catalog => check::<List>(plugin),
-        PluginKind::Node => check::<Process>(plugin),
+fn each_item(said: Said) -> Result<Vec<Processed>, CallError> {
+    match said {
+        Said::Processed(items) => Ok(items),
+        _ => Err(CallError::Failed { why: "it answered another question".to_owned() }),
     }
-    .map_err(|error| match error {
-        CallError::Failed { why } => {
-            LoadError::WrongShape { interface: crate::interface_of(plugin.kind()).to_owned(), why }
-        }
-        other => LoadError::Describing(other),
-    })
-}
-
-fn check<F: Function>(plugin: &Plugin) -> Result<(), CallError> {
-    plugin.unbound.check::<F::Params, F::Said>(&plugin.judge, plugin.engine().load_limits())
 }
 
 impl Port for Judge {

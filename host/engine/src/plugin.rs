@@ -1,3 +1,9 @@
+//! One component, from its bytes to a plugin that can be asked: checked, compiled, asked what it is, and linked with what a
+//! policy grants.
+//!
+//! It must uphold that nothing which a component says of itself is believed unchecked, and that no component that fails on the
+//! way ends the host. The library loads plugins by this; judges call them.
+
 use std::sync::Arc;
 
 use flyball_model::{Grants, Limits, PluginId, PluginKind, Problem};
@@ -8,15 +14,15 @@ use crate::Engine;
 use crate::bindings::lifecycle;
 use crate::boundary;
 use crate::call::{Given, Ready};
+use crate::capabilities::settings::Settings;
 use crate::cases::{self, Placed};
-use crate::contract::{self, LIFECYCLE, function_of, interface_of};
+use crate::contract::{self, LIFECYCLE};
 use crate::engine::digest_of;
 use crate::error::{CallError, LoadError};
-use crate::grants::Imports;
-use crate::logging::{plain, shortened};
-use crate::settings::Settings;
+use crate::quoted::{plain, shortened};
 use crate::stage::{Stage, Stopwatch};
 use crate::stats::CallStats;
+use crate::worlds::Served;
 
 /// Whoever mends settings need not be told more at once.
 const MOST_FAULTS: usize = 20;
@@ -38,7 +44,7 @@ pub struct Description {
 
 /// One component, compiled and ready to be called.
 pub struct Plugin {
-    kind: PluginKind,
+    world: Served,
     id: PluginId,
     description: Description,
     schema: jsonschema::Validator,
@@ -55,7 +61,7 @@ pub struct Plugin {
 
 impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Plugin").field("kind", &self.kind).field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Plugin").field("kind", &self.world.kind).field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -74,18 +80,19 @@ impl Plugin {
         watch.at(Stage::Compile);
         let component = engine.compile(bytes, &digest)?;
         watch.at(Stage::World);
-        let kind = contract::kind_of(&component)?;
-        let wasi = contract::wants_wasi(&component)?;
+        let world = contract::world_of(&component, engine.worlds())?;
+        let asynchronous =
+            contract::imports_asynchronous(&component, engine.worlds(), engine.capabilities())?;
         let describe = exported(&component, LIFECYCLE, "describe")?;
         let check_settings = exported(&component, LIFECYCLE, "check-settings")?;
-        let judge = exported(&component, interface_of(kind), function_of(kind))?;
+        let judge = exported(&component, world.interface, world.function)?;
         let link = |error: wasmtime::Error| LoadError::WrongShape {
             interface: "an import".to_owned(),
             why: plain(&format!("{error:#}"), 500),
         };
-        let linker = engine.linker(Imports::all(wasi)).map_err(link)?;
+        let linker = engine.linker(engine.capabilities().linked(None, asynchronous)).map_err(link)?;
         let instance = linker.instantiate_pre(&component).map_err(link)?;
-        let mut unbound = Ready { instance, name: "?".into(), digest: Arc::clone(&digest), wasi };
+        let mut unbound = Ready { instance, name: "?".into(), digest: Arc::clone(&digest), asynchronous };
         let given = Given { limits: engine.load_limits(), ..Given::default() };
         let said = unbound.call::<(), (lifecycle::Description,)>(&describe, (), given).said;
         let (said,) = said.map_err(LoadError::Describing)?;
@@ -99,7 +106,7 @@ impl Plugin {
         };
         unbound.name = Arc::clone(&id.name);
         let plugin = Self {
-            kind,
+            world,
             id,
             description,
             schema,
@@ -112,7 +119,7 @@ impl Plugin {
             judge,
             stats: Arc::new(CallStats::new()),
         };
-        crate::judge::check_types(&plugin)?;
+        plugin.check_world()?;
         Ok(plugin)
     }
 
@@ -156,12 +163,13 @@ impl Plugin {
 
     /// Linked with exactly what is granted.
     pub(crate) fn granted(&self, grants: &Grants) -> Result<Ready, LoadError> {
-        contract::check_granted(&self.component, grants)?;
-        let imports = Imports::granted(self.unbound.wasi, grants);
-        let linked = boundary::guarded(|| {
-            self.engine.linker(imports).and_then(|linker| linker.instantiate_pre(&self.component))
+        let capabilities = self.engine.capabilities();
+        contract::check_granted(&self.component, capabilities, grants)?;
+        let linked = capabilities.linked(Some(grants), self.unbound.asynchronous);
+        let instance = boundary::guarded(|| {
+            self.engine.linker(linked).and_then(|linker| linker.instantiate_pre(&self.component))
         });
-        let instance = linked?.map_err(|error| LoadError::WrongShape {
+        let instance = instance?.map_err(|error| LoadError::WrongShape {
             interface: "an import".to_owned(),
             why: plain(&format!("{error:#}"), 500),
         })?;
@@ -174,7 +182,23 @@ impl Plugin {
 
     /// Of which kind it is.
     pub fn kind(&self) -> PluginKind {
-        self.kind
+        self.world.kind
+    }
+
+    /// What its kind is made of.
+    pub(crate) fn world(&self) -> &Served {
+        &self.world
+    }
+
+    /// Compares the shape of the function that makes it one of its kind with the world's, without calling it.
+    fn check_world(&self) -> Result<(), LoadError> {
+        (self.world.check)(&self.unbound, &self.judge, self.engine.load_limits()).map_err(|error| match error
+        {
+            CallError::Failed { why } => {
+                LoadError::WrongShape { interface: self.world.interface.to_owned(), why }
+            }
+            other => LoadError::Describing(other),
+        })
     }
 
     /// Exactly which it is.

@@ -1,5 +1,7 @@
 //! What passes between a plugin and the host in one call: counted, and bounded.
 
+use serde_json::Value;
+
 use crate::bindings::{actions, http, llm, observed, offers, settings};
 use crate::call::{Call, Over};
 
@@ -40,6 +42,21 @@ pub(crate) trait Weight {
 impl Weight for String {
     fn bytes(&self) -> usize {
         self.len()
+    }
+}
+
+impl Weight for Value {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Number(_) => size_of::<f64>(),
+            Self::String(text) => text.len(),
+            Self::Array(items) => {
+                items.iter().map(|item| item.bytes().saturating_add(size_of::<u64>())).sum()
+            }
+            Self::Object(entries) => {
+                entries.iter().map(|(key, value)| key.len().saturating_add(value.bytes())).sum()
+            }
+        }
     }
 }
 

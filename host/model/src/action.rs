@@ -1,10 +1,15 @@
+//! Actions: the typed changes to a pipeline, what a proposal of one says, and the levels by which a policy allows them. Their kinds are in
+//! `action_kind`.
+//!
+//! Called by everybody who proposes, judges, does or tells of an action.
+
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use crate::{Evidence, Executor, NodeId};
+use crate::{ActionKind, Evidence, Executor, NodeId};
 
 /// What is there is given, `null` too.
 pub(crate) fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
@@ -91,94 +96,7 @@ pub enum Action {
     },
 }
 
-/// The ten kinds of action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-#[allow(missing_docs, reason = "each is the action of the same name")]
-pub enum ActionKind {
-    NoOp,
-    ReplaceNode,
-    InsertNode,
-    RemoveNode,
-    UpdateNodeConfig,
-    BypassNode,
-    SwitchExecutor,
-    RestartProcess,
-    ScaleNode,
-    AdjustBuffering,
-}
-
-impl ActionKind {
-    /// All ten.
-    pub const ALL: [Self; 10] = [
-        Self::NoOp,
-        Self::ReplaceNode,
-        Self::InsertNode,
-        Self::RemoveNode,
-        Self::UpdateNodeConfig,
-        Self::BypassNode,
-        Self::SwitchExecutor,
-        Self::RestartProcess,
-        Self::ScaleNode,
-        Self::AdjustBuffering,
-    ];
-
-    /// The name in policies, plugins and journals.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NoOp => "no-op",
-            Self::ReplaceNode => "replace-node",
-            Self::InsertNode => "insert-node",
-            Self::RemoveNode => "remove-node",
-            Self::UpdateNodeConfig => "update-node-config",
-            Self::BypassNode => "bypass-node",
-            Self::SwitchExecutor => "switch-executor",
-            Self::RestartProcess => "restart-process",
-            Self::ScaleNode => "scale-node",
-            Self::AdjustBuffering => "adjust-buffering",
-        }
-    }
-
-    /// What it does, in a line.
-    pub const fn summary(self) -> &'static str {
-        match self {
-            Self::NoOp => "change nothing, with a reason",
-            Self::ReplaceNode => "put a node of another type in this one's place",
-            Self::InsertNode => "put a new node on an edge",
-            Self::RemoveNode => "take a node out and join its neighbours",
-            Self::UpdateNodeConfig => "merge a patch into a node's configuration",
-            Self::BypassNode => "let items pass a node unchanged",
-            Self::SwitchExecutor => "do a node's work in another executor",
-            Self::RestartProcess => "start a node's process anew",
-            Self::ScaleNode => "set how many workers a node has",
-            Self::AdjustBuffering => "set how many items may wait before a node",
-        }
-    }
-}
-
-impl fmt::Display for ActionKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
 impl Action {
-    /// Which of the ten it is.
-    pub const fn kind(&self) -> ActionKind {
-        match self {
-            Self::NoOp => ActionKind::NoOp,
-            Self::ReplaceNode { .. } => ActionKind::ReplaceNode,
-            Self::InsertNode { .. } => ActionKind::InsertNode,
-            Self::RemoveNode { .. } => ActionKind::RemoveNode,
-            Self::UpdateNodeConfig { .. } => ActionKind::UpdateNodeConfig,
-            Self::BypassNode { .. } => ActionKind::BypassNode,
-            Self::SwitchExecutor { .. } => ActionKind::SwitchExecutor,
-            Self::RestartProcess { .. } => ActionKind::RestartProcess,
-            Self::ScaleNode { .. } => ActionKind::ScaleNode,
-            Self::AdjustBuffering { .. } => ActionKind::AdjustBuffering,
-        }
-    }
-
     /// The node it is done to; the new node of an insertion; none for a no-op.
     pub fn target(&self) -> Option<&NodeId> {
         match self {
@@ -202,6 +120,48 @@ impl Action {
             other => other.target().into_iter().collect(),
         }
     }
+
+    /// What it carries of a node's configuration.
+    pub fn carried(&mut self) -> Carried<'_> {
+        match self {
+            Self::ReplaceNode { node, node_type, config: Some(config) }
+            | Self::InsertNode { id: node, node_type, config, .. } => {
+                Carried::Config { node, node_type, config }
+            }
+            Self::UpdateNodeConfig { node, patch } => Carried::Patch { node, patch },
+            Self::NoOp
+            | Self::ReplaceNode { config: None, .. }
+            | Self::RemoveNode { .. }
+            | Self::BypassNode { .. }
+            | Self::SwitchExecutor { .. }
+            | Self::RestartProcess { .. }
+            | Self::ScaleNode { .. }
+            | Self::AdjustBuffering { .. } => Carried::Nothing,
+        }
+    }
+}
+
+/// What an action carries of a node's configuration, which is where a secret may stand: it is masked there before anybody sees it.
+#[derive(Debug, PartialEq)]
+pub enum Carried<'a> {
+    /// No part of it.
+    Nothing,
+    /// All of it.
+    Config {
+        /// Which node is to be so.
+        node: &'a str,
+        /// Of this type.
+        node_type: &'a str,
+        /// Configured like this.
+        config: &'a mut Value,
+    },
+    /// A patch of it.
+    Patch {
+        /// Of which node.
+        node: &'a str,
+        /// The patch.
+        patch: &'a mut Value,
+    },
 }
 
 impl fmt::Display for Action {
@@ -268,22 +228,9 @@ pub enum MutationPolicy {
 }
 
 impl MutationPolicy {
-    /// The lowest level that allows this kind.
-    pub const fn needed_for(kind: ActionKind) -> Self {
-        match kind {
-            ActionKind::NoOp => Self::ReadOnly,
-            ActionKind::RestartProcess | ActionKind::BypassNode | ActionKind::ReplaceNode => Self::Heal,
-            ActionKind::SwitchExecutor
-            | ActionKind::ScaleNode
-            | ActionKind::AdjustBuffering
-            | ActionKind::UpdateNodeConfig => Self::Optimize,
-            ActionKind::InsertNode | ActionKind::RemoveNode => Self::Full,
-        }
-    }
-
     /// Whether this level allows this kind.
     pub fn allows(self, kind: ActionKind) -> bool {
-        self >= Self::needed_for(kind)
+        self >= kind.needs()
     }
 
     /// The name in policies and manifests.

@@ -12,8 +12,9 @@ use serde_json::{Map, Value};
 
 use crate::manifest::{default_capacity, one};
 use crate::{
-    Action, ActionKind, Constraints, Executor, Finding, GraphSpec, HttpAnswer, HttpExchange, Learned,
-    LlmExchange, MutationPolicy, NodeId, NodeSpec, NodeType, PastAction, Proposal, Status, Trend, UnixMillis,
+    Action, ActionKind, Constraints, Exchange, Executor, Finding, GraphSpec, HttpAnswer, HttpExchange,
+    Learned, LlmExchange, MutationPolicy, NodeId, NodeSpec, NodeType, PastAction, Proposal, Status, Trend,
+    UnixMillis,
 };
 
 /// A golden case: what a plugin is told, and what it must answer.
@@ -65,6 +66,8 @@ pub struct Case {
     pub decided_by: String,
     /// The action that a reverser undoes.
     pub applied: Option<CaseApplied>,
+    /// The question to a plugin of a kind that the loop does not ask itself.
+    pub question: Option<Value>,
     /// The item that a node processes.
     pub item: Option<Value>,
     /// Values that the plugin kept earlier, by the grant `state`.
@@ -76,6 +79,9 @@ pub struct Case {
     /// Answers of a language model, in the order of the questions.
     #[serde(default)]
     pub llm: Vec<LlmExchange>,
+    /// Answers of other capabilities, in the order of the questions.
+    #[serde(default)]
+    pub others: Vec<Exchange>,
     /// The answer that is expected of the plugin.
     pub expect: CaseAnswer,
 }
@@ -481,6 +487,9 @@ pub struct CaseAnswer {
     /// Of a node: what it makes of the item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bodies: Option<Vec<Value>>,
+    /// Of a plugin of a kind that the loop does not ask itself: its answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Value>,
     /// A part of the reason why the item or the plugin failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,

@@ -141,7 +141,7 @@ pub struct Approval {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Notice {
     /// Stable, for machines: `frozen`, `approval-asked`, `rollback-failed`, `escalated`, `systemic-fault`, `unanswered`,
-    /// `state-directory`.
+    /// `state-directory`, `still-applying`.
     pub code: String,
     /// One sentence for people.
     pub message: String,

@@ -4,6 +4,7 @@
 
 mod account;
 mod action;
+mod action_kind;
 mod case;
 mod decider_answer;
 mod deciders;
@@ -15,6 +16,7 @@ mod history;
 mod judgement;
 mod learned;
 mod llm_grant;
+mod log_entry;
 mod manifest;
 mod marks;
 mod mask;
@@ -33,7 +35,8 @@ mod safety;
 mod tick;
 
 pub use account::Account;
-pub use action::{Action, ActionKind, MutationPolicy, Proposal};
+pub use action::{Action, Carried, MutationPolicy, Proposal};
+pub use action_kind::ActionKind;
 pub use case::{
     Case, CaseAnswer, CaseApplied, CaseBody, CaseError, CaseGraph, CaseHttp, CaseNode, CaseNodeRef,
     CaseNodeSpec, CaseObservation, CaseRequest,
@@ -56,6 +59,7 @@ pub use llm_grant::{
     AnswerBy, BreakerLimits, BudgetPerHour, Budgets, CacheLimits, LlmGrant, LlmLimits, Prices, Provider,
     TokenLimit,
 };
+pub use log_entry::{EntryNumber, Happened, LogEntry, NotAnEntryNumber, ReloadRecord, Warning};
 pub use manifest::{Connection, Controller, ItemSizes, LlmSection, Manifest, NodeDeclaration};
 pub use marks::{DECIDES_REACH, Mark, SECRET, marks};
 pub use mask::{
@@ -69,7 +73,8 @@ pub use observation::{
 pub use outcome::{Outcome, PastAction};
 pub use pattern::{matches, matching};
 pub use plugin::{
-    Cost, HttpAnswer, HttpExchange, LlmAnswer, LlmExchange, LlmUse, NodeOffer, NodeType, PluginId, PluginKind,
+    Cost, Exchange, HttpAnswer, HttpExchange, LlmAnswer, LlmExchange, LlmUse, NodeOffer, NodeType, PluginId,
+    PluginKind,
 };
 pub use policy::{
     BreakerPolicy, Constraints, Grants, HttpGrant, Judges, Limits, OnDowngrade, OnFailure, OnMissing,

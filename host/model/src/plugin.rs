@@ -1,50 +1,118 @@
+//! Plugins as data: of which kind one is, exactly which, what a call of it cost, and what it asked of servers and models.
+
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Executor, Reach};
 
-/// The kinds of plugin, one for each world of the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum PluginKind {
+/// A kind of plugin, by the name of its world in the contract. The engine's table of worlds says which kinds a host
+/// serves, so a new kind needs no change here; the loop's own kinds have constants.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PluginKind {
+    /// ASCII, filled up with zeros.
+    name: [u8; Self::LONGEST],
+}
+
+#[allow(non_upper_case_globals, reason = "each constant is a kind, and reads as a variant where it is used")]
+impl PluginKind {
     /// Says what needs attention.
-    Heuristic,
+    pub const Heuristic: Self = Self::of("heuristic");
     /// Picks one action.
-    Decider,
+    pub const Decider: Self = Self::of("decider");
     /// Says whether an action may happen.
-    Validator,
+    pub const Validator: Self = Self::of("validator");
     /// Says what undoes an action.
-    Reverser,
+    pub const Reverser: Self = Self::of("reverser");
     /// Lists node types.
-    Catalog,
+    pub const Catalog: Self = Self::of("catalog");
     /// Is a pipeline node.
-    Node,
+    pub const Node: Self = Self::of("node");
 }
 
 impl PluginKind {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Heuristic, Self::Decider, Self::Validator, Self::Reverser, Self::Catalog, Self::Node];
+    /// The longest name of a kind, in bytes.
+    const LONGEST: usize = 32;
+
+    /// The kind of this name: lower case letters, digits and dashes, at most 32. A name that is none gives the kind without
+    /// a name, of which no plugin is; [`Self::named`] tells.
+    pub const fn of(name: &str) -> Self {
+        let mut kind = [0; Self::LONGEST];
+        let (Some((room, _)), true) = (kind.split_at_mut_checked(name.len()), valid(name.as_bytes())) else {
+            return Self { name: [0; Self::LONGEST] };
+        };
+        room.copy_from_slice(name.as_bytes());
+        Self { name: kind }
+    }
+
+    /// The same of a name that comes from outside. None: no kind can have it.
+    pub fn named(name: &str) -> Option<Self> {
+        let kind = Self::of(name);
+        (kind.name() == name && !name.is_empty()).then_some(kind)
+    }
 
     /// The world's name in the contract.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Heuristic => "heuristic",
-            Self::Decider => "decider",
-            Self::Validator => "validator",
-            Self::Reverser => "reverser",
-            Self::Catalog => "catalog",
-            Self::Node => "node",
+    pub fn name(&self) -> &str {
+        let name = self.name.split(|byte| *byte == 0).next().unwrap_or_default();
+        std::str::from_utf8(name).unwrap_or_default()
+    }
+}
+
+const fn valid(mut name: &[u8]) -> bool {
+    while let [first, rest @ ..] = name {
+        if !(first.is_ascii_lowercase() || first.is_ascii_digit() || *first == b'-') {
+            return false;
         }
+        name = rest;
+    }
+    true
+}
+
+impl fmt::Debug for PluginKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
 impl fmt::Display for PluginKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
+    }
+}
+
+impl Serialize for PluginKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for PluginKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = Cow::<str>::deserialize(deserializer)?;
+        Self::named(&name).ok_or_else(|| {
+            D::Error::custom(format!(
+                "{name:?} cannot be a kind of plugin: lower case letters, digits and dashes, at most {}",
+                Self::LONGEST
+            ))
+        })
+    }
+}
+
+impl JsonSchema for PluginKind {
+    fn schema_name() -> Cow<'static, str> {
+        "PluginKind".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A kind of plugin, by the name of its world in the contract.",
+            "type": "string",
+            "pattern": "^[a-z0-9-]{1,32}$"
+        })
     }
 }
 
@@ -206,6 +274,17 @@ impl LlmAnswer {
     }
 }
 
+/// One question of a plugin to a capability that is not one of the contract's own, and what it was told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Exchange {
+    /// The capability's name.
+    pub capability: String,
+    /// What the plugin asked.
+    pub question: serde_json::Value,
+    /// What it was told.
+    pub answer: serde_json::Value,
+}
+
 /// Where a node type's work may be done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeOffer {
@@ -250,6 +329,30 @@ impl NodeType {
             offers: Vec::new(),
             config_schema: None,
             reach: Reach::Outside,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_written_as_its_name_and_read_back() {
+        for kind in [PluginKind::Heuristic, PluginKind::of("a-kind-of-32-letters-is-the-most")] {
+            let written = serde_json::to_string(&kind).unwrap();
+            assert_eq!(written, format!("\"{kind}\""));
+            assert_eq!(serde_json::from_str::<PluginKind>(&written).unwrap(), kind);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_the_name_of_a_kind_is_refused_with_the_rule() {
+        for name in ["", "Heuristic", "two words", "null\0", "a-kind-of-33-letters-is-one-too-far"] {
+            assert_eq!(PluginKind::named(name), None, "{name:?}");
+            let why = serde_json::from_value::<PluginKind>(name.into()).unwrap_err().to_string();
+            assert!(why.contains("lower case letters, digits and dashes"), "{why}");
         }
     }
 }

@@ -126,15 +126,19 @@ pub struct Judges {
     /// Plugins that say how an action is undone. They are asked in order until one knows.
     #[serde(default)]
     pub reversers: Vec<PluginUse>,
+    /// Plugins of kinds that the loop does not ask itself, by kind: for whoever runs the host and asks them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<String, Vec<PluginUse>>,
 }
 
 impl Judges {
     /// Every use of a plugin, of any kind.
     pub fn all(&self) -> impl Iterator<Item = &PluginUse> {
-        let Self { heuristics, catalogs, deciders: _, shadows, validators, reversers } = self;
+        let Self { heuristics, catalogs, deciders: _, shadows, validators, reversers, others } = self;
         let deciders = self.deciders().chain(shadows).map(|decider| &decider.used);
         let validators = validators.iter().flat_map(ValidatorRule::uses);
-        heuristics.iter().chain(catalogs).chain(deciders).chain(validators).chain(reversers)
+        let others = others.values().flatten();
+        heuristics.iter().chain(catalogs).chain(deciders).chain(validators).chain(reversers).chain(others)
     }
 
     /// Every use of a decider that may be followed.
@@ -179,18 +183,30 @@ pub struct Grants {
     /// It may ask a language model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub llm: Option<Box<LlmGrant>>,
+    /// Capabilities that this host was built with beside those, by their names, each with what it wants to know.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<String, Value>,
 }
 
 impl Grants {
+    /// Where in a plugin's use the grant of this name stands: `grants.http`, `grants.others.NAME`.
+    pub fn place(name: &str) -> String {
+        match name {
+            "log" | "state" | "http" | "llm" => format!("grants.{name}"),
+            other => format!("grants.others.{other}"),
+        }
+    }
+
     /// The names of what is granted.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+    pub fn names(&self) -> impl Iterator<Item = &str> {
         let granted = [
             ("log", self.log),
             ("state", self.state.is_some()),
             ("http", self.http.is_some()),
             ("llm", self.llm.is_some()),
         ];
-        granted.into_iter().filter_map(|(name, given)| given.then_some(name))
+        let granted = granted.into_iter().filter_map(|(name, given)| given.then_some(name));
+        granted.chain(self.others.keys().map(String::as_str))
     }
 }
 

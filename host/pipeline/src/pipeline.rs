@@ -39,8 +39,8 @@ use crate::{check::check, observe, pulse};
 pub struct Parts {
     /// Makes workers whose executor is wasm.
     pub wasm: Arc<dyn WasmNodes>,
-    /// Runs built-in types as child processes.
-    pub builtin_child: BuiltinChild,
+    /// Runs built-in types as child processes; none: no node has a process of its own.
+    pub builtin_child: Option<BuiltinChild>,
     /// Where items go that failed for good: a line of JSON each, appended (`item`, `node`, `error`, `at`), for this user alone.
     pub dead_letters: Option<PathBuf>,
     /// Times and sizes.

@@ -27,7 +27,7 @@ pub struct BuiltinChild {
 
 pub(crate) struct Stock {
     wasm: Arc<dyn WasmNodes>,
-    child: BuiltinChild,
+    child: Option<BuiltinChild>,
     limits: ItemLimits,
 }
 
@@ -105,7 +105,7 @@ pub(crate) fn check_config(
 }
 
 impl Stock {
-    pub(crate) fn new(wasm: Arc<dyn WasmNodes>, child: BuiltinChild, limits: ItemLimits) -> Self {
+    pub(crate) fn new(wasm: Arc<dyn WasmNodes>, child: Option<BuiltinChild>, limits: ItemLimits) -> Self {
         Self { wasm, child, limits }
     }
 
@@ -161,34 +161,45 @@ impl Stock {
     }
 
     fn child(&self, node_type: &str, config: &Value) -> Result<Tool, String> {
-        let (command, options) = self.child_command(node_type, config)?;
-        let child = ChildProcessor::spawn(&self.supervisor(), &command, options)
+        let program = self.child.as_ref().ok_or_else(|| {
+            format!(
+                "{node_type} wants a process of its own, and this host was given no program that runs nodes; name one, or give \
+                 the node another executor"
+            )
+        })?;
+        let (command, options) = self.child_command(program, node_type, config)?;
+        let child = ChildProcessor::spawn(&supervisor(program), &command, options)
             .map_err(|error| error.to_string())?;
         Ok(Tool::Child(Box::new(child)))
     }
 
-    fn supervisor(&self) -> Supervisor {
-        let own = std::iter::once("--supervise".to_owned());
-        Supervisor {
-            program: self.child.program.clone(),
-            args: self.child.args.iter().cloned().chain(own).collect(),
-        }
-    }
-
-    fn child_command(&self, node_type: &str, config: &Value) -> Result<(ChildCommand, ChildOptions), String> {
-        let named = flyball_nodes::child_command(node_type, config, Path::new(&self.child.program))
+    fn child_command(
+        &self,
+        program: &BuiltinChild,
+        node_type: &str,
+        config: &Value,
+    ) -> Result<(ChildCommand, ChildOptions), String> {
+        let named = flyball_nodes::child_command(node_type, config, Path::new(&program.program))
             .map_err(|error| error.to_string())?;
         let options = ChildOptions { limits: self.limits, ..named.1 };
         if node_type == "command" {
             return Ok((named.0, options));
         }
         let own = [node_type.to_owned(), "--config".to_owned(), config.to_string()];
-        let args = self.child.args.iter().cloned().chain(own);
-        Ok((ChildCommand::new(&self.child.program, args), options))
+        let args = program.args.iter().cloned().chain(own);
+        Ok((ChildCommand::new(&program.program, args), options))
     }
 
     pub(crate) fn source(&self, spec: &NodeSpec) -> Result<Box<dyn Source>, String> {
         flyball_nodes::source(&spec.node_type, &spec.config, &self.limits).map_err(|error| error.to_string())
+    }
+}
+
+fn supervisor(program: &BuiltinChild) -> Supervisor {
+    let own = std::iter::once("--supervise".to_owned());
+    Supervisor {
+        program: program.program.clone(),
+        args: program.args.iter().cloned().chain(own).collect(),
     }
 }
 

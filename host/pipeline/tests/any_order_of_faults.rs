@@ -205,7 +205,7 @@ async fn start(folder: &Path, run: usize) -> Arc<Pipeline> {
     let manifest: Manifest = serde_json::from_value(manifest(true, nodes, &edges)).unwrap();
     let parts = Parts {
         wasm: Arc::new(TestNodes),
-        builtin_child: child(),
+        builtin_child: Some(child()),
         dead_letters: Some(folder.join("dead.jsonl")),
         options: Options {
             patience: Duration::from_millis(500),

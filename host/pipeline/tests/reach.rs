@@ -302,7 +302,7 @@ async fn pipeline(traps: &Traps) -> Arc<Pipeline> {
     });
     let parts = Parts {
         wasm: Arc::new(TestNodes),
-        builtin_child: child(),
+        builtin_child: Some(child()),
         dead_letters: None,
         options: Options {
             window: Duration::from_millis(20),

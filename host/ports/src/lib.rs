@@ -4,6 +4,8 @@
 //! no part needs the loop to be compiled.
 
 mod clock;
+mod event_store;
+mod history;
 mod journal;
 mod judges;
 mod listener;
@@ -11,6 +13,8 @@ mod plane;
 mod recording;
 
 pub use clock::{Clock, SystemClock};
+pub use event_store::{EventStore, EventStoreError};
+pub use history::{ActionFilter, EventFilter, History, HistoryError, Run, TickFilter};
 pub use journal::{Journal, JournalError};
 pub use judges::{
     Catalog, Decided, Decider, Heuristic, Judge, JudgeError, Judged, Judges, Panel, Reverser, Shadow, Sight,
@@ -18,4 +22,4 @@ pub use judges::{
 };
 pub use listener::Listener;
 pub use plane::{ApplyError, Change, DataPlane, Loss, PlaneError, Support, UndoKind};
-pub use recording::{Asked, CallRecord, Changes, Keeper, Kept, Recorder, Said};
+pub use recording::{Asked, CallRecord, Changes, Item, Keeper, Kept, Processed, Recorder, Said};

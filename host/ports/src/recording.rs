@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_model::{
-    Action, Assessment, Cost, Graph, HttpExchange, LlmExchange, NodeType, PluginId, PluginKind, PluginUse,
-    Proposal, Reversal, UnixMillis, Verdict,
+    Action, Assessment, Cost, Exchange, Graph, HttpExchange, LlmExchange, NodeType, PluginId, PluginKind,
+    PluginUse, Proposal, Reversal, UnixMillis, Verdict,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::judges::{Decided, Sight, Situation};
 
@@ -64,11 +65,19 @@ pub struct CallRecord {
     pub http: Vec<HttpExchange>,
     /// What it asked language models and what they answered, in order.
     pub llm: Vec<LlmExchange>,
+    /// What it asked of capabilities beside those, and what they answered, in order.
+    pub others: Vec<Exchange>,
     /// What it said, or why it did not.
     pub said: Result<Said, String>,
     /// What it cost.
     pub cost: Cost,
 }
+
+/// An item's number and its body, as a node is given it.
+pub type Item = (u64, Vec<u8>);
+
+/// What a node makes of one item: the bodies that go on (none: it was filtered), or why it failed.
+pub type Processed = Result<Vec<Vec<u8>>, String>;
 
 /// What a judge is asked.
 #[allow(clippy::large_enum_variant, reason = "one for each call; boxing would be an allocation for each")]
@@ -100,6 +109,15 @@ pub enum Asked {
         /// And after it.
         after: Arc<Graph>,
     },
+    /// A node: a batch of items.
+    Process(Arc<[Item]>),
+    /// A plugin of a kind that the loop does not ask itself: what its world makes of this is its own.
+    Other {
+        /// What it may look at; none: nothing.
+        sight: Option<Sight>,
+        /// The question.
+        question: Value,
+    },
 }
 
 impl Asked {
@@ -107,7 +125,8 @@ impl Asked {
     pub fn sight(&self) -> Option<&Sight> {
         match self {
             Self::Assess(sight) | Self::Decide(sight, _) | Self::Review { sight, .. } => Some(sight),
-            Self::List | Self::Reverse { .. } => None,
+            Self::Other { sight, .. } => sight.as_ref(),
+            Self::List | Self::Reverse { .. } | Self::Process(_) => None,
         }
     }
 
@@ -115,7 +134,9 @@ impl Asked {
     pub fn situation(&self) -> Option<&Situation> {
         match self {
             Self::Decide(_, situation) | Self::Review { situation, .. } => Some(situation),
-            Self::Assess(_) | Self::List | Self::Reverse { .. } => None,
+            Self::Assess(_) | Self::List | Self::Reverse { .. } | Self::Process(_) | Self::Other { .. } => {
+                None
+            }
         }
     }
 }
@@ -134,6 +155,10 @@ pub enum Said {
     Verdict(Verdict),
     /// A reverser.
     Reversal(Reversal),
+    /// A node: one answer for each item, in their order.
+    Processed(Vec<Processed>),
+    /// A plugin of a kind that the loop does not ask itself.
+    Other(Value),
 }
 
 impl From<Assessment> for Said {

@@ -10,12 +10,13 @@
 mod chain;
 mod content;
 mod error;
+mod event_entries;
 mod events;
 mod fault;
 mod file;
-mod filter;
 mod keeping;
 mod learned;
+mod past;
 mod quiet;
 mod reader;
 mod recordings;
@@ -30,10 +31,11 @@ mod writer;
 
 pub use chain::{ChainEnd, Head, NoHead};
 pub use error::StoreError;
+pub use event_entries::{ENTRIES_KEPT, EventEntries};
 pub use fault::Fault;
 pub use file::{Migrated, migrate};
-pub use filter::{ActionFilter, EventFilter, Run, TickFilter};
 pub use keeping::PluginStates;
+pub use past::Past;
 pub use quiet::{QUIET_TICKS_KEPT, QuietTicks, QuietTicksError, QuietTicksReader};
 pub use reader::Reader;
 pub use recordings::{

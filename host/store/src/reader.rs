@@ -1,12 +1,11 @@
 use std::path::{Path, PathBuf};
 
 use flyball_model::{ActionKind, ActionRecord, EventRecord, Halt, Learned, Outcome, TickRecord, UnixMillis};
+use flyball_ports::{ActionFilter, EventFilter, Run, TickFilter};
 use rusqlite::{Connection, Params, Row, named_params};
 
 use crate::verifying::{self, Verified};
-use crate::{
-    ActionFilter, EventFilter, Fault, Head, Run, StoreError, TickFilter, events, file, learned, rows,
-};
+use crate::{Fault, Head, StoreError, events, file, learned, rows};
 
 /// Whether a plugin decided or judged an action.
 const ACTION_OF_PLUGIN: &str = "(

@@ -82,7 +82,15 @@ impl Store {
     ///
     /// The journal cannot be written.
     pub async fn begin_run(&self) -> Result<u64, StoreError> {
-        let at = SystemClock.now();
+        self.begin_run_at(SystemClock.now()).await
+    }
+
+    /// The same, where the time is simulated.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Store::begin_run`].
+    pub async fn begin_run_at(&self, at: UnixMillis) -> Result<u64, StoreError> {
         self.write(|reply| Write::BeginRun { at, reply }).await
     }
 

@@ -12,7 +12,9 @@ use flyball_model::{ActionRecord, Ending, Outcome};
 use flyball_ports::Journal;
 use rusqlite::Connection;
 
-use crate::{ActionFilter, Reader, Store, TICKS_KEPT, file};
+use flyball_ports::ActionFilter;
+
+use crate::{Reader, Store, TICKS_KEPT, file};
 use records::{concluded, halted, intent, tick};
 
 /// A store whose connection was prepared by this.

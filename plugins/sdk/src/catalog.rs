@@ -13,9 +13,18 @@ crate::world::world!(
     "sdk-catalog",
     "__export_catalog",
     [
-    "flyball:plugin/observed@0.1.0" => observed,
-    "flyball:plugin/offers@0.1.0" => offers
+        "flyball:plugin/observed@0.1.0" => observed,
+        "flyball:plugin/offers@0.1.0" => offers
 ]);
+
+/// Makes the crate a plugin of world `catalog`: `catalog!(Type)`, where the type is a [`Catalog`](crate::Catalog). One that
+/// wants grants says so, and why, as with every kind: `catalog!(Type, wants: { "http": "asks the registry" })`.
+#[macro_export]
+macro_rules! catalog {
+    ($plugin:ty $(, wants: { $($grant:literal: $why:literal),* $(,)? })?) => {
+        $crate::__plugin!($plugin, Catalog, catalog, __export_catalog, [$($($grant: $why),*)?]);
+    };
+}
 
 /// Lists node types.
 pub trait Catalog: Settings {

@@ -10,10 +10,18 @@ crate::world::world!(
     "sdk-decider",
     "__export_decider",
     [
-    "flyball:plugin/observed@0.1.0" => observed,
-    "flyball:plugin/judgement@0.1.0" => judgement,
-    "flyball:plugin/actions@0.1.0" => actions
+        "flyball:plugin/observed@0.1.0" => observed,
+        "flyball:plugin/judgement@0.1.0" => judgement,
+        "flyball:plugin/actions@0.1.0" => actions
 ]);
+
+/// Makes the crate a plugin of world `decider`: `decider!(Type)`, where the type is a [`Decider`](crate::Decider).
+#[macro_export]
+macro_rules! decider {
+    ($plugin:ty $(, wants: { $($grant:literal: $why:literal),* $(,)? })?) => {
+        $crate::__plugin!($plugin, Decider, decider, __export_decider, [$($($grant: $why),*)?]);
+    };
+}
 
 /// Picks one action.
 pub trait Decider: Settings {

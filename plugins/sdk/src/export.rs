@@ -1,4 +1,5 @@
-//! The macros that make a crate a plugin: one for each world.
+//! What all macros that make a crate a plugin share: what the crate is called, the exports of every plugin, and its golden cases.
+//! Each world's own macro is in that world's file.
 
 /// What a plugin is called; the macros take it from the crate's manifest.
 pub trait About {
@@ -36,55 +37,6 @@ macro_rules! __plugin {
             type Common = $crate::lifecycle::Exported<$plugin>;
             $crate::lifecycle::bindings::__export_lifecycle!(Common with_types_in $crate::lifecycle::bindings);
         };
-    };
-}
-
-/// Makes the crate a plugin of world `heuristic`: `heuristic!(Type)`, where the type is a [`Heuristic`](crate::Heuristic).
-#[macro_export]
-macro_rules! heuristic {
-    ($plugin:ty $(, wants: { $($grant:literal: $why:literal),* $(,)? })?) => {
-        $crate::__plugin!($plugin, Heuristic, heuristic, __export_heuristic, [$($($grant: $why),*)?]);
-    };
-}
-
-/// Makes the crate a plugin of world `decider`: `decider!(Type)`, where the type is a [`Decider`](crate::Decider).
-#[macro_export]
-macro_rules! decider {
-    ($plugin:ty $(, wants: { $($grant:literal: $why:literal),* $(,)? })?) => {
-        $crate::__plugin!($plugin, Decider, decider, __export_decider, [$($($grant: $why),*)?]);
-    };
-}
-
-/// Makes the crate a plugin of world `validator`: `validator!(Type)`, where the type is a [`Validator`](crate::Validator).
-#[macro_export]
-macro_rules! validator {
-    ($plugin:ty $(, wants: { $($grant:literal: $why:literal),* $(,)? })?) => {
-        $crate::__plugin!($plugin, Validator, validator, __export_validator, [$($($grant: $why),*)?]);
-    };
-}
-
-/// Makes the crate a plugin of world `reverser`: `reverser!(Type)`, where the type is a [`Reverser`](crate::Reverser).
-#[macro_export]
-macro_rules! reverser {
-    ($plugin:ty $(, wants: { $($grant:literal: $why:literal),* $(,)? })?) => {
-        $crate::__plugin!($plugin, Reverser, reverser, __export_reverser, [$($($grant: $why),*)?]);
-    };
-}
-
-/// Makes the crate a plugin of world `catalog`: `catalog!(Type)`, where the type is a [`Catalog`](crate::Catalog). One that
-/// wants grants says so, and why, as with every kind: `catalog!(Type, wants: { "http": "asks the registry" })`.
-#[macro_export]
-macro_rules! catalog {
-    ($plugin:ty $(, wants: { $($grant:literal: $why:literal),* $(,)? })?) => {
-        $crate::__plugin!($plugin, Catalog, catalog, __export_catalog, [$($($grant: $why),*)?]);
-    };
-}
-
-/// Makes the crate a plugin of world `node`: `node!(Type)`, where the type is a [`Node`](crate::Node).
-#[macro_export]
-macro_rules! node {
-    ($plugin:ty $(, wants: { $($grant:literal: $why:literal),* $(,)? })?) => {
-        $crate::__plugin!($plugin, Node, node, __export_node, [$($($grant: $why),*)?]);
     };
 }
 

@@ -12,9 +12,17 @@ crate::world::world!(
     "sdk-heuristic",
     "__export_heuristic",
     [
-    "flyball:plugin/observed@0.1.0" => observed,
-    "flyball:plugin/judgement@0.1.0" => judgement
+        "flyball:plugin/observed@0.1.0" => observed,
+        "flyball:plugin/judgement@0.1.0" => judgement
 ]);
+
+/// Makes the crate a plugin of world `heuristic`: `heuristic!(Type)`, where the type is a [`Heuristic`](crate::Heuristic).
+#[macro_export]
+macro_rules! heuristic {
+    ($plugin:ty $(, wants: { $($grant:literal: $why:literal),* $(,)? })?) => {
+        $crate::__plugin!($plugin, Heuristic, heuristic, __export_heuristic, [$($($grant: $why),*)?]);
+    };
+}
 
 pub use bindings::exports::flyball::plugin::assessing::Assessment;
 

@@ -16,6 +16,14 @@ crate::world::world!(
     []
 );
 
+/// Makes the crate a plugin of world `node`: `node!(Type)`, where the type is a [`Node`](crate::Node).
+#[macro_export]
+macro_rules! node {
+    ($plugin:ty $(, wants: { $($grant:literal: $why:literal),* $(,)? })?) => {
+        $crate::__plugin!($plugin, Node, node, __export_node, [$($($grant: $why),*)?]);
+    };
+}
+
 /// What becomes of one item: these bodies go on (none: it was filtered), or it failed for this reason.
 pub type Processed = Result<Vec<Json>, String>;
 

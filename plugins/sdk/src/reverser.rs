@@ -13,10 +13,18 @@ crate::world::world!(
     "sdk-reverser",
     "__export_reverser",
     [
-    "flyball:plugin/observed@0.1.0" => observed,
-    "flyball:plugin/judgement@0.1.0" => judgement,
-    "flyball:plugin/actions@0.1.0" => actions
+        "flyball:plugin/observed@0.1.0" => observed,
+        "flyball:plugin/judgement@0.1.0" => judgement,
+        "flyball:plugin/actions@0.1.0" => actions
 ]);
+
+/// Makes the crate a plugin of world `reverser`: `reverser!(Type)`, where the type is a [`Reverser`](crate::Reverser).
+#[macro_export]
+macro_rules! reverser {
+    ($plugin:ty $(, wants: { $($grant:literal: $why:literal),* $(,)? })?) => {
+        $crate::__plugin!($plugin, Reverser, reverser, __export_reverser, [$($($grant: $why),*)?]);
+    };
+}
 
 /// Says what undoes an action.
 pub trait Reverser: Settings {

@@ -33,10 +33,18 @@ crate::world::world!(
     "sdk-validator",
     "__export_validator",
     [
-    "flyball:plugin/observed@0.1.0" => observed,
-    "flyball:plugin/judgement@0.1.0" => judgement,
-    "flyball:plugin/actions@0.1.0" => actions
+        "flyball:plugin/observed@0.1.0" => observed,
+        "flyball:plugin/judgement@0.1.0" => judgement,
+        "flyball:plugin/actions@0.1.0" => actions
 ]);
+
+/// Makes the crate a plugin of world `validator`: `validator!(Type)`, where the type is a [`Validator`](crate::Validator).
+#[macro_export]
+macro_rules! validator {
+    ($plugin:ty $(, wants: { $($grant:literal: $why:literal),* $(,)? })?) => {
+        $crate::__plugin!($plugin, Validator, validator, __export_validator, [$($($grant: $why),*)?]);
+    };
+}
 
 /// Says whether an action may happen.
 pub trait Validator: Settings {

@@ -2,11 +2,11 @@ use flyball_model::Approval;
 use serde::Deserialize;
 
 use crate::args::{ApprovalsOptions, ApproveOptions, DenyOptions, Places};
-use crate::control_socket::{Request, ask_host};
+use crate::asking::ask_host;
+use flyball_host::Request;
 use crate::exit::Failure;
 use crate::narrator::{clock, tame};
 use crate::output::{json_value, outln};
-use crate::state_dir::StateDir;
 
 #[derive(Deserialize)]
 struct Standing {
@@ -53,5 +53,5 @@ pub(crate) fn deny(places: &Places, options: &DenyOptions) -> Result<(), Failure
 }
 
 fn asked(places: &Places, request: &Request) -> Result<serde_json::Value, Failure> {
-    ask_host(&StateDir::of(places)?, request)
+    ask_host(&places.state_dir()?, request)
 }

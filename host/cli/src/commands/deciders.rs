@@ -1,28 +1,27 @@
-use flyball_store::{ActionFilter, Reader};
+use flyball_ports::ActionFilter;
 
 use crate::args::{DecidersOptions, Places};
 use crate::commands::recordings::ago;
 use crate::exit::Failure;
 use crate::output::{json_pretty, outln};
-use crate::state_dir::StateDir;
-use crate::tally::{Figures, Tally};
+use flyball_host::{Figures, Tally, open_history};
 use crate::tally_text;
 
 pub(crate) fn run(places: &Places, options: &DecidersOptions) -> Result<(), Failure> {
-    let state = StateDir::of(places)?;
-    let reader = Reader::open(state.path()).map_err(anyhow::Error::from)?;
+    let state = places.state_dir()?;
+    let history = open_history(&state).map_err(anyhow::Error::from)?;
     let (session, since) = (options.session.clone(), options.since.map(ago));
     let mut tally = Tally::default();
     let mut last_run = None;
-    let count = |run, tick| {
+    let mut count = |run, tick| {
         if last_run.replace(run).is_some_and(|last| last != run) {
             tally.run_ended();
         }
         tally.tick(&tick);
     };
-    reader.each_tick(session.as_deref(), since, count).map_err(anyhow::Error::from)?;
+    history.each_tick(session.as_deref(), since, &mut count).map_err(anyhow::Error::from)?;
     let actions = ActionFilter { session, since, limit: usize::MAX, ..ActionFilter::default() };
-    reader.actions(&actions).map_err(anyhow::Error::from)?.iter().for_each(|action| tally.concluded(action));
+    history.actions(&actions).map_err(anyhow::Error::from)?.iter().for_each(|action| tally.concluded(action));
     let figures = tally.figures();
     if options.json {
         json_pretty(&figures)?;

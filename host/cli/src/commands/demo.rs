@@ -1,7 +1,7 @@
 use crate::args::DemoOptions;
 use crate::demo;
 use crate::exit::Failure;
-use crate::threads::Threads;
+use flyball_host::Threads;
 
 pub(crate) fn run(options: &DemoOptions) -> Result<(), Failure> {
     let threads = Threads::start()?;

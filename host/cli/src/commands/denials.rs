@@ -2,7 +2,7 @@
 //! actions looks as if nobody had wanted anything. The same no again and again is one line.
 
 use flyball_model::{Ending, TickRecord, UnixMillis, Verdict, shell_word};
-use flyball_store::{Reader, TickFilter};
+use flyball_ports::{History, TickFilter};
 
 use crate::exit::Failure;
 use crate::narrator::{clock, tame};
@@ -22,12 +22,12 @@ struct Denial {
 
 /// A line for each, with when it was first said; oldest first, at most so many, the newest.
 pub(crate) fn lines(
-    reader: &Reader,
+    history: &dyn History,
     filter: TickFilter,
     limit: usize,
 ) -> Result<Vec<(UnixMillis, String)>, Failure> {
     let filter = TickFilter { ending: Some(Ending::Rejected), limit: LOOKED_THROUGH, ..filter };
-    let ticks = reader.ticks(&filter).map_err(anyhow::Error::from)?;
+    let ticks = history.ticks(&filter).map_err(anyhow::Error::from)?;
     let denials = collapsed(ticks.iter().rev().filter_map(denial));
     let newest = denials.len().saturating_sub(limit);
     Ok(denials.iter().skip(newest).map(|denial| (denial.at, denial.line())).collect())

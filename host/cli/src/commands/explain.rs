@@ -1,29 +1,26 @@
-use std::collections::BTreeSet;
-use std::path::Path;
-
 use anyhow::{Context, anyhow};
+use flyball_host::open_history;
 use flyball_model::{
-    ActionRecord, Ending, Evidence, Finding, Reason, TickRecord, UnixMillis, Verdict, VerdictRecord,
+    ActionRecord, Ending, Evidence, Finding, Reason, TickRecord, Verdict, VerdictRecord,
 };
-use flyball_store::{ActionFilter, QuietTicksReader, Reader, TickFilter};
+use flyball_ports::{ActionFilter, History, TickFilter};
 
 use crate::args::{ExplainOptions, Places};
 use crate::exit::Failure;
 use crate::looked_at::{checks_text, gates_text};
 use crate::narrator::{clock, tame, tame_to};
 use crate::output::out;
-use crate::state_dir::StateDir;
 use crate::tally_text;
 
 /// All numbers of an action's outcome.
 const LONGEST_NOTE: usize = 2_000;
 
 pub(crate) fn run(places: &Places, options: &ExplainOptions) -> Result<(), Failure> {
-    let kept = Kept::open(StateDir::of(places)?.path())?;
+    let history = open_history(&places.state_dir()?).map_err(anyhow::Error::from)?;
     if let Some(id) = options.action {
         let filter =
             ActionFilter { session: options.session.clone(), limit: usize::MAX, ..ActionFilter::default() };
-        let actions = kept.journal.actions(&filter).map_err(anyhow::Error::from)?;
+        let actions = history.actions(&filter).map_err(anyhow::Error::from)?;
         let action = actions
             .iter()
             .find(|action| action.id == id)
@@ -36,17 +33,17 @@ pub(crate) fn run(places: &Places, options: &ExplainOptions) -> Result<(), Failu
             limit: 1,
             ..TickFilter::default()
         };
-        for tick in kept.journal.ticks(&of_action).map_err(anyhow::Error::from)? {
+        for tick in history.ticks(&of_action).map_err(anyhow::Error::from)? {
             out!("{}", explained(&tick));
         }
         out!("{}", action_text(action));
         return Ok(());
     }
-    let session = kept.session(options.session.as_deref())?;
-    let tick = kept.tick(&session, options.tick)?;
+    let session = session_of(&*history, options.session.as_deref())?;
+    let tick = tick_of(&*history, &session, options.tick)?;
     out!("{}", explained(&tick));
     let of_tick = ActionFilter { session: Some(session), ..ActionFilter::default() };
-    let actions = kept.journal.actions(&of_tick).map_err(anyhow::Error::from)?;
+    let actions = history.actions(&of_tick).map_err(anyhow::Error::from)?;
     for action in actions
         .iter()
         .rev()
@@ -57,89 +54,49 @@ pub(crate) fn run(places: &Places, options: &ExplainOptions) -> Result<(), Failu
     Ok(())
 }
 
-/// The ticks of a state directory: those on which something was found are in the journal, the quiet ones beside it.
-struct Kept {
-    journal: Reader,
-    quiet: Option<QuietTicksReader>,
+/// The one that is named, or the only one.
+fn session_of(history: &dyn History, named: Option<&str>) -> Result<String, Failure> {
+    let sessions = history.sessions().map_err(anyhow::Error::from)?;
+    let names: Vec<String> = sessions.iter().map(|session| tame(session)).collect();
+    let names = names.join(", ");
+    match (named, sessions.as_slice()) {
+        (_, []) => Err(anyhow!("no tick is kept: no session has run with this state directory yet").into()),
+        (Some(named), known) if !known.iter().any(|known| known == named) => {
+            Err(anyhow!("no tick of {} is kept; there are those of {names}", tame(named)).into())
+        }
+        (Some(named), _) => Ok(named.to_owned()),
+        (None, [only]) => Ok(only.clone()),
+        (None, _) => Err(anyhow!("there are ticks of {names}; name one with --session").into()),
+    }
 }
 
-impl Kept {
-    fn open(directory: &Path) -> Result<Self, Failure> {
-        let journal = Reader::open(directory).map_err(anyhow::Error::from)?;
-        let quiet = QuietTicksReader::open(directory).map_err(anyhow::Error::from)?;
-        Ok(Self { journal, quiet })
+fn tick_of(history: &dyn History, session: &str, number: Option<u64>) -> Result<TickRecord, Failure> {
+    match (history.tick(session, number).map_err(anyhow::Error::from)?, number) {
+        (Some(tick), _) => Ok(tick),
+        (None, Some(number)) => Err(missing(history, session, number)?.into()),
+        (None, None) => Err(anyhow!("no tick of {} is kept", tame(session)).into()),
     }
+}
 
-    /// The one that is named, or the only one.
-    fn session(&self, named: Option<&str>) -> Result<String, Failure> {
-        let mut sessions = BTreeSet::from_iter(self.journal.sessions().map_err(anyhow::Error::from)?);
-        if let Some(quiet) = &self.quiet {
-            sessions.extend(quiet.sessions().map_err(anyhow::Error::from)?);
-        }
-        let names: Vec<String> = sessions.iter().map(|session| tame(session)).collect();
-        let names = names.join(", ");
-        match (named, sessions.len()) {
-            (_, 0) => {
-                Err(anyhow!("no tick is kept: no session has run with this state directory yet").into())
-            }
-            (Some(named), _) if !sessions.contains(named) => {
-                Err(anyhow!("no tick of {} is kept; there are those of {names}", tame(named)).into())
-            }
-            (Some(named), _) => Ok(named.to_owned()),
-            (None, 1) => Ok(sessions.pop_first().unwrap_or_default()),
-            (None, _) => Err(anyhow!("there are ticks of {names}; name one with --session").into()),
-        }
+/// That there is no such tick, and which there are.
+fn missing(history: &dyn History, session: &str, number: u64) -> Result<anyhow::Error, Failure> {
+    let runs = history.runs(1).map_err(anyhow::Error::from)?;
+    let newest = runs.first().map_or(0, |run| run.started);
+    let mut range = history.tick_numbers(session, newest).map_err(anyhow::Error::from)?;
+    let of_what = if range.is_some() { "the newest run" } else { "all runs" };
+    if range.is_none() {
+        range = history.tick_numbers(session, 0).map_err(anyhow::Error::from)?;
     }
-
-    /// The newest of that number; of no number the newest on which something was found, or else the newest quiet one.
-    fn tick(&self, session: &str, number: Option<u64>) -> Result<TickRecord, Failure> {
-        let filter =
-            TickFilter { session: Some(session.to_owned()), tick: number, limit: 1, ..TickFilter::default() };
-        let eventful = self.journal.ticks(&filter).map_err(anyhow::Error::from)?.pop();
-        let quiet = match &self.quiet {
-            Some(quiet) if eventful.is_none() || number.is_some() => {
-                quiet.newest(session, number).map_err(anyhow::Error::from)?
-            }
-            _ => None,
-        };
-        let newest = eventful.into_iter().chain(quiet).max_by_key(|tick| tick.at);
-        match (newest, number) {
-            (Some(tick), _) => Ok(tick),
-            (None, Some(number)) => Err(self.missing(session, number)?.into()),
-            (None, None) => Err(anyhow!("no tick of {} is kept", tame(session)).into()),
-        }
-    }
-
-    /// That there is no such tick, and which there are.
-    fn missing(&self, session: &str, number: u64) -> Result<anyhow::Error, Failure> {
-        let runs = self.journal.runs(1).map_err(anyhow::Error::from)?;
-        let newest = runs.first().map_or(0, |run| run.started);
-        let mut range = self.range(session, newest)?;
-        let of_what = if range.is_some() { "the newest run" } else { "all runs" };
-        if range.is_none() {
-            range = self.range(session, 0)?;
-        }
-        let session = tame(session);
-        Ok(match range {
-            Some((lowest, highest)) if (lowest..=highest).contains(&number) => anyhow!(
-                "tick {number} of {session} is not kept, although some from {lowest} to {highest} are: the disk could \
-                 not keep up"
-            ),
-            Some((lowest, highest)) => anyhow!(
-                "there is no tick {number} of {session}; those of {of_what} that are kept are from {lowest} to {highest}"
-            ),
-            None => anyhow!("no tick of {session} is kept"),
-        })
-    }
-
-    fn range(&self, session: &str, since: UnixMillis) -> Result<Option<(u64, u64)>, Failure> {
-        let eventful = self.journal.numbers(session, since).map_err(anyhow::Error::from)?;
-        let quiet = match &self.quiet {
-            Some(quiet) => quiet.numbers(session, since).map_err(anyhow::Error::from)?,
-            None => None,
-        };
-        Ok(eventful.into_iter().chain(quiet).reduce(|one, other| (one.0.min(other.0), one.1.max(other.1))))
-    }
+    let session = tame(session);
+    Ok(match range {
+        Some((lowest, highest)) if (lowest..=highest).contains(&number) => anyhow!(
+            "tick {number} of {session} is not kept, although some from {lowest} to {highest} are: the disk could not keep up"
+        ),
+        Some((lowest, highest)) => anyhow!(
+            "there is no tick {number} of {session}; those of {of_what} that are kept are from {lowest} to {highest}"
+        ),
+        None => anyhow!("no tick of {session} is kept"),
+    })
 }
 
 /// Everything that is known of a tick.

@@ -9,14 +9,14 @@ use nix::unistd::geteuid;
 use serde_json::Value;
 
 use crate::args::{HaltOptions, Places, ResumeOptions};
-use crate::control_socket::{Asked, Request, ask, no_host};
+use flyball_host::{Asked, Request, ask, no_host};
 use crate::exit::Failure;
 use crate::narrator::tame;
 use crate::output::outln;
-use crate::state_dir::StateDir;
+use flyball_host::StateDir;
 
 pub(crate) fn halt(places: &Places, options: &HaltOptions) -> Result<(), Failure> {
-    let state = StateDir::of(places)?;
+    let state = places.state_dir()?;
     let request = Request::Halt { session: options.session.clone(), why: options.why.clone() };
     let session = options.session.as_deref();
     if let Asked::Answer(answer) = ask(&state, &request)? {
@@ -62,7 +62,7 @@ fn say_halted(session: Option<&str>, answer: &Value) {
 }
 
 pub(crate) fn resume(places: &Places, options: &ResumeOptions) -> Result<(), Failure> {
-    let state = StateDir::of(places)?;
+    let state = places.state_dir()?;
     let request = Request::Resume { session: options.session.clone(), why: options.why.clone() };
     let session = options.session.as_deref();
     match ask(&state, &request)? {

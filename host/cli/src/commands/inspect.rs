@@ -11,15 +11,14 @@ use serde_json::Value;
 
 use super::verify::signers;
 use crate::args::{InspectOptions, Places};
-use crate::assembly::open_engine;
+use flyball_host::open_engine;
 use crate::exit::Failure;
 use crate::files;
 use crate::narrator::tame;
 use crate::output::{json_pretty, out};
-use crate::state_dir::StateDir;
 
 pub(crate) fn run(places: &Places, options: &InspectOptions) -> Result<(), Failure> {
-    let state = StateDir::of(places)?;
+    let state = places.state_dir()?;
     let file = &options.file;
     let signers = signers(&options.keys)?;
     let bytes = files::plugin(file)?;
@@ -37,7 +36,7 @@ pub(crate) fn run(places: &Places, options: &InspectOptions) -> Result<(), Failu
 /// All that can be told of a plugin without running a pipeline.
 #[derive(Debug, Serialize)]
 struct Inspected {
-    kind: &'static str,
+    kind: String,
     name: String,
     version: String,
     summary: String,
@@ -99,7 +98,7 @@ impl Inspected {
         let (id, description) = (plugin.id(), plugin.description());
         let wants = description.wants.iter();
         Self {
-            kind: plugin.kind().name(),
+            kind: plugin.kind().name().to_owned(),
             name: id.name.to_string(),
             version: id.version.to_string(),
             summary: description.summary.clone(),
@@ -126,7 +125,7 @@ impl Inspected {
         let tamed = |names: &[String]| names.iter().map(|name| tame(name)).collect::<Vec<_>>();
         let rows = [
             ("name", vec![tame(&self.name)]),
-            ("kind", vec![self.kind.to_owned()]),
+            ("kind", vec![self.kind.clone()]),
             ("version", vec![tame(&self.version)]),
             ("summary", vec![tame(&self.summary)]),
             ("contract", vec![self.contract.clone()]),

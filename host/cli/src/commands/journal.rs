@@ -1,6 +1,7 @@
 use anyhow::anyhow;
 use flyball_model::{ActionRecord, TickRecord, UnixMillis};
-use flyball_store::{ActionFilter, EventFilter, Head, Reader, TakenOver, TickFilter};
+use flyball_ports::{ActionFilter, EventFilter, TickFilter};
+use flyball_store::{Head, Reader, TakenOver};
 
 use crate::args::{JournalCommand, JournalOptions, Places};
 use crate::commands::denials;
@@ -8,26 +9,26 @@ use crate::commands::recordings::ago;
 use crate::exit::Failure;
 use crate::narrator::{clock, event_text, tame};
 use crate::output::{json, json_value, outln};
-use crate::state_dir::StateDir;
+use flyball_host::{StateDir, open_history};
 
 pub(crate) fn run(places: &Places, options: &JournalOptions) -> Result<(), Failure> {
-    let state = StateDir::of(places)?;
+    let state = places.state_dir()?;
     if let Some(JournalCommand::Migrate) = &options.command {
         return migrate(&state);
     }
-    let reader = Reader::open(state.path()).map_err(anyhow::Error::from)?;
     if let Some(JournalCommand::Verify { head, json }) = &options.command {
-        return verify(&reader, *head, *json);
+        return verify(&Reader::open(state.path()).map_err(anyhow::Error::from)?, *head, *json);
     }
+    let history = open_history(&state).map_err(anyhow::Error::from)?;
     let JournalOptions { session, plugin, limit, .. } = options;
     let (session, plugin, limit, since) = (session.clone(), plugin.clone(), *limit, options.since.map(ago));
     if options.ticks {
         let filter = TickFilter { session, plugin, since, limit, ..TickFilter::default() };
-        let ticks = reader.ticks(&filter).map_err(anyhow::Error::from)?;
+        let ticks = history.ticks(&filter).map_err(anyhow::Error::from)?;
         print(&ticks, options.json, tick_line)
     } else if options.events {
         let filter = EventFilter { session, since, limit, ..EventFilter::default() };
-        let events = reader.events(&filter).map_err(anyhow::Error::from)?;
+        let events = history.events(&filter).map_err(anyhow::Error::from)?;
         print(&events, options.json, event_text)
     } else {
         let (node, outcome) = (options.node.clone(), options.outcome);
@@ -35,11 +36,11 @@ pub(crate) fn run(places: &Places, options: &JournalOptions) -> Result<(), Failu
         let denied =
             TickFilter { session: session.clone(), plugin: plugin.clone(), since, ..TickFilter::default() };
         let filter = ActionFilter { session, node, outcome, plugin, since, limit, ..ActionFilter::default() };
-        let actions = reader.actions(&filter).map_err(anyhow::Error::from)?;
+        let actions = history.actions(&filter).map_err(anyhow::Error::from)?;
         if !everything {
             return print(&actions, options.json, action_line);
         }
-        print_with_denials(&actions, denials::lines(&reader, denied, limit)?, limit);
+        print_with_denials(&actions, denials::lines(&*history, denied, limit)?, limit);
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod deciders;
 pub(crate) mod demo;
 pub(crate) mod denials;
+pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod halt;
 pub(crate) mod inspect;

@@ -2,16 +2,16 @@ use anyhow::Context;
 use flyball_engine::Versions;
 
 use crate::args::{Places, PluginsCommand, PluginsOptions};
-use crate::assembly::{open_library, plugin_reports};
-use crate::control_socket::{Asked, Request, ask};
+use flyball_host::{open_library, plugin_reports};
+use flyball_host::{Asked, Request, ask};
 use crate::exit::Failure;
 use crate::narrator::tame;
 use crate::output::{json_pretty, outln};
-use crate::report::PluginReport;
-use crate::state_dir::StateDir;
+use flyball_host::PluginReport;
+use flyball_host::StateDir;
 
 pub(crate) fn run(places: &Places, options: &PluginsOptions) -> Result<(), Failure> {
-    let state = StateDir::of(places)?;
+    let state = places.state_dir()?;
     if let Some(PluginsCommand::Rollback { name, undo }) = &options.command {
         return roll_back(&state, name, *undo);
     }
@@ -31,7 +31,7 @@ pub(crate) fn run(places: &Places, options: &PluginsOptions) -> Result<(), Failu
             serde_json::from_value(answer).context("the host's answer is not a list of plugins")?
         }
         None => {
-            let library = open_library(&options.judging, &state)?;
+            let library = open_library(&options.judging.folders(), &state)?;
             plugin_reports(&library)
         }
     };
@@ -86,7 +86,7 @@ fn table(plugins: &[PluginReport]) -> String {
         lines.push(format!(
             "{:<22} {:<10} {:<8} {:<14} {:<10} {:>8} {:>10} {:>10}  {}",
             tame(&plugin.name),
-            plugin.kind.map_or("-", |kind| kind.name()),
+            plugin.kind.as_ref().map_or("-", |kind| kind.name()),
             plugin.version.as_deref().map_or_else(|| "-".to_owned(), tame),
             digest.get(..12).unwrap_or("-"),
             tame(&plugin.state),

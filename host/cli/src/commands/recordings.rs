@@ -5,16 +5,15 @@ use flyball_ports::{Clock, Decided, Said, SystemClock};
 use flyball_store::{CallFilter, Listed, RecordingsReader};
 
 use crate::args::{Places, Recorded, RecordingsOptions};
-use crate::control_socket::{Asked, Request, ask};
+use flyball_host::{Asked, Request, ask};
 use crate::exit::Failure;
 use crate::narrator::{clock, tame};
 use crate::output::{json, outln};
-use crate::report::RecordingsReport;
-use crate::state_dir::StateDir;
+use flyball_host::RecordingsReport;
 use crate::summary::recordings_line;
 
 pub(crate) fn run(places: &Places, options: &RecordingsOptions) -> Result<(), Failure> {
-    let state = StateDir::of(places)?;
+    let state = places.state_dir()?;
     let reader = RecordingsReader::open(state.path()).map_err(anyhow::Error::from)?;
     let filter = CallFilter { limit: Some(options.limit), ..filter(&options.of) };
     let calls = reader.list(&filter).map_err(anyhow::Error::from)?;
@@ -98,5 +97,7 @@ pub(crate) fn summary(said: &Result<Said, String>) -> String {
             format!("undo: {}", actions.join(", "))
         }
         Ok(Said::Reversal(Reversal::Irreversible { why })) => format!("irreversible: {why}"),
+        Ok(Said::Processed(items)) => format!("{} items", items.len()),
+        Ok(Said::Other(answer)) => answer.to_string(),
     }
 }

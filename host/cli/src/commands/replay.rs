@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use flyball_engine::{CONTRACT_VERSION, CallError, Engine, Judge, LoadError, Plugin, Versions};
+use flyball_engine::{CONTRACT_VERSION, CallError, Engine, Judge, LoadError, Plugin, Recorded, Versions};
 use flyball_model::{Grants, Limits, PluginUse, StateGrant};
 use flyball_ports::{CallRecord, Said};
 use flyball_store::{RecordedCall, RecordingsReader, same};
@@ -11,20 +11,20 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::args::{Grant, Places, ReplayOptions};
-use crate::assembly::open_engine;
+use flyball_host::open_engine;
 use crate::commands::recordings::{filter, summary};
 use crate::exit::Failure;
 use crate::files;
 use crate::narrator::tame;
 use crate::output::{json_value, outln};
-use crate::state_dir::StateDir;
+use flyball_host::StateDir;
 use crate::wordless::wordless;
 
 /// A machine that is slower than the one that recorded must not say something else: time is no part of an answer.
 const LEAST_TIME_MS: u64 = 60_000;
 
 pub(crate) fn run(places: &Places, options: &ReplayOptions) -> Result<(), Failure> {
-    let state = StateDir::of(places)?;
+    let state = places.state_dir()?;
     let reader = RecordingsReader::open(state.path()).map_err(anyhow::Error::from)?;
     let ids = if options.all {
         reader.ids(&filter(&options.of)).map_err(anyhow::Error::from)?
@@ -132,7 +132,8 @@ fn again(
     let kept = call.kept.clone().or_else(|| grants.state.map(|_| Arc::default()));
     let used = PluginUse { limits, grants, ..(*call.used).clone() };
     let judge = Judge::offline(plugin, &used, call.generation).map_err(|error| not_granted(&error))?;
-    let (said, cost) = judge.again(&call.asked, kept, &call.http, &call.llm);
+    let (said, cost) =
+        judge.again(&call.asked, Recorded { kept, http: &call.http, llm: &call.llm, others: &call.others });
     Ok((said, cost.fuel))
 }
 

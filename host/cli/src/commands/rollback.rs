@@ -1,14 +1,14 @@
 use serde_json::Value;
 
 use crate::args::{Places, RollbackOptions};
-use crate::control_socket::{Request, ask_host};
+use crate::asking::ask_host;
+use flyball_host::Request;
 use crate::exit::Failure;
 use crate::narrator::tame;
 use crate::output::{json_value, outln};
-use crate::state_dir::StateDir;
 
 pub(crate) fn run(places: &Places, options: &RollbackOptions) -> Result<(), Failure> {
-    let state = StateDir::of(places)?;
+    let state = places.state_dir()?;
     let request = Request::Rollback { session: options.session.clone(), count: options.count };
     let answer = ask_host(&state, &request)?;
     if options.json {

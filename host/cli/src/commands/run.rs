@@ -1,21 +1,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
+use flyball_host::{Host, HostBuilder, Report, StateDir, Threads};
+use flyball_pipeline::BuiltinChild;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::task::JoinHandle;
 
 use crate::args::{Places, RunOptions};
-use crate::assembly::{Host, Plan};
 use crate::exit::Failure;
 use crate::narrator::{Form, Narrator};
-use crate::report::Report;
 use crate::report_file::ReportFile;
-use crate::state_dir::StateDir;
 use crate::summary;
-use crate::threads::Threads;
+
+/// How long the newest entries of a host that ended may take to be told.
+const LAST_ENTRIES: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(places: &Places, options: &RunOptions) -> Result<(), Failure> {
     let threads = Threads::start()?;
-    let state = StateDir::of(places)?;
+    let state = places.state_dir()?;
     let report_file = options.report.as_deref().map(ReportFile::open).transpose()?;
     let progress = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(5));
     let form = if options.json { Form::Json } else { Form::People };
@@ -33,40 +36,49 @@ fn run_and_tell(
     progress: &MultiProgress,
     report_file: Option<ReportFile>,
 ) -> Result<(), Failure> {
-    let plan = Plan {
-        manifests: options.manifests.clone(),
-        judging: options.judging.clone(),
-        dead_letters: options.dead_letters.clone().unwrap_or_else(|| state.dead_letters()),
-        dead_letters_max_mb: options.dead_letters_max_mb,
-        state,
-        drain: options.drain,
-        recording: options.recording.clone(),
-        dry_run: options.dry_run,
-        notify: options.notify.clone(),
-        narrator: narrator.clone(),
-        hear_signals: true,
-    };
-    let report = threads.run(until_it_ends(plan, options.duration, narrator, progress, threads))?;
+    let host = composed(state, options)?;
+    let report = threads.run(until_it_ends(host, options.duration, narrator, progress, threads))?;
     if let Some(file) = report_file {
         // It may be written to the same place as what was told.
         narrator.settle();
-        report.write(file)?;
+        file.write_report(&report)?;
     }
     narrator.say(&summary::of_run(&report));
     summary::balanced(&report)
 }
 
+/// What the command line says of it.
+fn composed(state: StateDir, options: &RunOptions) -> Result<HostBuilder, Failure> {
+    let times = flyball_pipeline::Options::default();
+    let host = Host::builder_in(state)
+        .folders(options.judging.folders())
+        .recordings(options.recording.options())
+        .webhook(options.notify.webhook()?)
+        .dead_letters(options.dead_letters.clone())
+        .pipeline_options(flyball_pipeline::Options {
+            dead_letters_most_bytes: options.dead_letters_max_mb << 20,
+            ..times
+        })
+        .node_program(this_program_as_a_node()?)
+        .drain(options.drain)
+        .dry_run(options.dry_run)
+        .control_socket(true)
+        .hear_signals(true);
+    Ok(options.manifests.iter().fold(host, HostBuilder::manifest_file))
+}
+
 async fn until_it_ends(
-    plan: Plan,
+    host: HostBuilder,
     duration: Option<Duration>,
     narrator: &Arc<Narrator>,
     progress: &MultiProgress,
     threads: &Threads,
 ) -> Result<Report, Failure> {
-    let host = Host::start(plan, threads).await?;
-    for session in &host.sessions {
-        for (node, address) in session.pipeline.addresses() {
-            narrator.say(&format!("{}: {node} takes items at http://{address}/items", session.name));
+    let host = host.start(threads).await?;
+    let telling = follow(&host, narrator, threads)?;
+    for session in host.sessions() {
+        for (node, address) in session.pipeline().map(|pipeline| pipeline.addresses()).unwrap_or_default() {
+            narrator.say(&format!("{}: {node} takes items at http://{address}/items", session.name()));
         }
     }
     let showing = show_progress(&host, progress, threads);
@@ -84,9 +96,29 @@ async fn until_it_ends(
         () = threads.asked(2) => Err(anyhow::anyhow!("stopped at once, with items on their way")),
     };
     showing.abort();
+    // It ends with the host's log.
+    let _ = tokio::time::timeout(LAST_ENTRIES, telling).await;
     // A terminal that does not clear the line shows it once more.
     let _ = progress.clear();
     Ok(stopped?)
+}
+
+/// Begins to tell what happens in this host. It ends with the host's log.
+pub(crate) fn follow(
+    host: &Host,
+    narrator: &Arc<Narrator>,
+    threads: &Threads,
+) -> Result<JoinHandle<()>, Failure> {
+    let reader = host.events().reader(host.beginning()).context("cannot tell what happens")?;
+    let narrator = Arc::clone(narrator);
+    Ok(threads.data().spawn(async move { narrator.follow(reader).await }))
+}
+
+/// Built-in node types run under `multiprocess` as this very program.
+pub(crate) fn this_program_as_a_node() -> Result<BuiltinChild, Failure> {
+    let program =
+        std::env::current_exe().context("cannot find this program, which multiprocess nodes run")?;
+    Ok(BuiltinChild { program, args: vec!["node".to_owned()] })
 }
 
 async fn over(duration: Option<Duration>) {
@@ -102,12 +134,13 @@ fn show_progress(host: &Host, progress: &MultiProgress, threads: &Threads) -> to
     let style = ProgressStyle::with_template("{prefix} {bar:30} {percent:>3} % {msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let mut lines = Vec::new();
-    for session in &host.sessions {
-        for source in session.pipeline.progress().sources {
+    for session in host.sessions() {
+        let Some(pipeline) = session.pipeline() else { continue };
+        for source in pipeline.progress().sources {
             if source.fraction.is_some() {
                 let line = progress.add(ProgressBar::new(WHOLE).with_style(style.clone()));
-                line.set_prefix(format!("{} {}", session.name, source.node));
-                lines.push((session.pipeline.clone(), source.node, line));
+                line.set_prefix(format!("{} {}", session.name(), source.node));
+                lines.push((Arc::clone(pipeline), source.node, line));
             }
         }
     }

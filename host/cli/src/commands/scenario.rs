@@ -5,15 +5,14 @@ use anyhow::{Context, anyhow};
 use flyball_engine::Engine;
 
 use crate::args::{Places, ScenarioOptions};
-use crate::assembly::open_engine;
+use flyball_host::open_engine;
 use crate::exit::Failure;
 use crate::output::{json_value, out, outln};
 use crate::scenario::{Folder, Played, differences, folders, play};
-use crate::state_dir::StateDir;
 use flyball_model::printable_path;
 
 pub(crate) fn run(places: &Places, options: &ScenarioOptions) -> Result<(), Failure> {
-    let state = StateDir::of(places)?;
+    let state = places.state_dir()?;
     let engine = open_engine(&state)?;
     let mut failed = 0_usize;
     let mut all = 0_usize;

@@ -5,14 +5,13 @@ use serde_json::{Value, json};
 use crate::args::{Document, SchemaOptions};
 use crate::exit::Failure;
 use crate::output::json_pretty;
-use crate::report;
 use crate::scenario::Scenario;
 
 pub(crate) fn run(options: &SchemaOptions) -> Result<(), Failure> {
     let schema = match options.of {
         Document::Policy => flyball_documents::policy_schema(),
         Document::Manifest => with_node_types(flyball_documents::manifest_schema()),
-        Document::Report => report::schema(),
+        Document::Report => flyball_host::schema(),
         Document::Scenario => schemars::schema_for!(Scenario).to_value(),
         Document::World => schemars::schema_for!(flyball_sim::World).to_value(),
         Document::Case => schemars::schema_for!(flyball_model::Case).to_value(),

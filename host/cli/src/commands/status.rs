@@ -4,18 +4,18 @@ use anyhow::Context;
 use flyball_model::printable;
 
 use crate::args::{Places, StatusOptions};
-use crate::control_socket::{Request, ask_host};
-use crate::coverage::{PolicyReport, SessionStatus, Status, UsedPlugin};
+use crate::asking::ask_host;
+use flyball_host::Request;
+use flyball_host::{PolicyReport, SessionStatus, Status, UsedPlugin};
 use crate::exit::Failure;
 use crate::narrator::{tame, tame_to};
 use crate::output::{json_pretty, outln};
-use crate::state_dir::StateDir;
 
 /// A warning holds a sentence with names and patterns, and is not cut.
 const LONGEST: usize = 2_000;
 
 pub(crate) fn run(places: &Places, options: &StatusOptions) -> Result<(), Failure> {
-    let state = StateDir::of(places)?;
+    let state = places.state_dir()?;
     let answer = ask_host(&state, &Request::Status)?;
     if options.json {
         return json_pretty(&answer);
@@ -88,7 +88,7 @@ fn plugin(UsedPlugin { plugin, used_by }: &UsedPlugin) -> String {
     format!(
         "{:<22} {:<10} {:<8} {:<14} {:<10} {}",
         printable(&plugin.name),
-        plugin.kind.map_or("-", |kind| kind.name()),
+        plugin.kind.as_ref().map_or("-", |kind| kind.name()),
         printable(plugin.version.as_deref().unwrap_or("-")),
         short(plugin.running.as_deref().or(plugin.desired.as_deref())),
         plugin.state,

@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use flyball_host::{Host, Report, Session, StateDir, Threads, plugin_reports};
 use flyball_model::{ActionKind, ActionRecord, Outcome, printable_path};
+use flyball_pipeline::Pipeline;
 use indicatif::MultiProgress;
 
-use crate::args::{DEAD_LETTERS_MB, DemoOptions, Judging, Notify, Recording};
-use crate::assembly::{Host, Plan, Session, plugin_reports};
+use crate::args::DemoOptions;
+use crate::commands::run::{follow, this_program_as_a_node};
 use crate::demo::load::Load;
 use crate::demo::model::Beside;
 use crate::demo::place::Place;
@@ -23,11 +25,8 @@ use crate::exit::Failure;
 use crate::narrator::{Form, Narrator};
 use crate::output::outln;
 use crate::process_faults::{Throttle, kill};
-use crate::report::Report;
 use crate::report_file::ReportFile;
-use crate::state_dir::StateDir;
 use crate::summary;
-use crate::threads::Threads;
 
 /// What the pipeline carries without trouble, and what it does not.
 const USUAL_LOAD: u32 = 100;
@@ -50,23 +49,22 @@ pub(crate) async fn run(options: &DemoOptions, threads: &Threads) -> Result<(), 
     let service = Service::start().await?;
     let beside = Beside::of(options)?;
     place.furnish(&format!("http://{}/", service.address), &beside)?;
-    let plan = Plan {
-        manifests: vec![place.manifest()],
-        judging: Judging { policy: Some(place.policies()), plugins: Some(place.plugins()) },
-        state: StateDir::at(place.state()),
-        dead_letters: place.dead_letters(),
-        dead_letters_max_mb: DEAD_LETTERS_MB,
-        drain: Duration::from_secs(15),
-        recording: Recording::default(),
-        dry_run: false,
-        notify: Notify::default(),
-        narrator: narrator.clone(),
-        hear_signals: false,
-    };
-    let host = Host::start(plan, threads).await?;
+    let host = Host::builder_in(StateDir::at(place.state()))
+        .manifest_file(place.manifest())
+        .policies(place.policies())
+        .plugins(place.plugins())
+        .dead_letters(Some(place.dead_letters()))
+        .node_program(this_program_as_a_node()?)
+        .drain(Duration::from_secs(15))
+        .control_socket(true)
+        .start(threads)
+        .await?;
+    let telling = follow(&host, &narrator, threads)?;
     let played = play(&host, &place, &beside, &service, &narrator).await;
     let report = host.stop().await;
-    report.write(ReportFile::open(&place.report())?)?;
+    ReportFile::open(&place.report())?.write_report(&report)?;
+    // It ends with the host's log.
+    let _ = tokio::time::timeout(PATIENCE, telling).await;
     narrator.settle();
     let (healed, replaced) = played?;
     outln!("{}", screen(&healed, &replaced, &report, &place));
@@ -84,14 +82,15 @@ async fn play(
     service: &Service,
     narrator: &Narrator,
 ) -> Result<(Vec<Healed>, Vec<String>)> {
-    let session = host.sessions.first().context("the demo has no session")?;
+    let session = &host.sessions().into_iter().next().context("the demo has no session")?;
     let address =
-        session.pipeline.addresses().get("feed").copied().context("the demo's source does not listen")?;
+        pipeline(session)?.addresses().get("feed").copied().context("the demo's source does not listen")?;
     let load = Load::start(address, USUAL_LOAD);
     narrator.say(&format!(
         "A pipeline of eight nodes in three executors takes log lines at http://{address}/items, {USUAL_LOAD} a second."
     ));
-    until("the pipeline is warm", || session.pipeline.account().delivered > 3 * u64::from(USUAL_LOAD))
+    let pipeline = pipeline(session)?;
+    until("the pipeline is warm", || pipeline.account().delivered > 3 * u64::from(USUAL_LOAD))
         .await?;
 
     let mut healed = Vec::new();
@@ -141,13 +140,13 @@ struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     fn begin(host: &'a Host, session: &'a Session) -> Self {
-        Self { host, session, after: host.recorder.actions(&session.name).len(), begun: Instant::now() }
+        Self { host, session, after: host.actions(session.name()).len(), begun: Instant::now() }
     }
 
     /// Until an action of one of these kinds on this node has been verified by what was measured after it.
     async fn healed(self, fault: &'static str, node: &str, kinds: &[ActionKind]) -> Result<Healed> {
         let find = || {
-            self.host.recorder.actions(&self.session.name).into_iter().skip(self.after).find(|action| {
+            self.host.actions(self.session.name()).into_iter().skip(self.after).find(|action| {
                 action.outcome == Outcome::Verified
                     && kinds.contains(&action.proposal.action.kind())
                     && action.proposal.action.target().is_some_and(|target| target == node)
@@ -170,9 +169,12 @@ async fn until(what: &str, is_so: impl Fn() -> bool) -> Result<()> {
     })
 }
 
+fn pipeline(session: &Session) -> Result<&Arc<Pipeline>> {
+    session.pipeline().context("the demo's pipeline is not embedded")
+}
+
 fn only_child(session: &Session, node: &str) -> Result<u32> {
-    session
-        .pipeline
+    pipeline(session)?
         .worker_pids(node)
         .first()
         .copied()
@@ -188,21 +190,21 @@ struct Replaced {
 
 /// A stricter threshold in the policy, and another build of a plugin; each is a file that is replaced by a rename.
 async fn replace(host: &Host, place: &Place, beside: &Beside) -> Result<Replaced> {
-    let before = host.library.generation();
+    let before = host.library().generation();
     let begun = Instant::now();
     place.tighten_policy(beside)?;
-    until("the new policy serves", || host.library.generation() > before).await?;
+    until("the new policy serves", || host.library().generation() > before).await?;
     let policy_took = begun.elapsed();
 
     let begun = Instant::now();
-    let before = host.library.generation();
+    let before = host.library().generation();
     let digest = place.replace_plugin()?;
     until("the new plugin serves", || {
-        host.library.generation() > before
-            && plugin_reports(&host.library).iter().any(|plugin| plugin.running.as_ref() == Some(&digest))
+        host.library().generation() > before
+            && plugin_reports(host.library()).iter().any(|plugin| plugin.running.as_ref() == Some(&digest))
     })
     .await?;
-    let generation = host.library.generation();
+    let generation = host.library().generation();
     Ok(Replaced {
         lines: vec![
             format!(

@@ -1,11 +1,11 @@
 //! What a scenario's folder holds.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context;
 use flyball_documents::{Source, locate, policy_for, read_as, read_manifest, read_policy};
-use flyball_engine::{Engine, Library, PolicySource, Versions};
+use flyball_engine::{Engine, PolicySource};
+use flyball_host::{Folders, Host, HostBuilder, read_document};
 use flyball_model::{
     ActionKind, Executor, Manifest, NodeId, Outcome, Policy, Problem, UnixMillis, printable_path,
 };
@@ -16,9 +16,7 @@ use serde_json::{Value, json};
 
 use super::embedded::Embedded;
 use crate::args::Judging;
-use crate::assembly::library_of;
 use crate::exit::Failure;
-use crate::files;
 
 /// What goes wrong with a pipeline, and what the controller is expected to make of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -168,10 +166,14 @@ impl Folder {
         })
     }
 
-    /// The plugins and policies that it is judged by.
-    pub(crate) fn library(&self, engine: &Engine, state: &Path) -> Result<Arc<Library>, Failure> {
-        let versions = Versions::look_at(&state.join("versions"));
-        library_of(PolicySource::Text(self.policies.clone()), self.plugins.clone(), engine.clone(), versions)
+    /// A host that is judged by the policies and plugins on trial.
+    pub(crate) fn host(&self, engine: &Engine, state: &Path) -> HostBuilder {
+        let judging = Folders { policies: None, plugins: self.plugins.clone() };
+        Host::builder(state)
+            .folders(judging)
+            .policy_source(PolicySource::Text(self.policies.clone()))
+            .engine(engine.clone())
+            .watch(false)
     }
 
     /// What is simulated.
@@ -242,7 +244,7 @@ fn source(folder: &Path, name: &str) -> Result<Source, Failure> {
         Some(shared) if !own.is_file() && shared.is_file() => shared,
         _ => own,
     };
-    Ok(files::document(&file)?)
+    Ok(read_document(&file)?)
 }
 
 /// The policies of a directory, as `flyball run` takes them.
@@ -257,7 +259,7 @@ fn policies_in(dir: &Path) -> Result<Vec<Source>, Failure> {
         }
     }
     found.sort();
-    found.iter().map(|file| Ok(files::document(file)?)).collect()
+    found.iter().map(|file| Ok(read_document(file)?)).collect()
 }
 
 /// The policies with no judge in a hurry, if one of them judges the session: a scenario that nobody judges shows nothing.

@@ -5,23 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
-use flyball_control::{Controller, Options};
 use flyball_engine::Engine;
+use flyball_host::{HostError, Threads};
 use flyball_model::NodeId;
-use flyball_pipeline::{Parts, Pipeline};
-use flyball_ports::{Clock, DataPlane, Journal, Judges, SystemClock};
-use flyball_store::Store;
+use flyball_pipeline::Pipeline;
+use flyball_ports::{DataPlane as _, Journal as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::document::Folder;
 use super::play::{Chronicle, Played};
-use crate::assembly::this_program_as_a_node;
+use crate::commands::run::this_program_as_a_node;
 use crate::exit::Failure;
 use crate::process_faults::{Throttle, kill};
-use crate::wasm_nodes::LibraryNodes;
 
 /// What is on its way may take so long to arrive at the end.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -96,36 +93,27 @@ pub(crate) fn play(
 }
 
 async fn run(folder: &Folder, terms: &Embedded, engine: &Engine, state: &Path) -> Result<Played, Failure> {
-    let library = folder.library(engine, state)?;
-    let session = folder.manifest.name.clone();
-    library.register(&session, folder.manifest.controller.clone());
-    let options = flyball_pipeline::Options {
-        window: Duration::from_millis(terms.window_ms),
-        drain: DRAIN,
-        ..flyball_pipeline::Options::default()
-    };
-    let parts = Parts {
-        wasm: Arc::new(LibraryNodes { library: library.clone(), session: session.clone() }),
-        builtin_child: this_program_as_a_node()?,
-        dead_letters: None,
-        options,
-    };
-    let started = Pipeline::start(folder.manifest.clone(), parts).await;
-    let pipeline = started.map_err(|problems| folder.manifest_is_wrong(problems))?;
-    let store = Arc::new(Store::open(state).context("cannot open a journal")?);
     let chronicle = Arc::new(Chronicle::default());
-    let interval = Duration::from_millis(folder.manifest.controller.observation_interval_ms);
-    let controller = Controller::new(
-        pipeline.clone(),
-        library as Arc<dyn Judges>,
-        store.clone(),
-        Arc::new(SystemClock) as Arc<dyn Clock>,
-        chronicle.clone(),
-        Options { interval, ..Options::default() },
-    );
+    let times = flyball_pipeline::Options::default();
+    let host = folder
+        .host(engine, state)
+        .manifest(folder.manifest.clone())
+        .pipeline_options(flyball_pipeline::Options {
+            window: Duration::from_millis(terms.window_ms),
+            ..times
+        })
+        .node_program(this_program_as_a_node()?)
+        .listener(chronicle.clone())
+        .drain(DRAIN)
+        .start(&Threads::here()?)
+        .await
+        .map_err(|error| match error {
+            HostError::Pipeline { problems, .. } => folder.manifest_is_wrong(problems),
+            other => other.into(),
+        })?;
+    let session = host.session(&folder.manifest.name).context("the scenario has no session")?;
+    let pipeline = Arc::clone(session.pipeline().context("the scenario's pipeline is not embedded")?);
     let began_with = pipeline.graph().await.map_err(|error| anyhow!(error))?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let controlling = tokio::spawn(async move { controller.run(async move { drop(stopped.await) }).await });
     let mut harming = JoinSet::new();
     for fault in terms.faults.clone() {
         harming.spawn(harm(fault, pipeline.clone()));
@@ -137,10 +125,10 @@ async fn run(folder: &Folder, terms: &Embedded, engine: &Engine, state: &Path) -
     }
     harming.shutdown().await;
     let ends_with = pipeline.graph().await.map_err(|error| anyhow!(error))?;
-    drop(stop);
-    controlling.await.map_err(|error| anyhow!(error))?;
-    pipeline.shutdown().await;
-    let mut actions = store.recent(&session, usize::MAX).await.map_err(|error| anyhow!(error))?;
+    let journal = Arc::clone(host.journal());
+    host.stop().await;
+    let recent = journal.recent(session.name(), usize::MAX).await;
+    let mut actions = recent.map_err(|error| anyhow!(error))?;
     actions.reverse();
     let told = chronicle.told();
     Ok(Played {

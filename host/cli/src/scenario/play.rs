@@ -6,19 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use flyball_control::{Controller, Options};
 use flyball_engine::Engine;
+use flyball_host::Threads;
 use flyball_model::{ActionRecord, Ending, Event, EventRecord, Graph, Notice, Outcome, TickRecord};
-use flyball_ports::{Clock, Journal, Judges, Listener};
+use flyball_ports::{Journal as _, Listener};
 use flyball_sim::{Sim, World};
-use flyball_store::{QuietTicks, Store};
 use parking_lot::Mutex;
 
 use super::document::Folder;
 use super::embedded;
 use crate::commands::explain::{action_text, tick_text};
 use crate::exit::Failure;
-use crate::narrator::{Both, event_text};
+use crate::narrator::event_text;
 
 /// What came of a scenario.
 #[derive(Debug)]
@@ -111,30 +110,29 @@ fn simulated(folder: &Folder, world: &World, engine: &Engine, state: &Path) -> R
 }
 
 async fn run(folder: &Folder, world: &World, engine: &Engine, state: &Path) -> Result<Played, Failure> {
-    let library = folder.library(engine, state)?;
-    let session = folder.manifest.name.clone();
-    library.register(&session, folder.manifest.controller.clone());
     let sim = Sim::new(folder.plan(world.clone())).map_err(|unsound| folder.located(unsound))?;
-    let store = Arc::new(Store::open(state).context("cannot open a journal")?);
     let chronicle = Arc::new(Chronicle::default());
-    let quiet = Arc::new(QuietTicks::start(state).context("cannot keep quiet ticks")?);
-    let interval = Duration::from_millis(folder.manifest.controller.observation_interval_ms);
-    let controller = Controller::new(
-        sim.clone(),
-        library.clone() as Arc<dyn Judges>,
-        store.clone(),
-        sim.clone() as Arc<dyn Clock>,
-        Arc::new(Both(chronicle.clone(), quiet)),
+    let settings = folder.manifest.controller.clone();
+    let interval = Duration::from_millis(settings.observation_interval_ms);
+    let host = folder
+        .host(engine, state)
+        .plane(sim.clone(), settings)
+        .clock(sim.clone())
+        .listener(chronicle.clone())
         // A decider thinks in real time, which does not pass here.
-        Options { interval, answer_within: Duration::from_secs(3_600), ..Options::default() },
-    );
+        .answer_within(Duration::from_secs(3_600))
+        .ticks_by_hand(true)
+        .start(&Threads::here()?)
+        .await?;
+    let session = host.session(&folder.manifest.name).context("the scenario has no session")?;
     let began_with = sim.truth().running.into();
     let ticks = (folder.scenario.duration_s / interval.as_secs_f64()).ceil() as u64;
     for _ in 0..ticks {
-        controller.tick().await;
+        session.controller().tick().await;
         tokio::time::advance(interval).await;
     }
-    let mut actions = store.recent(&session, usize::MAX).await.map_err(|error| anyhow!(error))?;
+    let recent = host.journal().recent(session.name(), usize::MAX).await;
+    let mut actions = recent.map_err(|error| anyhow!(error))?;
     actions.reverse();
     let told = chronicle.told();
     Ok(Played {

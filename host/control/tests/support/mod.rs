@@ -81,6 +81,8 @@ pub struct View {
     pub observed: u32,
     /// When a reading says that it was taken; 0: it does not say.
     pub taken_at: UnixMillis,
+    /// Happens once an action was done.
+    pub once_applied: Option<Box<dyn FnOnce() + Send>>,
     /// A node at which half of all fails.
     pub failing: Option<&'static str>,
     /// More columns, each the same for all nodes.
@@ -121,6 +123,7 @@ impl Plane {
                 applied: vec![],
                 observed: 0,
                 taken_at: 0,
+                once_applied: None,
                 failing: None,
                 columns: vec![],
             }),
@@ -213,6 +216,11 @@ impl DataPlane for Plane {
         }
         if !view.deaf {
             change(&mut view.graph, action);
+        }
+        let then = view.once_applied.take();
+        drop(view);
+        if let Some(then) = then {
+            then();
         }
         Ok(())
     }
@@ -655,6 +663,22 @@ pub fn puts_back() -> Arc<dyn Reverser> {
             Ok(Reversal::Reversible { actions })
         }
         other => Ok(Reversal::Irreversible { why: format!("{other} is for ever") }),
+    }))
+}
+
+/// Undoes a removal in two steps: the node, and its workers.
+pub fn puts_b_back() -> Arc<dyn Reverser> {
+    Arc::new(plain("two", |_: &Action, before: &GraphSpec| {
+        let b = before.node("b").unwrap();
+        let insert = Action::InsertNode {
+            id: "b".into(),
+            node_type: b.node_type.clone(),
+            config: b.config.clone(),
+            executor: Some(b.executor),
+            after: vec!["a".into()],
+            before: vec!["c".into()],
+        };
+        Ok(Reversal::Reversible { actions: vec![insert, scale("b", b.replicas)] })
     }))
 }
 

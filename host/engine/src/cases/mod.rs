@@ -10,3 +10,4 @@ mod seen;
 
 pub(crate) use read::{Placed, found_in};
 pub(crate) use run::{failing, first_failing};
+pub use seen::{sight, situation};

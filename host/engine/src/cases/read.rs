@@ -140,7 +140,7 @@ fn without_place(error: &serde_json::Error) -> String {
 }
 
 fn wrong(why: String) -> LoadError {
-    LoadError::Cases { why: crate::logging::plain(&why, 1_000) }
+    LoadError::Cases { why: crate::quoted::plain(&why, 1_000) }
 }
 
 #[cfg(test)]

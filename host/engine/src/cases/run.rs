@@ -3,14 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flyball_model::{
-    Case, CaseAnswer, Check, Finding, HttpExchange, LlmExchange, PluginKind, PluginUse, Reason, Reversal,
-    Verdict,
-};
-use flyball_ports::{Asked, Decided, Said};
-use serde_json::Value;
+use flyball_model::{Case, CaseAnswer, HttpExchange, LlmExchange, PluginUse};
 
-use super::{Placed, seen};
+use super::Placed;
+use crate::judge::Recorded;
+use crate::worlds::part_of;
 use crate::{Judge, LoadError, Plugin, Settings};
 
 /// All cases of a plugin together take no longer.
@@ -41,19 +38,19 @@ pub(crate) fn failing(plugin: &Arc<Plugin>, cases: &[Placed], most: usize) -> Ve
         }
         match answer(plugin, case) {
             Err(LoadError::Cases { why }) => {
-                let why = crate::logging::plain(&format!("{place}: {why}"), 500);
+                let why = crate::quoted::plain(&format!("{place}: {why}"), 500);
                 failing.push(LoadError::Cases { why });
             }
             Err(error) => failing.push(error),
             Ok(Heard { said, asked_otherwise }) if said != case.expect || !asked_otherwise.is_empty() => {
                 failing.push(LoadError::Case {
-                    place: crate::logging::plain(place, 200),
-                    about: crate::logging::plain(&case.about, 200),
+                    place: crate::quoted::plain(place, 200),
+                    about: crate::quoted::plain(&case.about, 200),
                     expected: wording(&case.expect),
                     said: wording(&said),
                     asked_otherwise: asked_otherwise
                         .iter()
-                        .map(|one| crate::logging::plain(one, 600))
+                        .map(|one| crate::quoted::plain(one, 600))
                         .collect(),
                 });
             }
@@ -80,16 +77,18 @@ fn answer(plugin: &Arc<Plugin>, case: &Case) -> Result<Heard, LoadError> {
         return Ok(Heard::alone(CaseAnswer { faults: Some(faults), ..CaseAnswer::default() }));
     }
     let judge = Judge::unbound(Arc::clone(plugin), used);
-    if plugin.kind() == PluginKind::Node {
-        return Ok(Heard::alone(processed(&judge, case)));
-    }
+    let world = plugin.world();
+    let asked = (world.of_case)(case).map_err(|what| LoadError::Cases {
+        why: format!("{:?} lacks {what}, which a {} is asked about", case.about, world.kind),
+    })?;
     let kept = case.kept.iter().map(|(key, value)| (key.clone(), value.clone().into_bytes())).collect();
     let http: Vec<HttpExchange> = case.http.iter().map(|one| one.exchange()).collect();
-    let answer = judge.tried(&asked(plugin, case)?, Some(Arc::new(kept)), &http, &case.llm);
+    let recorded = Recorded { kept: Some(Arc::new(kept)), http: &http, llm: &case.llm, others: &case.others };
+    let answer = judge.tried(&asked, recorded);
     let mut asked_otherwise = requests(case, &answer.http);
     asked_otherwise.extend(questions(case, &answer.llm));
     let said = match answer.said {
-        Ok(said) => in_words(said, case),
+        Ok(said) => (world.in_case)(said, case),
         Err(error) => failure(error.to_string(), case),
     };
     Ok(Heard { said, asked_otherwise })
@@ -144,106 +143,11 @@ fn questions(case: &Case, asked: &[LlmExchange]) -> Vec<String> {
     asked.iter().enumerate().filter_map(differs).collect()
 }
 
-fn asked(plugin: &Plugin, case: &Case) -> Result<Asked, LoadError> {
-    let lacks = |what| LoadError::Cases {
-        why: format!("{:?} lacks {what}, which a {} is asked about", case.about, plugin.kind()),
-    };
-    Ok(match plugin.kind() {
-        PluginKind::Heuristic => Asked::Assess(seen::sight(case)),
-        PluginKind::Decider => Asked::Decide(seen::sight(case), seen::situation(case)),
-        PluginKind::Validator => Asked::Review {
-            sight: seen::sight(case),
-            proposal: case.proposed.clone().ok_or_else(|| lacks("`proposed`"))?,
-            decided_by: case.decided_by.clone(),
-            situation: seen::situation(case),
-        },
-        PluginKind::Reverser => {
-            let applied = case.applied.clone().ok_or_else(|| lacks("`applied`"))?;
-            Asked::Reverse {
-                action: applied.action,
-                before: applied.before.spec().into(),
-                after: applied.after.spec().into(),
-            }
-        }
-        PluginKind::Catalog | PluginKind::Node => Asked::List,
-    })
-}
-
-fn processed(judge: &Judge, case: &Case) -> CaseAnswer {
-    let body = case.item.clone().unwrap_or_default().to_string().into_bytes();
-    let answers = judge.process(&[(1, body)]);
-    match answers.map(|mut answers| answers.pop()) {
-        Ok(Some(Ok(bodies))) => {
-            let bodies: Option<Vec<Value>> =
-                bodies.iter().map(|body| serde_json::from_slice(body).ok()).collect();
-            CaseAnswer { bodies: Some(bodies.unwrap_or_default()), ..CaseAnswer::default() }
-        }
-        Ok(Some(Err(why))) => failure(why, case),
-        Ok(None) => failure("no answer".to_owned(), case),
-        Err(error) => failure(error.to_string(), case),
-    }
-}
-
-fn in_words(said: Said, case: &Case) -> CaseAnswer {
-    match said {
-        Said::Assessed(said) => {
-            let mut found: Vec<String> = said.findings.iter().map(finding).collect();
-            found.sort_unstable();
-            let checks = case.expect.checks.as_ref().map(|_| said.checks.iter().map(check).collect());
-            CaseAnswer { findings: Some(found), checks, ..CaseAnswer::default() }
-        }
-        Said::NodeTypes(types) => CaseAnswer {
-            types: Some(types.into_iter().map(|one| one.name).collect()),
-            ..CaseAnswer::default()
-        },
-        Said::Decided(Decided::For(decision)) => {
-            CaseAnswer { action: Some(decision.proposal.action), ..CaseAnswer::default() }
-        }
-        Said::Decided(Decided::Abstains(_)) => CaseAnswer { abstains: true, ..CaseAnswer::default() },
-        Said::Verdict(verdict) => {
-            let (said, code) = match verdict {
-                Verdict::Allow => ("allow", None),
-                Verdict::Deny(Reason { code, .. }) => ("deny", Some(code)),
-                Verdict::Amend(amendment) => ("amend", Some(amendment.reason.code)),
-                Verdict::Ask(Reason { code, .. }) => ("ask", Some(code)),
-            };
-            CaseAnswer { verdict: Some(said.to_owned()), code, ..CaseAnswer::default() }
-        }
-        Said::Reversal(Reversal::Reversible { actions }) => {
-            CaseAnswer { actions: Some(actions), ..CaseAnswer::default() }
-        }
-        Said::Reversal(Reversal::Irreversible { why }) => CaseAnswer {
-            irreversible: Some(part(why, case.expect.irreversible.as_ref())),
-            ..CaseAnswer::default()
-        },
-    }
-}
-
-fn finding(finding: &Finding) -> String {
-    let severity = format!("{:?}", finding.severity).to_lowercase();
-    format!("{severity} {} {}", finding.code, finding.target.as_deref().unwrap_or_default())
-}
-
-fn check(check: &Check) -> String {
-    let Check { code, node, value, limit, note, .. } = check;
-    let node = node.as_deref().unwrap_or("-");
-    let value = value.map_or_else(|| "-".to_owned(), |value| value.to_string());
-    format!("{code} {node} {value} {limit} {note}").trim_end().to_owned()
-}
-
 fn failure(why: String, case: &Case) -> CaseAnswer {
-    CaseAnswer { failure: Some(part(why, case.expect.failure.as_ref())), ..CaseAnswer::default() }
-}
-
-/// A case names a part of a sentence; where that is in it, it is all that is compared.
-fn part(said: String, expected: Option<&String>) -> String {
-    match expected {
-        Some(expected) if said.contains(expected.as_str()) => expected.clone(),
-        _ => said,
-    }
+    CaseAnswer { failure: Some(part_of(why, case.expect.failure.as_ref())), ..CaseAnswer::default() }
 }
 
 fn wording(expected: &CaseAnswer) -> String {
     let text = serde_json::to_string(expected).unwrap_or_else(|error| error.to_string());
-    crate::logging::plain(&text, 400)
+    crate::quoted::plain(&text, 400)
 }

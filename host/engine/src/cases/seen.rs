@@ -9,7 +9,8 @@ use flyball_model::{
 };
 use flyball_ports::{Sight, Situation};
 
-pub(super) fn sight(case: &Case) -> Sight {
+/// What a plugin that is asked a case may look at.
+pub fn sight(case: &Case) -> Sight {
     let mut past = History::new(case.window.len());
     for (tick, seen) in (1..).zip(&case.window) {
         past.push(Arc::new(observation(seen, tick, &case.graph)));
@@ -18,7 +19,8 @@ pub(super) fn sight(case: &Case) -> Sight {
     Sight { now: Arc::new(observation(&case.observation, tick, &case.graph)), past: Arc::new(past) }
 }
 
-pub(super) fn situation(case: &Case) -> Situation {
+/// The situation that a case asks in.
+pub fn situation(case: &Case) -> Situation {
     Situation {
         findings: case.findings.clone(),
         graph: case.graph.spec().into(),

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use flyball_documents::{Faults, Source, locate};
 use flyball_model::{
-    DeciderForm, DeciderRule, DeciderUse, PluginKind, PluginUse, Policy, Problem, Rule, SHADOW_WITHIN_MS,
-    Turn, ValidatorRule, Way, Who, printable_path, shell_word,
+    DeciderForm, DeciderRule, DeciderUse, Grants, PluginKind, PluginUse, Policy, Problem, Rule,
+    SHADOW_WITHIN_MS, Turn, ValidatorRule, Way, Who, printable_path, shell_word,
 };
 
 use super::generation::{Bound, Seal, Serving};
 use crate::signature::{SignatureError, Signer, verify_signature};
 use crate::stage::{Stage, Stopwatch};
-use crate::{Judge, LoadError};
+use crate::{Judge, LoadError, Plugin};
 
 /// A policy that is to serve.
 #[derive(Debug, Clone)]
@@ -43,6 +43,7 @@ pub(super) fn bind(
         shadows: binder.shadows(&judges.shadows),
         validators: binder.rules("/judges/validators", &judges.validators),
         reversers: binder.all("reversers", PluginKind::Reverser, &judges.reversers),
+        others: binder.others(&judges.others),
         source: candidate.source.clone(),
         digest: Arc::clone(&candidate.digest),
         policy: candidate.policy.clone(),
@@ -103,6 +104,33 @@ impl Binder<'_> {
             match self.one(&at, kind, used) {
                 Ok(judge) => judges.push(Arc::new(judge)),
                 Err((stage, problems)) => self.note(stage, problems),
+            }
+        }
+        judges
+    }
+
+    fn others(
+        &mut self,
+        by_kind: &BTreeMap<String, Vec<PluginUse>>,
+    ) -> BTreeMap<PluginKind, Vec<Arc<Judge>>> {
+        let mut judges = BTreeMap::new();
+        for (name, uses) in by_kind {
+            let at = format!("others/{}", step(name));
+            match PluginKind::named(name) {
+                Some(kind) if list_of(kind).is_none() => {
+                    judges.insert(kind, self.all(&at, kind, uses));
+                }
+                known => {
+                    let problem = Problem::new(
+                        format!("/judges/{at}"),
+                        format!("{name:?} is no kind of plugin that is named here"),
+                    );
+                    let problem = match known.and_then(list_of) {
+                        Some(place) => problem.help(place),
+                        None => problem.help("a kind is called as the world that its plugins are built for"),
+                    };
+                    self.note(Stage::World, vec![problem.code("unknown-kind")]);
+                }
             }
         }
         judges
@@ -213,13 +241,17 @@ impl Binder<'_> {
         if plugin.kind() != kind {
             let message = format!("\"{name}\" is a {}, not a {kind}", plugin.kind());
             let problem = Problem::new(named, message)
-                .help(format!("name it under `judges.{}s`", plugin.kind()))
+                .help(
+                    list_of(plugin.kind())
+                        .unwrap_or_else(|| format!("name it under `judges.others.{}`", plugin.kind())),
+                )
                 .code("wrong-kind");
             return Err((Stage::World, vec![problem]));
         }
         self.watch.at(Stage::Verify);
         self.check_signature(&named, serving).map_err(|problem| (Stage::Verify, vec![problem]))?;
         self.watch.at(Stage::Link);
+        unknown_grants(at, plugin, used).map_err(|problems| (Stage::Link, problems))?;
         let judge = Judge::new(Arc::clone(plugin), used, self.generation)
             .map_err(|error| (Stage::Link, unlinked(at, name, error)))?;
         self.watch.at(Stage::Settings);
@@ -273,12 +305,57 @@ impl Binder<'_> {
         let problem = Problem::new(at, format!("unknown plugin \"{name}\"")).code("unknown-plugin");
         match near {
             Some(near) => problem.help(format!("did you mean \"{near}\"?")),
+            None if known().next().is_none() => {
+                problem.help(format!("put {name}.wasm into the plugin directory"))
+            }
             None => problem.help(format!(
                 "put {name}.wasm into the plugin directory, or use one of: {}",
                 known().map(String::as_str).collect::<Vec<_>>().join(", ")
             )),
         }
     }
+}
+
+/// Where plugins of this kind are named, in words. None: among the others.
+fn list_of(kind: PluginKind) -> Option<String> {
+    const LISTED: [PluginKind; 5] = [
+        PluginKind::Heuristic,
+        PluginKind::Catalog,
+        PluginKind::Decider,
+        PluginKind::Validator,
+        PluginKind::Reverser,
+    ];
+    if kind == PluginKind::Node {
+        return Some("a pipeline's manifest names its nodes by their types".to_owned());
+    }
+    LISTED.contains(&kind).then(|| format!("name it under `judges.{kind}s`"))
+}
+
+/// Grants of capabilities that this host does not have.
+fn unknown_grants(at: &str, plugin: &Plugin, used: &PluginUse) -> Result<(), Vec<Problem>> {
+    let capabilities = plugin.engine().capabilities();
+    let others = Grants { others: used.grants.others.clone(), ..Grants::default() };
+    let grantable = |name: &str| {
+        let found = capabilities.find(name);
+        found.is_some_and(|one| (one.granted)(&others) && !(one.granted)(&Grants::default()))
+    };
+    let unknown = used.grants.others.keys().filter(|name| !grantable(name));
+    let problems: Vec<Problem> = unknown
+        .map(|name| {
+            Problem::new(
+                format!("{at}/grants/others/{}", step(name)),
+                format!("this host has no capability {name:?} that is granted here"),
+            )
+            .help("take it out, or run a host that was built with it")
+            .code("unknown-capability")
+        })
+        .collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// A key as a step of a JSON Pointer.
+fn step(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
 }
 
 fn unlinked(at: &str, name: &str, error: LoadError) -> Vec<Problem> {

@@ -66,15 +66,18 @@ pub(super) struct Bound {
     pub(super) shadows: Vec<(Arc<Judge>, Duration)>,
     pub(super) validators: Vec<Rule<Arc<Judge>>>,
     pub(super) reversers: Vec<Arc<Judge>>,
+    /// Of kinds that the loop does not ask itself.
+    pub(super) others: BTreeMap<PluginKind, Vec<Arc<Judge>>>,
 }
 
 impl Bound {
     pub(super) fn judges(&self) -> impl Iterator<Item = &Arc<Judge>> {
-        let Self { heuristics, catalogs, deciders, shadows, validators, reversers, .. } = self;
+        let Self { heuristics, catalogs, deciders, shadows, validators, reversers, others, .. } = self;
         let shadows = shadows.iter().map(|(judge, _)| judge);
         let deciders = deciders.iter().flat_map(Turn::leaves).chain(shadows);
         let validators = validators.iter().flat_map(Rule::leaves);
-        heuristics.iter().chain(catalogs).chain(deciders).chain(validators).chain(reversers)
+        let others = others.values().flatten();
+        heuristics.iter().chain(catalogs).chain(deciders).chain(validators).chain(reversers).chain(others)
     }
 
     pub(super) fn uses(&self, plugin: &str) -> bool {

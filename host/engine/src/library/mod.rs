@@ -24,7 +24,7 @@ use flyball_ports::{Judges, Panel, Shadow};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::broadcast;
 
-use crate::Engine;
+use crate::{Engine, Judge};
 use generation::{Bound, Generation};
 use nodes::Nodes;
 use reload::Reloader;
@@ -153,6 +153,11 @@ impl Library {
         self.sessions.lock().insert(session.to_owned(), Session { controller, panel: None });
     }
 
+    /// The session is gone.
+    pub fn unregister(&self, session: &str) {
+        self.sessions.lock().remove(session);
+    }
+
     /// The policies that serve.
     pub fn policies(&self) -> Vec<Policy> {
         self.serving().policies.values().map(|bound| bound.policy.clone()).collect()
@@ -214,6 +219,12 @@ impl Library {
         // Nobody need listen.
         let _ = self.tell.send(reload.clone());
         Some(reload)
+    }
+
+    /// The judges of one kind that the session's policy names under `judges.others`, for whoever asks them: the loop does not.
+    pub fn others(&self, session: &str, kind: PluginKind) -> Vec<Arc<Judge>> {
+        let bound = self.serving().judges(session);
+        bound.and_then(|bound| bound.others.get(&kind).cloned()).unwrap_or_default()
     }
 
     fn serving(&self) -> Arc<Generation> {

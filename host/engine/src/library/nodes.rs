@@ -12,6 +12,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use flyball_model::{Executor, Limits, NodeOffer, NodeType, PluginKind, PluginUse, Problem, Reach};
+use flyball_ports::Item;
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -240,8 +241,8 @@ impl NodeWorker {
     /// # Errors
     ///
     /// The call failed as a whole; no item was answered.
-    pub async fn process(&mut self, items: Vec<(u64, Vec<u8>)>) -> Result<Vec<Processed>, CallError> {
-        let items: Arc<[(u64, Vec<u8>)]> = items.into();
+    pub async fn process(&mut self, items: Vec<Item>) -> Result<Vec<Processed>, CallError> {
+        let items: Arc<[Item]> = items.into();
         for _ in 0..ROOM_TRIES {
             match self.once(&items).await {
                 // What merely waits for room did not fail.
@@ -259,7 +260,7 @@ impl NodeWorker {
         asked.metrics = Some(sink);
     }
 
-    async fn once(&self, items: &Arc<[(u64, Vec<u8>)]>) -> Result<Vec<Processed>, CallError> {
+    async fn once(&self, items: &Arc<[Item]>) -> Result<Vec<Processed>, CallError> {
         let (library, asked, items) = (Arc::clone(&self.library), Arc::clone(&self.asked), Arc::clone(items));
         let threads = self.library.nodes.threads.pool();
         let answer = threads.run(move || asked.lock().process(&library, &items)).await;
@@ -268,7 +269,7 @@ impl NodeWorker {
 }
 
 impl Asked {
-    fn process(&mut self, library: &Library, items: &[(u64, Vec<u8>)]) -> Result<Vec<Processed>, CallError> {
+    fn process(&mut self, library: &Library, items: &Arc<[Item]>) -> Result<Vec<Processed>, CallError> {
         self.take_newest(library);
         self.judge.process_for(&self.session, items)
     }

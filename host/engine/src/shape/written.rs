@@ -7,7 +7,7 @@ const DEEPEST: usize = 12;
 
 /// A text from a component, fit to be shown.
 pub(crate) fn tame(text: &str) -> String {
-    crate::logging::plain(text, 120)
+    crate::quoted::plain(text, 120)
 }
 
 /// The definition behind all `use` and `type` of a name.
@@ -39,7 +39,7 @@ pub(super) fn function(resolve: &Resolve, function: &Function) -> String {
 pub(super) fn kind(resolve: &Resolve, ty: &Type) -> String {
     let mut text = String::new();
     write(resolve, ty, 0, &mut text);
-    crate::logging::shortened(text, 300)
+    crate::quoted::shortened(text, 300)
 }
 
 fn write(resolve: &Resolve, ty: &Type, depth: usize, text: &mut String) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use flyball_engine::Judge;
+use flyball_engine::{Judge, Recorded};
 use flyball_model::{Grants, Limits, PluginKind, PluginUse, StateGrant};
 use flyball_ports::Asked;
 use serde_json::json;
@@ -31,7 +31,7 @@ fn asked(kind: PluginKind) -> Option<Asked> {
             Asked::Reverse { action: proposal.action, before: graph(50).into(), after: graph(50).into() }
         }
         PluginKind::Catalog => Asked::List,
-        PluginKind::Node => return None,
+        _ => return None,
     })
 }
 
@@ -60,7 +60,8 @@ fn no_first_party_plugin_takes_more_instructions_than_it_did() {
         }
         let used = PluginUse { grants: granted(part.name), ..used(part.name, Limits::default()) };
         let judge = Judge::new(plugin, &used, 1).unwrap();
-        let (said, cost) = judge.again(&asked, Some(Arc::default()), &[], &[]);
+        let (said, cost) =
+            judge.again(&asked, Recorded { kept: Some(Arc::default()), ..Recorded::default() });
         match said {
             // What it takes to ask: nobody answers here.
             Err(error) if part.name == "llm-decider" => {
@@ -90,7 +91,7 @@ fn the_llm_decider_asks_about_ten_thousand_nodes_within_the_default_limits() {
     let used = PluginUse { grants: granted(part.name), ..used(part.name, Limits::default()) };
     let judge = Judge::new(Arc::new(engine().load(part.wasm).unwrap()), &used, 1).unwrap();
     let asked = Asked::Decide(sight(10_000, 1), situation(10_000));
-    let (said, cost) = judge.again(&asked, Some(Arc::default()), &[], &[]);
+    let (said, cost) = judge.again(&asked, Recorded { kept: Some(Arc::default()), ..Recorded::default() });
     assert!(said.unwrap_err().contains("not in the recording"));
     assert!(cost.host_calls < 2_000 && cost.fuel < 30_000_000, "{cost:?}");
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flyball_engine::{Engine, EngineOptions, Judge};
+use flyball_engine::{Engine, EngineOptions, Judge, Recorded};
 use flyball_model::{Assessment, Grants, Limits, LlmGrant, LlmUse, PluginUse, SecretSource};
 use flyball_ports::{Asked, CallRecord, Heuristic, Recorder, Said};
 use serde_json::json;
@@ -126,11 +126,11 @@ async fn a_recorded_call_says_the_same_again_without_model_and_key() {
 
     let call = calls.0.lock().unwrap()[0].clone();
     let offline = Judge::offline(Arc::new(engine.load(&asking(1)).unwrap()), &used, 1).unwrap();
-    let (said, cost) = offline.again(&call.asked, None, &[], &call.llm);
+    let (said, cost) = offline.again(&call.asked, Recorded { llm: &call.llm, ..Recorded::default() });
     assert_eq!(said, call.said);
     assert_eq!((cost.fuel, cost.llm), (call.cost.fuel, call.cost.llm));
 
-    let (said, _) = offline.again(&Asked::Assess(sight(3, 1)), None, &[], &[]);
+    let (said, _) = offline.again(&Asked::Assess(sight(3, 1)), Recorded::default());
     let Ok(Said::Assessed(Assessment { findings: found, .. })) = said else { panic!("{said:?}") };
     assert!(found[0].message.contains("this question is not in the recording"), "{found:?}");
 }

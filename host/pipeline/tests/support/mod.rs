@@ -171,7 +171,7 @@ impl Run {
         let manifest: Manifest = serde_json::from_str(&text).unwrap();
         let parts = Parts {
             wasm: Arc::new(TestNodes),
-            builtin_child: child(),
+            builtin_child: Some(child()),
             dead_letters: Some(folder.path().join("dead.jsonl")),
             options,
         };

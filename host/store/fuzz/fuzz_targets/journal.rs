@@ -10,7 +10,8 @@ use std::sync::OnceLock;
 
 use flyball_ports::Journal;
 use flyball_model::{Event, EventRecord};
-use flyball_store::{ActionFilter, EventFilter, Reader, Store, StoreError, TickFilter, migrate};
+use flyball_ports::{ActionFilter, EventFilter, TickFilter};
+use flyball_store::{Reader, Store, StoreError, migrate};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use rusqlite::Connection;
 

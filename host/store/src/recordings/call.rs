@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use flyball_model::{
-    Action, ActionKind, Finding, HttpExchange, Learned, LlmExchange, PastAction, Proposal, Rules,
+    Action, ActionKind, Exchange, Finding, HttpExchange, Learned, LlmExchange, PastAction, Proposal, Rules,
 };
-use flyball_ports::{Asked, CallRecord, Situation};
+use flyball_ports::{Asked, CallRecord, Item, Situation};
 use rusqlite::{Connection, Row, named_params};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::packed::{Digest, digest, hex, packed, squeezed};
 use super::parts::{Batch, Part, Parts, Unwritable};
-use crate::rows::{int, uint, word};
+use crate::rows::{int, uint};
 
 /// What a judge was asked, without what calls share.
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,6 +23,8 @@ pub(crate) enum Question {
     Decide(Told),
     Review { proposal: Proposal, decided_by: String, told: Told },
     Reverse(Action),
+    Process(Vec<Item>),
+    Other(Value),
 }
 
 /// A situation, without what calls share.
@@ -44,18 +47,24 @@ pub(crate) enum Outside {
     Models {
         http: Vec<HttpExchange>,
         llm: Vec<LlmExchange>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        others: Vec<Exchange>,
     },
 }
 
 impl Outside {
-    fn of(http: Vec<HttpExchange>, llm: Vec<LlmExchange>) -> Self {
-        if llm.is_empty() { Self::Servers(http) } else { Self::Models { http, llm } }
+    fn of(http: Vec<HttpExchange>, llm: Vec<LlmExchange>, others: Vec<Exchange>) -> Self {
+        if llm.is_empty() && others.is_empty() {
+            Self::Servers(http)
+        } else {
+            Self::Models { http, llm, others }
+        }
     }
 
-    pub(crate) fn both(self) -> (Vec<HttpExchange>, Vec<LlmExchange>) {
+    pub(crate) fn all(self) -> (Vec<HttpExchange>, Vec<LlmExchange>, Vec<Exchange>) {
         match self {
-            Self::Servers(http) => (http, Vec::new()),
-            Self::Models { http, llm } => (http, llm),
+            Self::Servers(http) => (http, Vec::new(), Vec::new()),
+            Self::Models { http, llm, others } => (http, llm, others),
         }
     }
 }
@@ -111,6 +120,7 @@ impl CallRow {
             kept,
             http,
             llm,
+            mut others,
             said,
             cost,
         } = call;
@@ -142,8 +152,15 @@ impl CallRow {
         masked += http.iter_mut().map(|exchange| mask.exchange(exchange)).sum::<u32>();
         let mut llm = llm;
         masked += llm.iter_mut().map(|exchange| mask.question(exchange)).sum::<u32>();
+        for exchange in &mut others {
+            masked += mask.value(&mut exchange.question) + mask.value(&mut exchange.answer);
+        }
         let mut said = said;
         masked += said.as_mut().map_or(0, |said| mask.said(said, &types_known));
+        let mut asked = asked;
+        if let Asked::Other { question, .. } = &mut asked {
+            masked += mask.value(question);
+        }
         let mut hide = |action: &mut Action| masked += mask.action(action, &types_known);
         let asked = question(asked, &mut hide);
         let row = Self {
@@ -160,7 +177,7 @@ impl CallRow {
             settings: hex(&digest(&packed(&settings)?)),
             parts: all.map(|part| part.map(|part| part.id)),
             asked: squeezed(&packed(&asked)?)?,
-            http: squeezed(&packed(&Outside::of(http, llm))?)?,
+            http: squeezed(&packed(&Outside::of(http, llm, others))?)?,
             said: squeezed(&packed(&said)?)?,
             fuel: cost.fuel,
             cost: packed(&cost)?,
@@ -259,6 +276,8 @@ fn question(asked: Asked, hide: &mut impl FnMut(&mut Action)) -> Question {
             hide(&mut action);
             Question::Reverse(action)
         }
+        Asked::Process(items) => Question::Process(items.to_vec()),
+        Asked::Other { question, .. } => Question::Other(question),
     }
 }
 
@@ -268,7 +287,38 @@ fn told(situation: Situation, hide: &mut impl FnMut(&mut Action)) -> Told {
     Told { findings, allowed, past, rules, learned }
 }
 
-/// A kind by its name.
-pub(crate) fn kind_named(name: &str) -> Option<flyball_model::PluginKind> {
-    flyball_model::PluginKind::ALL.into_iter().find(|kind| word(kind) == name)
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use flyball_model::LlmAnswer;
+
+    use super::super::packed::unpacked;
+    use super::*;
+
+    #[test]
+    fn what_was_asked_of_servers_and_models_before_there_were_other_capabilities_is_still_read() {
+        #[derive(Serialize)]
+        struct Before {
+            http: Vec<HttpExchange>,
+            llm: Vec<LlmExchange>,
+        }
+        let question = LlmExchange {
+            system: "you decide".to_owned(),
+            user: "what?".to_owned(),
+            schema: None,
+            max_tokens: 10,
+            answer: LlmAnswer::Answered("this".to_owned()),
+            used: Default::default(),
+            wire: None,
+        };
+        let before = Before { http: Vec::new(), llm: vec![question.clone()] };
+        let read: Outside = unpacked(&packed(&before).unwrap()).unwrap();
+        assert_eq!(read.all(), (Vec::new(), vec![question.clone()], Vec::new()));
+        let now = Outside::of(Vec::new(), vec![question], Vec::new());
+        assert_eq!(
+            packed(&now).unwrap(),
+            packed(&before).unwrap(),
+            "where nothing is new, the bytes are the same"
+        );
+    }
 }

@@ -73,6 +73,7 @@ impl Mask {
             Said::Reversal(Reversal::Reversible { actions }) => {
                 actions.iter_mut().map(|action| self.action(action, types)).sum()
             }
+            Said::Other(answer) => self.value(answer),
             _ => 0,
         }
     }

@@ -198,7 +198,7 @@ impl Parts {
         let mask = &self.mask;
         self.uses.part(batch, used, || {
             let mut used = (**used).clone();
-            let masked = mask.settings(&mut used.settings);
+            let masked = mask.settings(&mut used.settings) + mask.settings(&mut used.grants.others);
             Ok((packed(&used)?, masked))
         })
     }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::call::{COLUMNS, CallRow, Outside, Question, Told, kind_named};
+use super::call::{COLUMNS, CallRow, Outside, Question, Told};
 use super::packed::{Digest, digest, expanded, packed, unpacked, whole};
 use super::parts::window_digest;
 use super::{RecordingsError, file};
@@ -253,10 +253,14 @@ impl Reading<'_> {
                 before: self.needed(graph, "graph before")?,
                 after: self.needed(after, "graph after")?,
             },
+            Question::Process(items) => Asked::Process(items.into()),
+            Question::Other(question) => {
+                Asked::Other { sight: now.map(|now| self.sight(Some(now), past)).transpose()?, question }
+            }
         };
         let kept: Option<BTreeMap<String, Vec<u8>>> = kept.map(|kept| self.part(kept)).transpose()?;
         let cost: Cost = unpacked(&row.cost).map_err(|error| format!("its cost: {error}"))?;
-        let (http, llm) = whole::<Outside>(&row.http).map_err(unread("its requests"))?.both();
+        let (http, llm, others) = whole::<Outside>(&row.http).map_err(unread("its requests"))?.all();
         Ok(CallRecord {
             by: by(&row),
             kind: kind(&row)?,
@@ -270,6 +274,7 @@ impl Reading<'_> {
             kept: kept.map(Arc::new),
             http,
             llm,
+            others,
             said: whole(&row.said).map_err(unread("what it said"))?,
             cost: Cost { fuel: row.fuel, ..cost },
         })
@@ -285,7 +290,7 @@ fn by(row: &CallRow) -> PluginId {
 }
 
 fn kind(row: &CallRow) -> Result<PluginKind, String> {
-    kind_named(&row.kind).ok_or_else(|| format!("{:?} is no kind of plugin", row.kind))
+    PluginKind::named(&row.kind).ok_or_else(|| format!("{:?} cannot be a kind of plugin", row.kind))
 }
 
 /// Whether two answers are the same, bit for bit: a number that is none is the same as itself.

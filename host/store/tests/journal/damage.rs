@@ -3,7 +3,8 @@ use std::path::Path;
 
 use flyball_model::{ActionRecord, Ending, Outcome};
 use flyball_ports::Journal;
-use flyball_store::{ActionFilter, EventFilter, Reader, Store, StoreError, TickFilter};
+use flyball_ports::{ActionFilter, EventFilter, TickFilter};
+use flyball_store::{Reader, Store, StoreError};
 use rusqlite::Connection;
 
 use crate::records::{concluded, halted, intent, tick};

@@ -3,7 +3,8 @@ use std::process::{Command, Stdio};
 
 use flyball_model::{Ending, Outcome};
 use flyball_ports::Journal;
-use flyball_store::{ActionFilter, Reader, Store};
+use flyball_ports::ActionFilter;
+use flyball_store::{Reader, Store};
 
 use crate::chain::verified;
 use crate::records::{concluded, halted, intent, tick};

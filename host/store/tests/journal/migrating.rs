@@ -2,7 +2,8 @@ use std::path::Path;
 
 use flyball_model::{ActionRecord, Ending, Outcome, TickRecord};
 use flyball_ports::Journal;
-use flyball_store::{ActionFilter, EventFilter, Reader, Store, StoreError, TickFilter, migrate};
+use flyball_ports::{ActionFilter, EventFilter, TickFilter};
+use flyball_store::{Reader, Store, StoreError, migrate};
 use rusqlite::{Connection, params};
 
 use crate::records::{concluded, halted, intent, tick};

@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use flyball_model::{Action, ActionKind, Attributed, Cost, Ending, Outcome};
 use flyball_ports::Journal;
-use flyball_store::{ActionFilter, Reader, Store, TickFilter};
+use flyball_ports::{ActionFilter, TickFilter};
+use flyball_store::{Reader, Store};
 
 use crate::records::{allowed, by, concluded, decision, intent, tick};
 

@@ -11,7 +11,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use flyball_model::Outcome;
-use flyball_store::{ActionFilter, Reader};
+use flyball_ports::ActionFilter;
+use flyball_store::Reader;
 use plane::Kept;
 
 /// Where a host of this test lives; set, this process is that host.

@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_model::{
-    Action, Amendment, Assessment, Check, Decision, Evidence, Executor, Finding, GraphMetrics, History,
-    HttpAnswer, HttpExchange, Metrics, NodeColumns, NodeOffer, NodeType, Observation, PastAction, Proposal,
-    Reason, Reversal, SeenError, Severity, Side, Status, Trend, Verdict,
+    Action, Amendment, Assessment, Check, Decision, Evidence, Exchange, Executor, Finding, GraphMetrics,
+    History, HttpAnswer, HttpExchange, Metrics, NodeColumns, NodeOffer, NodeType, Observation, PastAction,
+    Proposal, Reason, Reversal, SeenError, Severity, Side, Status, Trend, Verdict,
 };
 use flyball_ports::{Asked, CallRecord, Decided, Recorder, Said, Sight};
 use flyball_store::{CallFilter, RecordingsReader, same};
@@ -12,7 +12,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::calls::{SOON, all, call, finding, graph, read, situation, start};
 
@@ -34,7 +34,7 @@ fn name() -> impl Strategy<Value = String> {
     prop_oneof!["[a-e]{0,6}", ".{0,12}"]
 }
 
-fn json() -> impl Strategy<Value = Value> {
+fn any_json() -> impl Strategy<Value = Value> {
     let finite = number().prop_filter_map("finite", serde_json::Number::from_f64).prop_map(Value::Number);
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -108,13 +108,13 @@ prop_compose! {
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         Just(Action::NoOp),
-        (name(), option::of(json())).prop_map(|(node, config)| Action::ReplaceNode {
+        (name(), option::of(any_json())).prop_map(|(node, config)| Action::ReplaceNode {
             node_type: node.clone(),
             node,
             config
         }),
-        (name(), json()).prop_map(|(node, patch)| Action::UpdateNodeConfig { node, patch }),
-        (name(), json()).prop_map(|(id, config)| Action::InsertNode {
+        (name(), any_json()).prop_map(|(node, patch)| Action::UpdateNodeConfig { node, patch }),
+        (name(), any_json()).prop_map(|(id, config)| Action::InsertNode {
             node_type: "tokenise".to_owned(),
             config,
             executor: Some(Executor::Wasm),
@@ -135,16 +135,16 @@ fn proposal() -> impl Strategy<Value = Proposal> {
 }
 
 fn node_type() -> impl Strategy<Value = NodeType> {
-    (name(), option::of(json()), option::of(number())).prop_map(|(name, config_schema, relative_speed)| {
-        NodeType {
+    (name(), option::of(any_json()), option::of(number())).prop_map(
+        |(name, config_schema, relative_speed)| NodeType {
             summary: name.clone(),
             provides: vec![name.clone()],
             offers: vec![NodeOffer { executor: Executor::Native, relative_speed, relative_cost: None }],
             config_schema,
             reach: flyball_model::Reach::Pure,
             name,
-        }
-    })
+        },
+    )
 }
 
 fn check() -> impl Strategy<Value = Check> {
@@ -184,6 +184,9 @@ fn said() -> impl Strategy<Value = Result<Said, String>> {
         })
         .into())),
         vec(action(), 0..3).prop_map(|actions| Ok(Reversal::Reversible { actions }.into())),
+        vec(vec(vec(any::<u8>(), 0..9), 0..3).prop_map(Ok), 0..3)
+            .prop_map(|items| Ok(Said::Processed(items))),
+        any_json().prop_map(|answer| Ok(Said::Other(answer))),
     ]
 }
 
@@ -194,7 +197,7 @@ fn asked() -> impl Strategy<Value = Asked> {
         Sight { now: Arc::new(now), past: Arc::new(past) }
     });
     let situation =
-        (vec(some_finding(), 0..3), json(), vec(node_type(), 0..3), vec(proposal(), 0..2), number())
+        (vec(some_finding(), 0..3), any_json(), vec(node_type(), 0..3), vec(proposal(), 0..2), number())
             .prop_map(|(findings, config, types, past, max_latency_ms)| {
                 let mut situation = situation(graph(config));
                 situation.findings = findings;
@@ -211,12 +214,15 @@ fn asked() -> impl Strategy<Value = Asked> {
                     .collect();
                 situation
             });
-    (0..5, sight, situation, proposal(), action(), json()).prop_map(
+    (0..8, sight, situation, proposal(), action(), any_json()).prop_map(
         |(which, sight, situation, proposal, action, config)| match which {
             0 => Asked::Assess(sight),
             1 => Asked::List,
             2 => Asked::Decide(sight, situation),
             3 => Asked::Review { sight, proposal, decided_by: "rules".to_owned(), situation },
+            4 => Asked::Process(Arc::new([(7, config.to_string().into_bytes())])),
+            5 => Asked::Other { sight: Some(sight), question: config },
+            6 => Asked::Other { sight: None, question: config },
             _ => Asked::Reverse { action, before: graph(config).into(), after: graph(Value::Null).into() },
         },
     )
@@ -237,6 +243,11 @@ fn any_call() -> impl Strategy<Value = CallRecord> {
                     answer: HttpAnswer::Answered { status: 200, headers: Vec::new(), body },
                 })
                 .collect(),
+            others: vec![Exchange {
+                capability: "dice".to_owned(),
+                question: json!({ "sides": 6 }),
+                answer: json!([1, null, 0.5]),
+            }],
             ..call(asked, said)
         },
     )
@@ -305,6 +316,7 @@ fn any_call_is_read_back_as_it_was_bit_for_bit() {
             format!("{:?} {window:?} {kept:?} {:?} {:?} {:?}", call.by, call.asked, call.http, call.cost)
         };
         prop_assert_eq!(whole(&back.call), whole(&call));
+        prop_assert_eq!(&back.call.others, &call.others);
         prop_assert_eq!(&*back.call.used, &*call.used);
         prop_assert_eq!(
             (back.call.generation, back.call.tick, back.call.at),

@@ -124,6 +124,8 @@ pub fn call(asked: Asked, said: Result<Said, String>) -> CallRecord {
         Asked::Decide(..) => PluginKind::Decider,
         Asked::Review { .. } => PluginKind::Validator,
         Asked::Reverse { .. } => PluginKind::Reverser,
+        Asked::Process(_) => PluginKind::Node,
+        Asked::Other { .. } => PluginKind::of("forecaster"),
     };
     CallRecord {
         by: PluginId { name: "watcher".into(), version: "1.2.3".into(), digest: "ab".repeat(32).into() },
@@ -138,6 +140,7 @@ pub fn call(asked: Asked, said: Result<Said, String>) -> CallRecord {
         kept: None,
         http: Vec::new(),
         llm: Vec::new(),
+        others: Vec::new(),
         said,
         cost: Cost {
             wall_ns: 1,

@@ -33,7 +33,7 @@ fn a_recording_that_cannot_be_read_is_an_error_of_that_call() {
         "UPDATE parts SET body = x'00' WHERE id = (SELECT now FROM calls WHERE id = 1)",
         "UPDATE calls SET asked = x'28b52ffd' WHERE id = 1",
         "UPDATE calls SET past = 999 WHERE id = 1",
-        "UPDATE calls SET kind = 'king' WHERE id = 1",
+        "UPDATE calls SET kind = 'a king' WHERE id = 1",
         "UPDATE calls SET now = NULL WHERE id = 1",
     ] {
         let directory = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use flyball_model::{Action, Decision, HttpAnswer, HttpExchange, Proposal};
+use flyball_model::{Action, Decision, Exchange, HttpAnswer, HttpExchange, Proposal};
 use flyball_ports::{Asked, CallRecord, Decided, Said};
 use flyball_store::{MASKED, RecordingsOptions};
 use serde_json::json;
@@ -73,4 +73,20 @@ fn fields_that_an_operator_names_are_masked_too() {
     let Asked::Reverse { before, .. } = &found[0].call.asked else { panic!("not a reversal") };
     assert_eq!(before.nodes[0].config, json!({ "customer-number": MASKED, "size": 3, "max_tokens": 5 }));
     assert_eq!(found[0].masked, 1);
+}
+
+#[test]
+fn what_passes_between_the_host_and_kinds_and_capabilities_of_somebody_elses_is_masked_like_settings() {
+    let directory = tempfile::tempdir().unwrap();
+    let secret = || json!({ "place": "here", "password": "hunter2" });
+    let exchange = Exchange { capability: "dice".to_owned(), question: secret(), answer: secret() };
+    let asked = Asked::Other { sight: None, question: secret() };
+    let mut used = used();
+    used.grants.others.insert("dice".to_owned(), secret());
+    let used = Arc::new(used);
+    let call = CallRecord { others: vec![exchange], used, ..call(asked, Ok(Said::Other(secret()))) };
+    let found = recorded(directory.path(), all(), vec![call]);
+    assert_eq!(found[0].masked, 5);
+    assert!(!format!("{:?}", found[0].call).contains("hunter2"));
+    assert!(format!("{:?}", found[0].call).contains("here"));
 }

@@ -9,7 +9,6 @@ use flyball_model::{Manifest, PluginKind, Policy, Problem};
 
 use super::Found;
 use super::told::{Checked, Told};
-use crate::coverage;
 
 pub(super) fn hold(found: &Found, library: Option<&Library>, checked: &mut [Checked]) {
     if found.policies.is_empty() {
@@ -28,7 +27,7 @@ fn sessions(found: &Found, checked: &mut [Checked]) {
         match policy_for(policies.iter().copied(), &manifest.name) {
             Ok(Some(policy)) => checked.notes.push(format!("judged by the policy {}", policy.name)),
             Ok(None) => {
-                let problem = coverage::nobody_judges(&manifest.name, &policies);
+                let problem = flyball_host::nobody_judges(&manifest.name, &policies);
                 let problem = Problem { pointer: "/name".to_owned(), ..problem };
                 checked.warnings.extend(Told::of_faults(&locate(source, vec![problem])));
             }

@@ -11,9 +11,8 @@ use serde_json::Value;
 
 use super::told::{Checked, Told};
 use super::{Bench, Found};
-use crate::assembly::{library_of, open_manifest};
+use flyball_host::{library_of, open_manifest, read_document};
 use crate::exit::Failure;
-use crate::files;
 
 pub(super) fn check(
     bench: &mut Bench,
@@ -21,7 +20,7 @@ pub(super) fn check(
     file: &Path,
     found: &mut Found,
 ) -> Result<Checked, Failure> {
-    let source = files::document(file)?;
+    let source = read_document(file)?;
     if is_policy(&source) {
         return policy(bench, place, file, source, found);
     }

@@ -19,10 +19,9 @@ use flyball_model::{Manifest, Policy};
 
 use self::paths::Kind;
 use self::told::{Checked, Told};
-use crate::args::{CheckFormat, CheckOptions, Judging, Places};
-use crate::assembly::{open_engine, open_library};
+use crate::args::{CheckFormat, CheckOptions, Places};
+use flyball_host::{Folders, StateDir, open_engine, open_library};
 use crate::exit::Failure;
-use crate::state_dir::StateDir;
 
 /// What checking needs, opened once.
 struct Bench {
@@ -44,7 +43,7 @@ struct Found {
 }
 
 pub(crate) fn run(places: &Places, options: &CheckOptions) -> Result<(), Failure> {
-    let state = StateDir::of(places)?;
+    let state = places.state_dir()?;
     let files = paths::files(&options.files);
     let plugins = options.plugins.clone().or_else(|| paths::plugin_folder(&options.files));
     let mut bench = Bench { engine: open_engine(&state)?, state, plugins, library: None };
@@ -82,7 +81,7 @@ impl Bench {
         if let Some(library) = &self.library {
             return Ok(library.clone());
         }
-        let library = open_library(&Judging { policy: None, plugins: self.plugins.clone() }, &self.state)?;
+        let library = open_library(&Folders { policies: None, plugins: self.plugins.clone() }, &self.state)?;
         self.library = Some(library.clone());
         Ok(library)
     }

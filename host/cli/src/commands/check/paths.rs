@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 
 use crate::exit::Failure;
-use crate::state_dir::StateDir;
+use flyball_host::StateDir;
 use flyball_model::printable_path;
 
 /// Folders in folders are looked into so far, and no link is followed: what is named is a tree.

@@ -29,7 +29,7 @@ use std::process::{Command, Stdio};
 use support::{flyball, root, said};
 
 /// No page's commands take longer, in seconds, the build of a plugin on a busy machine included.
-const LONGEST: &str = "400";
+const LONGEST: &str = "900";
 
 /// A code block, or a hidden `<!-- run` comment, of a page.
 struct Block {

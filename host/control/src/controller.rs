@@ -3,26 +3,24 @@
 //!
 //! Called by the host, through `Sessions` or by itself, and by people, whose words are in `approvals`, `rollback` and `telling`.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_model::{Ending, GateRefusal, TickRecord, shell_word};
-use flyball_ports::{Clock, DataPlane, Journal, Judges, Listener, Panel, PlaneError, Sight};
+use flyball_model::{Ending, GateRefusal, TickRecord};
+use flyball_ports::{Clock, DataPlane, Journal, Judges, Listener, Panel, Sight};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
-use crate::approvals::Standing;
-use crate::assess::{assess, wakes};
-use crate::deciding::{Answer, Pending};
-use crate::fleet::Fleet;
-use crate::gates::{SYSTEMIC, stands, unread};
-use crate::landing::Landing;
-use crate::masking::MaskedPlane;
-use crate::pace::{barred, deciding, refusal};
-use crate::shadows::Shadows;
+use crate::act::landing::Landing;
+use crate::decide::deciding::{Answer, Pending};
+use crate::decide::shadows::Shadows;
+use crate::gates::approvals::Standing;
+use crate::gates::fleet::Fleet;
+use crate::gates::pace::barred;
+use crate::observe::assess::{assess, wakes};
+use crate::observe::masking::MaskedPlane;
 use crate::state::State;
-use crate::tries::fault;
+use crate::telling::{add_error, unread_graph};
 
 /// How a session's loop runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,7 +241,7 @@ impl Controller {
             }
         }
         if let Some(mut pending) = state.pending.take() {
-            if let Some(gate) = pending_waits(&mut pending, state, panel.as_deref(), now) {
+            if let Some(gate) = pending.waits(state, panel.as_deref(), now) {
                 held(record, panel.as_deref(), woken, gate);
                 state.pending = Some(pending);
                 return;
@@ -299,63 +297,6 @@ impl Controller {
         }
     }
 
-    /// The first gate that holds, from the most lasting to the shortest.
-    async fn closed_gate(
-        &self,
-        state: &mut State,
-        panel: Option<&Panel>,
-        now: Instant,
-        record: &mut TickRecord,
-    ) -> Option<GateRefusal> {
-        if let Some(barred) = barred(panel) {
-            return Some(barred);
-        }
-        let rules = &panel?.rules;
-        if let Some(halted) = self.fleet.halted(&self.session) {
-            return Some(halted);
-        }
-        if let Some(why) = &state.frozen {
-            return Some(self.frozen_gate(why));
-        }
-        if !state.restored {
-            return Some(unread());
-        }
-        if let Some(applying) = &state.applying {
-            return Some(applying.gate(now));
-        }
-        let codes: BTreeSet<&str> = record
-            .findings
-            .iter()
-            .filter(|found| wakes(found))
-            .map(|found| found.said.code.as_str())
-            .collect();
-        // Each must be counted, also where the first is systemic already.
-        let systemic: Vec<GateRefusal> = codes
-            .into_iter()
-            .filter_map(|code| self.fleet.shows(&self.session, code, &rules.safety.systemic, now))
-            .collect();
-        if let Some(systemic) = systemic.into_iter().next() {
-            if state.told.insert(SYSTEMIC.to_owned()) {
-                self.notify(record, SYSTEMIC, systemic.message.clone()).await;
-            }
-            if let Some(gate) = record.gates.iter_mut().find(|gate| gate.gate == SYSTEMIC) {
-                *gate = stands(SYSTEMIC, Some(systemic.clone()));
-            }
-            return Some(systemic);
-        }
-        state.told.remove(SYSTEMIC);
-        let faults =
-            record.findings.iter().filter(|found| wakes(found)).map(|found| fault(&found.said)).collect();
-        let closed = state.pace.closed_for(&faults, rules, now).or_else(|| state.verifying(record, now));
-        // What is found anew may have opened one.
-        record.gates = self.gates(state, panel, now, record);
-        closed
-    }
-
-    pub(crate) fn frozen_gate(&self, why: &str) -> GateRefusal {
-        refusal("frozen", format!("{why}; opens with `flyball resume {}`", shell_word(&self.session)))
-    }
-
     async fn answered(
         &self,
         state: &mut State,
@@ -385,39 +326,5 @@ fn held(record: &mut TickRecord, panel: Option<&Panel>, woken: bool, gate: GateR
     if woken {
         record.ending = Ending::Held;
         record.gate = Some(barred(panel).unwrap_or(gate));
-    }
-}
-
-/// What a decision waits for: the decider itself; and, where an action was under way when it came, that action and what it starts (settling,
-/// cooldown, breaker), as a person's yes does. It would be refused otherwise, and count as fruitless, for no fault of its own.
-fn pending_waits(
-    pending: &mut Pending,
-    state: &State,
-    panel: Option<&Panel>,
-    now: Instant,
-) -> Option<GateRefusal> {
-    if !pending.task.is_finished() {
-        return Some(deciding(pending.tick, pending.asked, now));
-    }
-    if let Some(applying) = &state.applying {
-        pending.found_one_under_way = true;
-        return Some(applying.gate(now));
-    }
-    // Without a policy it has nothing to wait for.
-    panel.filter(|_| pending.found_one_under_way).and_then(|panel| state.pace.closed(&panel.rules, now))
-}
-
-pub(crate) fn unread_graph(error: &PlaneError) -> String {
-    format!("the graph could not be read: {error}")
-}
-
-pub(crate) fn add_error(record: &mut TickRecord, error: String) {
-    tracing::warn!(session = %record.session, tick = record.tick, "{error}");
-    match &mut record.error {
-        Some(errors) => {
-            errors.push_str("; ");
-            errors.push_str(&error);
-        }
-        none => *none = Some(error),
     }
 }

@@ -1,31 +1,19 @@
 //! The loop: observe, judge, guard, act, follow up. It knows nothing of WebAssembly, of a database or of processes: what
 //! it needs of them are the ports (`flyball-ports`).
 //!
-//! One [`Controller`] is the loop of one session; [`Sessions`] runs many. A tick goes through these rooms, in this order:
+//! One [`Controller`] is the loop of one session; [`Sessions`] runs many. A tick goes through five phases, in this order; each is a folder
+//! whose page says what is in it:
 //!
-//! | module | does |
+//! | phase | does |
 //! |---|---|
-//! | `restoring` | once: what the journal knows of the session, and what was left open when a host was killed |
-//! | `assess` | asks the heuristics, holds the graph against the policy's constraints |
-//! | `follow_up` | says of earlier actions whether they helped: `measure` compares `signals` by the `band` that was to be expected |
-//! | `aftermath` | undoes what made things worse, freezes what is futile |
-//! | `approvals` | the question to a person that stands |
-//! | `pace`, `fleet` | the gates: settling, cooldown, breaker; halts and faults of many sessions |
-//! | `gates` | how each of them stands, for the record |
-//! | `questioning`, `escalation` | what deciders are asked, and which kinds of action are open to them by now |
-//! | `deciding` | asks catalogs and deciders, in a task of their own |
-//! | `landing` | takes a decision to its end, and asks people |
-//! | `propose` | the one way of every action, whoever wants it, from the first guard to the data plane |
-//! | `origin` | who may want an action; the guards in their order, and which of them holds whom |
-//! | `checks`, `reach` | the host's own checks, whatever the plugins say; where an action may reach |
-//! | `masking` | the data plane without the secrets of its nodes' configurations; no other view of it is known here |
-//! | `review` | asks the validators, again after each amendment |
-//! | `tries` | the budgets |
-//! | `door` | the guards after the review; then intent, the halt once more, act, read back |
-//! | `acting` | whether a graph shows an action |
-//! | `applying` | what the data plane takes its time for |
-//! | `rollback`, `inverse` | an undo, at an operator's word or the host's own; what a reverser's answer can be |
-//! | `telling` | journals and tells what happened to the loop itself |
+//! | `observe` | sees the session, without secrets, and has the heuristics and constraints judge what is seen |
+//! | `gates` | whether anything may be decided and done now, and why not |
+//! | `decide` | asks deciders, in a task of their own |
+//! | `act` | the one way of an action, whoever wants it: checks, validators, budgets, halt, dry run, approval, freeze, intent, data plane |
+//! | `verify` | whether an action helped, and the undo of what made things worse |
+//!
+//! Around them: `controller` is the tick itself, `state` what a session remembers from tick to tick, `restoring` what it takes in from the
+//! journal once, before it may act, `telling` what it journals and tells of itself, `sessions` the loops of a host.
 //!
 //! # Generations
 //!
@@ -44,44 +32,20 @@
 //! about without an action. It is never over before the settle time of
 //! an action that was taken.
 
-mod acting;
-mod aftermath;
-mod applying;
-mod approvals;
-mod asking;
-mod assess;
-mod band;
-mod checks;
+mod act;
 mod controller;
-mod deciding;
-mod door;
-mod escalation;
-mod fleet;
-mod follow_up;
+mod decide;
 mod gates;
-mod inverse;
-mod landing;
-mod masking;
-mod measure;
-mod origin;
-mod pace;
-mod propose;
-mod questioning;
-mod reach;
+mod observe;
 mod restoring;
-mod review;
-mod rollback;
-mod rules;
 mod sessions;
-mod shadows;
-mod signals;
 mod state;
 mod telling;
-mod tries;
+mod verify;
 
-pub use approvals::ApprovalError;
+pub use act::tries::fault;
 pub use controller::{Controller, Options};
-pub use fleet::Fleet;
-pub use rollback::{Undo, UndoError};
+pub use gates::approvals::ApprovalError;
+pub use gates::fleet::Fleet;
 pub use sessions::{AlreadyRuns, Sessions};
-pub use tries::fault;
+pub use verify::rollback::{Undo, UndoError};

@@ -7,11 +7,12 @@ use flyball_model::{ActionRecord, Event, Outcome, Rules, TickRecord};
 use flyball_ports::{DataPlane, JournalError, PlaneError};
 use tokio::time::Instant;
 
-use crate::acting::shows;
-use crate::controller::{Controller, add_error};
-use crate::propose::settle_time;
-use crate::rollback::OPERATOR;
+use crate::act::acting::shows;
+use crate::act::propose::settle_time;
+use crate::controller::Controller;
 use crate::state::{PAST_ACTIONS, State};
+use crate::telling::add_error;
+use crate::verify::rollback::OPERATOR;
 
 /// Earlier actions that are taken in: all that validators are told of.
 const RECALLED: usize = PAST_ACTIONS;

@@ -1,3 +1,8 @@
+//! The sessions that a host runs: each loop is a task of its own, started and stopped by name. It upholds that a name runs once, and that a
+//! loop that is stopped ends the tick and the action that it is in.
+//!
+//! Called by the host.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

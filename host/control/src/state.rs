@@ -1,3 +1,8 @@
+//! What a session's loop remembers from tick to tick. It lies under one lock (`controller`), which a tick, an answer of a person and the steps
+//! of an undo take in turn, and which nobody holds while a decider thinks or, for longer than a moment, while the data plane acts.
+//!
+//! Called by every phase; each changes its own part.
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +14,15 @@ use flyball_ports::Sight;
 
 use tokio::time::Instant;
 
-use crate::applying::Applying;
-use crate::approvals::Asked;
-use crate::assess::{Breaches, wakes};
-use crate::deciding::Pending;
-use crate::follow_up::FollowUp;
-use crate::measure::Readings;
-use crate::pace::{Pace, refusal, seconds};
-use crate::shadows::Shadows;
-use crate::tries::Tries;
+use crate::act::applying::Applying;
+use crate::act::tries::Tries;
+use crate::decide::deciding::Pending;
+use crate::decide::shadows::Shadows;
+use crate::gates::approvals::Asked;
+use crate::gates::pace::{Pace, refusal, seconds};
+use crate::observe::assess::{Breaches, wakes};
+use crate::verify::follow_up::FollowUp;
+use crate::verify::measure::Readings;
 
 /// A data plane that reads seldom shows the same for a while.
 const LONGEST_WITHOUT_NEWS: Duration = Duration::from_secs(10);

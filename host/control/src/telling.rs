@@ -1,4 +1,7 @@
-//! What happens to the loop itself is journaled and told.
+//! What happens to the loop itself is journaled and told: events, notices to people, what went wrong on a tick. The loop goes on whether it could
+//! be journaled or not, but for what must be on disk first.
+//!
+//! Called by every phase, and by people who thaw a session.
 
 use std::sync::Arc;
 
@@ -6,9 +9,9 @@ use flyball_model::{
     Attributed, Ending, Event, EventRecord, Finding, Notice, Safety, Severity, TickRecord, Verdict,
     shell_word,
 };
-use flyball_ports::{JournalError, Panel};
+use flyball_ports::{JournalError, Panel, PlaneError};
 
-use crate::controller::{Controller, add_error};
+use crate::controller::Controller;
 use crate::state::State;
 
 /// The notice of a critical fault that nobody and nothing answers.
@@ -144,4 +147,19 @@ fn no_answer(record: &TickRecord) -> String {
     });
     let chosen = || record.decision.as_ref().map(|decision| decision.said.proposal.reason.clone());
     refused.or_else(chosen).unwrap_or_else(|| "a guard said no".to_owned())
+}
+
+pub(crate) fn unread_graph(error: &PlaneError) -> String {
+    format!("the graph could not be read: {error}")
+}
+
+pub(crate) fn add_error(record: &mut TickRecord, error: String) {
+    tracing::warn!(session = %record.session, tick = record.tick, "{error}");
+    match &mut record.error {
+        Some(errors) => {
+            errors.push_str("; ");
+            errors.push_str(&error);
+        }
+        none => *none = Some(error),
+    }
 }

@@ -1,3 +1,8 @@
+//! How often the loop may act: the gates that depend on what was done before (settling, cooldown, breaker), and those that depend on the policy
+//! alone. Each says what it waits for, in numbers, and when it opens.
+//!
+//! Called by `closing` and `standing`, by `propose` for what was decided meanwhile, and by whoever acts or ends a tick.
+
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -5,9 +10,9 @@ use flyball_model::{Ending, GateRefusal, GateState, MutationPolicy, Rules, TickR
 use flyball_ports::Panel;
 use tokio::time::Instant;
 
-use crate::assess::wakes;
-use crate::gates::{open, stands};
-use crate::tries::fault;
+use crate::act::tries::fault;
+use crate::gates::standing::{open, stands};
+use crate::observe::assess::wakes;
 
 /// A cooldown is doubled at most so often: 32 times as long.
 const MOST_DOUBLED: u32 = 5;

@@ -1,20 +1,27 @@
+//! A question to the deciders, in a task of its own: what it is asked in, who thinks about it since when, and what came of it. A decision keeps
+//! the panel that it began with. Dropped, the question is asked no more.
+//!
+//! Called by `controller`; the answer goes to `landing`.
+
 use std::sync::Arc;
 
 use flyball_model::{
-    Attributed, Cost, DeciderAnswer, Decision, FailedJudge, Finding, NodeOffer, NodeType, PluginId,
-    PluginKind, Reach,
+    Attributed, Cost, DeciderAnswer, Decision, FailedJudge, Finding, GateRefusal, NodeOffer, NodeType,
+    PluginId, PluginKind, Reach,
 };
 use flyball_ports::{Judged, Panel, Sight, Situation, Support};
 use tokio::sync::watch::{self, Sender};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::asking::{Asking, Heard};
-use crate::assess::{ask, failed, refused_to};
-use crate::checks::Ground;
-use crate::masking::MaskedPlane;
-use crate::reach::creatable;
-use crate::shadows::Shown;
+use crate::act::checks::Ground;
+use crate::act::reach::creatable;
+use crate::decide::asking::{Asking, Heard};
+use crate::decide::shadows::Shown;
+use crate::gates::pace::deciding;
+use crate::observe::assess::{ask, failed, refused_to};
+use crate::observe::masking::MaskedPlane;
+use crate::state::State;
 
 /// What deciders are asked.
 pub(crate) struct Question {
@@ -65,6 +72,20 @@ impl Pending {
         let (shows, shown) = watch::channel(None);
         let task = tokio::spawn(decide(question, shows));
         (Self { tick, asked: Instant::now(), task, found_one_under_way: false }, shown)
+    }
+
+    /// What the decision waits for: the decider itself; and, where an action was under way when it came, that action and what it starts
+    /// (settling, cooldown, breaker), as a person's yes does. It would be refused otherwise, and count as fruitless, for no fault of its own.
+    pub fn waits(&mut self, state: &State, panel: Option<&Panel>, now: Instant) -> Option<GateRefusal> {
+        if !self.task.is_finished() {
+            return Some(deciding(self.tick, self.asked, now));
+        }
+        if let Some(applying) = &state.applying {
+            self.found_one_under_way = true;
+            return Some(applying.gate(now));
+        }
+        // Without a policy it has nothing to wait for.
+        panel.filter(|_| self.found_one_under_way).and_then(|panel| state.pace.closed(&panel.rules, now))
     }
 }
 

@@ -17,14 +17,14 @@ use flyball_model::{
 use flyball_ports::{DataPlane, JournalError, Panel, Sight, Situation, Support};
 use tokio::time::Instant;
 
-use crate::applying::Started;
-use crate::assess::wakes;
-use crate::checks::{Ground, reason, same, unresolved};
+use crate::act::applying::Started;
+use crate::act::checks::{Ground, reason, same, unresolved};
+use crate::act::door::No;
+use crate::act::origin::{BEFORE_REVIEW, Guard, Origin};
+use crate::act::review::{Review, Reviewers};
 use crate::controller::Controller;
-use crate::door::No;
-use crate::origin::{BEFORE_REVIEW, Guard, Origin};
-use crate::pace::{disabled, no_policy};
-use crate::review::{Review, Reviewers};
+use crate::gates::pace::{disabled, no_policy};
+use crate::observe::assess::wakes;
 use crate::state::State;
 
 /// Refusals that a decider should know of: what is proposed will be refused for a while.

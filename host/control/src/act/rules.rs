@@ -13,7 +13,7 @@ use flyball_model::{Action, GroupForm, Reason, Rule};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use crate::checks::reason;
+use crate::act::checks::reason;
 
 /// What a validator, or a group of them, says.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,3 +1,8 @@
+//! The host's own checks of an action, whatever the plugins say of it: level, support, nodes, protection, parameters, types, reach. They come
+//! before the validators and again after each amendment, so that no validator can amend its way past them.
+//!
+//! Called by `review` for every action, and by `asking`, which prefers an answer that can happen.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -8,8 +13,8 @@ use flyball_model::{
 use flyball_ports::{Support, UndoKind};
 use serde_json::Value;
 
-use crate::masking::MaskedPlane;
-use crate::reach::reach;
+use crate::act::reach::reach;
+use crate::observe::masking::MaskedPlane;
 
 /// The longest name of a new node.
 const MAX_ID_BYTES: usize = 128;

@@ -11,8 +11,8 @@ use flyball_model::{
 use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
-use crate::checks::reason;
-use crate::pace::{refusal, seconds};
+use crate::act::checks::reason;
+use crate::gates::pace::{refusal, seconds};
 
 /// Of all sessions that run, so many percent at least must show a fault before it is systemic.
 const SYSTEMIC_PERCENT: usize = 25;

@@ -10,13 +10,14 @@ use flyball_ports::{DataPlane, Panel};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use crate::assess::wakes;
-use crate::checks::same;
-use crate::controller::{Controller, add_error, unread_graph};
-use crate::deciding::Answer;
-use crate::pace::{refusal, seconds};
+use crate::act::checks::same;
+use crate::act::tries::named;
+use crate::controller::Controller;
+use crate::decide::deciding::Answer;
+use crate::gates::pace::{refusal, seconds};
+use crate::observe::assess::wakes;
 use crate::state::State;
-use crate::tries::named;
+use crate::telling::{add_error, unread_graph};
 
 /// A finding may come and go; after so many ticks without it in a row it is gone.
 const TICKS_TO_BE_GONE: u32 = 3;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use flyball_model::{ActionRecord, Finding, Observation};
 use tokio::time::Instant;
 
-use crate::band::{Band, Line, Reading};
-use crate::signals::{Direction, Signal, guards, held_back, load};
+use crate::verify::band::{Band, Line, Reading};
+use crate::verify::signals::{Direction, Signal, guards, held_back, load};
 
 /// The chance that an unchanged signal is called worse at one look: 1 % for an action's four guard signals and its own.
 const MISS: f64 = 0.002;

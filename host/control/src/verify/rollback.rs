@@ -17,19 +17,19 @@ use flyball_ports::{DataPlane, JournalError, Judged, Panel, PlaneError, Situatio
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::acting::shows;
-use crate::applying::{Applying, Started};
-use crate::assess::{ask, failed};
-use crate::checks::narrowed;
+use crate::act::acting::shows;
+use crate::act::applying::{Applying, Started};
+use crate::act::checks::narrowed;
+use crate::act::origin::{Guard, Origin};
+use crate::act::propose::{Fate, Passed, Request, Trail};
+use crate::act::reach::creatable;
+use crate::act::review::acted;
 use crate::controller::Controller;
-use crate::deciding::offered;
-use crate::inverse::{self, Undone};
-use crate::measure::Measure;
-use crate::origin::{Guard, Origin};
-use crate::propose::{Fate, Passed, Request, Trail};
-use crate::reach::creatable;
-use crate::review::acted;
+use crate::decide::deciding::offered;
+use crate::observe::assess::{ask, failed};
 use crate::state::State;
+use crate::verify::inverse::{self, Undone};
+use crate::verify::measure::Measure;
 
 /// Who undoes at a person's word; no plugin may be called so.
 pub(crate) const OPERATOR: &str = "operator";
@@ -524,13 +524,17 @@ fn begun(fate: Fate, undo: String) -> Result<Started, UndoError> {
     Err(match fate {
         Fate::Begun(started) => return Ok(started),
         // An undo that is no more than a no-op is refused as no inverse.
-        Fate::NoOp => held(crate::checks::reason("no-inverse", "nothing would be done".to_owned()), undo),
+        Fate::NoOp => {
+            held(crate::act::checks::reason("no-inverse", "nothing would be done".to_owned()), undo)
+        }
         Fate::Refused(Guard::Review | Guard::Inverse, reason) => {
             UndoError::Rejected { undo, reason: Box::new(reason) }
         }
         Fate::Refused(_, reason) | Fate::Proposed(reason) | Fate::Unapproved(reason, _) => held(reason, undo),
         Fate::Halted(.., Err(error)) => UndoError::NotRecorded(error),
-        Fate::Halted(_, halted, Ok(())) => held(crate::checks::reason(&halted.gate, halted.message), undo),
+        Fate::Halted(_, halted, Ok(())) => {
+            held(crate::act::checks::reason(&halted.gate, halted.message), undo)
+        }
         Fate::NotIntended(error) => UndoError::NotIntended { undo, error },
     })
 }

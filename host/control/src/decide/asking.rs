@@ -16,9 +16,9 @@ use futures::stream::{FuturesUnordered, StreamExt};
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::assess::{ask, failed, refused_to};
-use crate::checks::{Ground, check, reason, unresolved};
-use crate::pace::seconds;
+use crate::act::checks::{Ground, check, reason, unresolved};
+use crate::gates::pace::seconds;
+use crate::observe::assess::{ask, failed, refused_to};
 
 pub(crate) type Turns = [Turn<Arc<dyn Decider>>];
 

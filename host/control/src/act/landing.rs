@@ -12,18 +12,19 @@ use flyball_model::{
 use flyball_ports::{DataPlane, Panel, PlaneError, Sight, Situation};
 use tokio::time::Instant;
 
-use crate::applying::{Applying, Before};
-use crate::approvals::{About, Asked};
-use crate::assess::wakes;
-use crate::checks::{answered, narrowed, reason};
-use crate::controller::{Controller, add_error, unread_graph};
-use crate::deciding::Answer;
-use crate::follow_up::FollowUp;
-use crate::measure::{Measure, Taken};
-use crate::origin::Origin;
-use crate::propose::{Fate, Passed, Request, Trail, host_denies};
-use crate::review::acted;
+use crate::act::applying::{Applying, Before};
+use crate::act::checks::{answered, narrowed, reason};
+use crate::act::origin::Origin;
+use crate::act::propose::{Fate, Passed, Request, Trail, host_denies};
+use crate::act::review::acted;
+use crate::controller::Controller;
+use crate::decide::deciding::Answer;
+use crate::gates::approvals::{About, Asked};
+use crate::observe::assess::wakes;
 use crate::state::State;
+use crate::telling::{add_error, unread_graph};
+use crate::verify::follow_up::FollowUp;
+use crate::verify::measure::{Measure, Taken};
 
 /// The tick on which a decision lands.
 pub(crate) struct Landing<'a> {

@@ -1,3 +1,9 @@
+//! The review of a proposal: the host's own checks, then every validator in the policy's order, again from the first after each amendment. A
+//! validator that fails means no, unless its policy says otherwise; one that asks for a person is asked again as if there were a yes, to
+//! know whether a yes is all that is missing.
+//!
+//! Called by `propose`, for every action.
+
 use std::sync::Arc;
 
 use flyball_model::{
@@ -8,9 +14,9 @@ use flyball_ports::{Judged, Sight, Situation, Validator};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use crate::assess::{ask, failed, refused_to};
-use crate::checks::{Ground, check, reason};
-use crate::rules::{Ask, Word, word};
+use crate::act::checks::{Ground, check, reason};
+use crate::act::rules::{Ask, Word, word};
+use crate::observe::assess::{ask, failed, refused_to};
 
 /// Amendments of one proposal; validators that never agree must come to an end.
 const MAX_AMENDMENTS: usize = 4;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use flyball_model::{ActionKind, Attributed, Event, Finding, Rules, Safety, TickRecord};
 use flyball_ports::{DataPlane, Panel, PlaneError, Sight, Situation, UndoKind};
 
-use crate::assess::wakes;
+use crate::act::tries::fault;
 use crate::controller::Controller;
-use crate::deciding::Question;
-use crate::escalation::{self, Stage};
+use crate::decide::deciding::Question;
+use crate::decide::escalation::{self, Stage};
+use crate::observe::assess::wakes;
 use crate::state::State;
-use crate::tries::fault;
 
 impl Controller {
     pub(crate) async fn question(

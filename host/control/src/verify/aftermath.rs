@@ -5,12 +5,13 @@ use flyball_model::{Event, Outcome, TickRecord};
 use flyball_ports::{DataPlane, Loss, Panel, Sight, Support, UndoKind};
 use tokio::time::Instant;
 
-use crate::controller::{Controller, add_error};
-use crate::follow_up::{FollowUp, Look};
-use crate::measure::Measure;
-use crate::propose::settle_time;
-use crate::rollback::{Undo, UndoError, Undoer};
+use crate::act::propose::settle_time;
+use crate::controller::Controller;
 use crate::state::State;
+use crate::telling::add_error;
+use crate::verify::follow_up::{FollowUp, Look};
+use crate::verify::measure::Measure;
+use crate::verify::rollback::{Undo, UndoError, Undoer};
 
 impl Controller {
     /// Looks after the actions of which it is not known yet whether they helped.

@@ -6,9 +6,9 @@ use flyball_model::{GateRefusal, GateState, MutationPolicy, TickRecord};
 use flyball_ports::Panel;
 use tokio::time::Instant;
 
-use crate::assess::wakes;
 use crate::controller::Controller;
-use crate::pace::{deciding, disabled, no_policy, read_only};
+use crate::gates::pace::{deciding, disabled, no_policy, read_only};
+use crate::observe::assess::wakes;
 use crate::state::State;
 
 /// The gate of a fault that many sessions show at once: it counts what it is asked of, so it is asked only when
@@ -72,7 +72,7 @@ pub(crate) fn open(gate: &'static str, message: String) -> GateState {
 
 /// What the journal knows of the session is not known to the loop.
 pub(crate) fn unread() -> GateRefusal {
-    crate::pace::refusal(
+    crate::gates::pace::refusal(
         "journal",
         "what the journal knows of the session could not be read; opens when it can be".to_owned(),
     )

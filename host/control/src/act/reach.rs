@@ -14,8 +14,8 @@ use flyball_model::{
 };
 use serde_json::Value;
 
-use crate::checks::{Ground, reason};
-use crate::masking::MaskedPlane;
+use crate::act::checks::{Ground, reason};
+use crate::observe::masking::MaskedPlane;
 
 /// What stands against the action because of where it would reach.
 pub(crate) fn reach(action: &Action, ground: &Ground<'_>) -> Option<Reason> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use flyball_model::{Action, ActionKind, ActionRecord, Budget, Finding, NodeId, Outcome, Reason, Safety};
 use tokio::time::Instant;
 
-use crate::checks::reason;
-use crate::pace::seconds;
+use crate::act::checks::reason;
+use crate::gates::pace::seconds;
 
 /// Tries that are remembered; the oldest go.
 const KEPT: usize = 512;

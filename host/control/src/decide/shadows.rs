@@ -9,10 +9,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::asking::{blank, nanoseconds};
-use crate::assess::{ask, refused_to};
-use crate::masking::MaskedPlane;
-use crate::pace::seconds;
+use crate::decide::asking::{blank, nanoseconds};
+use crate::gates::pace::seconds;
+use crate::observe::assess::{ask, refused_to};
+use crate::observe::masking::MaskedPlane;
 
 /// What the others are asked in, once it is known.
 pub(crate) type Shown = watch::Receiver<Option<Arc<Situation>>>;

@@ -1,3 +1,8 @@
+//! What is found of a session: the heuristics are asked, all of them, and the graph is held against the policy's constraints. A heuristic that
+//! fails has found nothing, which is said and is no good news. Here is also how any judge is asked: its panic is an error of its own.
+//!
+//! Called by `controller` at each tick, and by whoever asks a judge.
+
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 

@@ -14,17 +14,17 @@ use flyball_model::{Action, ActionRecord, NodeId, Outcome, Reason, Rules};
 use flyball_ports::DataPlane;
 use tokio::time::Instant;
 
-use crate::acting::read_back;
-use crate::applying::Started;
-use crate::approvals::About;
-use crate::checks::reason;
+use crate::act::acting::read_back;
+use crate::act::applying::Started;
+use crate::act::checks::reason;
+use crate::act::origin::{AFTER_REVIEW, Guard};
+use crate::act::propose::{Fate, Passed, Request};
 use crate::controller::Controller;
-use crate::escalation;
-use crate::inverse::{self, Undone};
-use crate::masking::MaskedPlane;
-use crate::origin::{AFTER_REVIEW, Guard};
-use crate::propose::{Fate, Passed, Request};
+use crate::decide::escalation;
+use crate::gates::approvals::About;
+use crate::observe::masking::MaskedPlane;
 use crate::state::State;
+use crate::verify::inverse::{self, Undone};
 
 /// An action that has passed the door. It is begun at once or not at all: it cannot be kept.
 pub(crate) struct Cleared(ActionRecord);

@@ -1,3 +1,8 @@
+//! Whether an action helped. It is looked at once a tick after it has settled, until enough was measured to say so. Accepted is not effective,
+//! and no data is no success: what was not measured says nothing, one way or the other.
+//!
+//! Called by `aftermath`, which acts on what is found, and by `landing`, which begins to follow an action up.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,10 +12,10 @@ use flyball_model::{
 use flyball_ports::Panel;
 use tokio::time::Instant;
 
-use crate::acting::seen;
-use crate::assess::{LATENCY_OVER_LIMIT, THROUGHPUT_UNDER_LIMIT, wakes};
-use crate::measure::Measure;
-use crate::pace::seconds;
+use crate::act::acting::seen;
+use crate::gates::pace::seconds;
+use crate::observe::assess::{LATENCY_OVER_LIMIT, THROUGHPUT_UNDER_LIMIT, wakes};
+use crate::verify::measure::Measure;
 
 /// Observations in a row that must agree before an outcome is believed.
 const OBSERVATIONS_TO_AGREE: u32 = 3;

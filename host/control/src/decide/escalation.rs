@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use flyball_model::{ActionKind, ActionRecord, Finding, Reason, Safety, Severity, Step};
 
-use crate::checks::reason;
-use crate::tries::{Tries, fault};
+use crate::act::checks::reason;
+use crate::act::tries::{Tries, fault};
 
 /// How far a fault's escalation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

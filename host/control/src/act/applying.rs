@@ -15,12 +15,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
+use crate::act::propose::Passed;
 use crate::controller::Controller;
-use crate::measure::Readings;
-use crate::pace::{refusal, seconds};
-use crate::propose::Passed;
-use crate::rollback::Undoing;
+use crate::gates::pace::{refusal, seconds};
 use crate::state::State;
+use crate::verify::measure::Readings;
+use crate::verify::rollback::Undoing;
 
 /// How long a tick waits for the data plane, at most: whoever answers a question waits for the tick.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(500);

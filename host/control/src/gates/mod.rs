@@ -1,0 +1,17 @@
+//! Phase two: whether anything may be decided and done on this tick. Each gate is open, or closed with a reason and with what opens it.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `pace` | settling, cooldown, breaker: how often the loop may act; and the gates that depend on the policy alone |
+//! | `fleet` | what sessions of a host share: halts, the host's budget, faults of many sessions, what was learned |
+//! | `approvals` | the question to a person that stands |
+//! | `closing` | which of them holds the deciders on this tick |
+//! | `standing` | how every gate stands, for the record |
+//!
+//! Called by `controller`, once a tick; halts and answers come from people at any time.
+
+pub(crate) mod approvals;
+pub(crate) mod closing;
+pub(crate) mod fleet;
+pub(crate) mod pace;
+pub(crate) mod standing;

@@ -232,7 +232,8 @@ fn a_notice_that_could_not_be_sent_is_sent_by_the_next_host() {
         for stream in server.incoming() {
             let mut stream = stream.unwrap();
             told.send(read_request(&stream).1).unwrap();
-            write!(stream, "HTTP/1.1 204 No Content\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+            write!(stream, "HTTP/1.1 204 No Content\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                .unwrap();
         }
     });
     let _second = place.start(&["--notify", &url]);

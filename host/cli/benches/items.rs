@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flyball_engine::{Engine, EngineOptions, Library, LibraryOptions, PolicySource};
+use flyball_host::LibraryNodes;
 use flyball_model::Manifest;
 use flyball_nodes::{Item, ItemLimits};
-use flyball_host::LibraryNodes;
 use flyball_pipeline::{Options, Parts, Pipeline};
 use flyball_ports::DataPlane as _;
 use serde_json::{Value, json};

@@ -193,9 +193,8 @@ impl Notify {
         let Some(url) = &self.url else { return Ok(None) };
         let read = url.parse().with_context(|| format!("--notify: {url:?} is not a URL"))?;
         let secret = self.secret_env.as_ref().map(|name| {
-            std::env::var(name).map_err(|_| {
-                anyhow!("--notify-secret-env: the environment has no variable {name}; set it")
-            })
+            std::env::var(name)
+                .map_err(|_| anyhow!("--notify-secret-env: the environment has no variable {name}; set it"))
         });
         Ok(Some(Webhook::new(read, secret.transpose()?)))
     }

@@ -16,4 +16,3 @@ pub(crate) fn ask_host(state: &StateDir, request: &Request) -> Result<Value, Fai
         ))),
     }
 }
-

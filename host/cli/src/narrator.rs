@@ -7,8 +7,9 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use flyball_events::EventReader;
 use flyball_model::{
-    ActionRecord, Attributed, Caller, DeciderSaid, Ending, Event, EventRecord, Finding, Happened, LogEntry, Outcome,
-    ReloadRecord, Severity, TickRecord, UnixMillis, Verdict, VerdictRecord, printable, printable_lines,
+    ActionRecord, Attributed, Caller, DeciderSaid, Ending, Event, EventRecord, Finding, Happened, LogEntry,
+    Outcome, ReloadRecord, Severity, TickRecord, UnixMillis, Verdict, VerdictRecord, printable,
+    printable_lines,
 };
 use indicatif::MultiProgress;
 use parking_lot::Mutex;

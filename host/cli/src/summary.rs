@@ -6,9 +6,9 @@ use flyball_model::{ActionRecord, Outcome};
 
 use crate::exit::Failure;
 use crate::narrator::tame;
-use flyball_host::{RecordingsReport, Report, SessionReport};
-use flyball_host::Figures;
 use crate::tally_text;
+use flyball_host::Figures;
+use flyball_host::{RecordingsReport, Report, SessionReport};
 
 /// A screen at most.
 pub(crate) fn of_run(report: &Report) -> String {

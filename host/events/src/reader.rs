@@ -25,7 +25,9 @@ pub struct EventReader {
 
 /// Nobody can have read that entry yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no entry {after} yet, the newest is {newest}; read on after a number that this log has given")]
+#[error(
+    "there is no entry {after} yet, the newest is {newest}; read on after a number that this log has given"
+)]
 pub struct AheadOfLog {
     /// What was asked for.
     pub after: EntryNumber,

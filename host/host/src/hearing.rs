@@ -63,12 +63,7 @@ fn open(dir: &HeldDir) -> Result<(UnixListener, SpareDescriptors), HostError> {
     Ok((listener, spare))
 }
 
-async fn hear(
-    listener: UnixListener,
-    spare: SpareDescriptors,
-    operations: Operations,
-    dir: Arc<HeldDir>,
-) {
+async fn hear(listener: UnixListener, spare: SpareDescriptors, operations: Operations, dir: Arc<HeldDir>) {
     let (sockets, anew) = mpsc::channel(1);
     let telling = operations.clone();
     let watch = StateWatch {

@@ -142,7 +142,8 @@ impl Host {
             ready.push(making.prepare(given).await?);
         }
         let run = kept.store.begin_run_at(plan.clock.now()).await.doing("cannot write to the journal")?;
-        let log = EventLog::start(run, Some(kept.entries.clone() as _)).doing("cannot start the event log")?;
+        let log =
+            EventLog::start(run, Some(kept.entries.clone() as _)).doing("cannot start the event log")?;
         let recorder = Arc::new(Recorder::default());
         listeners.set(recorder.clone(), &kept.quiet, &log, plan.listeners);
         let sessions = Arc::new(Sessions::default());
@@ -274,10 +275,9 @@ impl Host {
     async fn take_in(&self, given: Given) -> Result<Session, HostError> {
         let given = Described::of(given, &self.kept.library)?;
         let taken = |name: &str| {
-            self.session(name).map_or(Ok(()), |_| Err(HostError::SameName {
-                manifest: given.label.clone(),
-                name: name.to_owned(),
-            }))
+            self.session(name).map_or(Ok(()), |_| {
+                Err(HostError::SameName { manifest: given.label.clone(), name: name.to_owned() })
+            })
         };
         taken(&given.name())?;
         let ready = self.making.prepare(given.clone()).await?;
@@ -316,7 +316,8 @@ impl Host {
     /// When every source has ended and every item has arrived. Never, when a source has no end; at once, when nothing is embedded.
     pub async fn finished(&self) {
         let sessions = self.sessions();
-        futures::future::join_all(sessions.iter().filter_map(Session::pipeline).map(|one| one.finished())).await;
+        futures::future::join_all(sessions.iter().filter_map(Session::pipeline).map(|one| one.finished()))
+            .await;
     }
 
     /// Lets the items on their way arrive, under control as before, for as long as the plan says; then stops everything.
@@ -394,7 +395,10 @@ impl Host {
         if let Some(pipeline) = session.pipeline()
             && tokio::time::timeout(STOPPING, pipeline.shutdown()).await.is_err()
         {
-            tracing::error!(session = session.name(), "it did not stop in time; what it holds stays in flight");
+            tracing::error!(
+                session = session.name(),
+                "it did not stop in time; what it holds stays in flight"
+            );
         }
         if tokio::time::timeout(STOPPING, self.loops.stop(session.name())).await.is_err() {
             tracing::error!(session = session.name(), "the controller did not stop in time");
@@ -446,7 +450,10 @@ impl Host {
 
 impl std::fmt::Debug for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Host").field("run", &self.run).field("sessions", &self.sessions()).finish_non_exhaustive()
+        f.debug_struct("Host")
+            .field("run", &self.run)
+            .field("sessions", &self.sessions())
+            .finish_non_exhaustive()
     }
 }
 
@@ -470,7 +477,9 @@ impl Described {
                 let manifest = Box::new(open_manifest(&file, library)?);
                 Self { label: file.display().to_string(), what: What::Manifest(manifest) }
             }
-            Given::Manifest(manifest) => Self { label: manifest.name.clone(), what: What::Manifest(manifest) },
+            Given::Manifest(manifest) => {
+                Self { label: manifest.name.clone(), what: What::Manifest(manifest) }
+            }
             Given::Plane(plane, settings) => {
                 Self { label: plane.session().to_owned(), what: What::Plane(plane, settings) }
             }

@@ -68,9 +68,10 @@ impl Kept {
     /// What the sessions share, with the halts that are in force.
     pub(crate) async fn fleet(&self, left: &[EventRecord]) -> Result<Arc<Fleet>, HostError> {
         for halt in left {
-            self.store.record(halt).await.doing(
-                "the journal does not take a halt that an earlier host left; make room on its disk",
-            )?;
+            self.store
+                .record(halt)
+                .await
+                .doing("the journal does not take a halt that an earlier host left; make room on its disk")?;
         }
         let learned = self.store.learned().await.doing("cannot read the journal")?;
         Ok(Fleet::with_learned(self.halts().await?, learned))

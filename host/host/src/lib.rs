@@ -32,13 +32,13 @@ pub use builder::HostBuilder;
 pub use error::HostError;
 pub use host::Host;
 pub use library::{
-    DEFAULT_POLICY, Folders, library_of, open_engine, open_history, open_library, open_manifest, read_document,
+    DEFAULT_POLICY, Folders, library_of, open_engine, open_history, open_library, open_manifest,
+    read_document,
 };
-pub use operations::{
-    Halted, OperationError, Operations, Resumed, StandingApproval, Undone, halt_text,
-};
+pub use operations::{Halted, OperationError, Operations, Resumed, StandingApproval, Undone, halt_text};
 pub use report::{
-    GenerationReport, LimitReport, PluginReport, RecordingsReport, Report, SessionReport, plugin_reports, schema,
+    GenerationReport, LimitReport, PluginReport, RecordingsReport, Report, SessionReport, plugin_reports,
+    schema,
 };
 pub use session::Session;
 pub use socket::{AskError, Asked, Request, ask, no_host};

@@ -152,9 +152,10 @@ impl Operations {
     /// A session does not come to the end of its tick.
     pub async fn status(&self) -> Result<Status, OperationError> {
         let parts = Arc::clone(&self.parts);
-        let looking = self.parts.ticks.spawn_blocking(move || {
-            Status::of(&parts.library, &parts.sessions.watched(), &parts.folders)
-        });
+        let looking = self
+            .parts
+            .ticks
+            .spawn_blocking(move || Status::of(&parts.library, &parts.sessions.watched(), &parts.folders));
         let mut status = looking.await.map_err(|fault| OperationError::BrokenOff(fault.to_string()))?;
         let halts = self.parts.fleet.halts();
         for one in &mut status.sessions {

@@ -6,9 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use flyball_engine::{Bill, Library, PluginStatus, Reload, Trouble};
-use flyball_model::{
-    Account, ActionRecord, EventRecord, PluginKind, ReloadRecord, TickRecord, UnixMillis,
-};
+use flyball_model::{Account, ActionRecord, EventRecord, PluginKind, ReloadRecord, TickRecord, UnixMillis};
 use flyball_store::{ChainEnd, Recordings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

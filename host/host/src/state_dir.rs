@@ -20,7 +20,6 @@ use flyball_model::printable_path;
 use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 
-
 /// Why the state directory cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum StateDirError {
@@ -170,8 +169,7 @@ impl StateDir {
             return Err(StateDirError::NoDirectory(self.0.clone()));
         }
         let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let dir =
-            OpenOptions::new().read(true).custom_flags(flags.bits()).open(&self.0).cannot(cannot)?;
+        let dir = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&self.0).cannot(cannot)?;
         let opened = dir.metadata().cannot(cannot)?;
         if opened.uid() != geteuid().as_raw() {
             return Err(StateDirError::AnothersDirectory { path: self.0.clone(), uid: opened.uid() });
@@ -218,8 +216,7 @@ impl StateDir {
         let holder = self.0.join(HOLDER);
         let _ = fs::remove_file(&holder);
         let mut file = flyball_files::create_private(&holder).map_err(io::Error::other).cannot(cannot)?;
-        io::Write::write_all(&mut file, format!("{}\n", std::process::id()).as_bytes())
-            .cannot(cannot)?;
+        io::Write::write_all(&mut file, format!("{}\n", std::process::id()).as_bytes()).cannot(cannot)?;
         Ok(held)
     }
 

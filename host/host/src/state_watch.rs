@@ -14,8 +14,8 @@ use flyball_ports::{Clock, SystemClock};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 
-use crate::socket::listen_in;
 use crate::error::{HostError, told};
+use crate::socket::listen_in;
 use crate::state_dir::{HeldDir, Look};
 
 /// How often it is looked at.

@@ -80,8 +80,7 @@ impl Threads {
             .enable_all()
             .build()
             .doing(cannot)?;
-        let data =
-            Builder::new_multi_thread().thread_name("data").enable_all().build().doing(cannot)?;
+        let data = Builder::new_multi_thread().thread_name("data").enable_all().build().doing(cannot)?;
         let (asked, _) = watch::channel(0);
         Ok(Self {
             data: Owned::of(data),

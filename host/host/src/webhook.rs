@@ -165,7 +165,8 @@ impl Sender {
     }
 
     async fn post(&self, body: Vec<u8>) -> Result<reqwest::StatusCode, reqwest::Error> {
-        let mut request = self.client.post(self.webhook.url.clone()).header("content-type", "application/json");
+        let mut request =
+            self.client.post(self.webhook.url.clone()).header("content-type", "application/json");
         if let Some(signature) = self.webhook.secret.as_ref().and_then(|secret| signature(secret, &body)) {
             request = request.header("flyball-signature", signature);
         }

@@ -42,7 +42,11 @@ fn sessions_come_and_go_while_the_host_runs() {
     let dir = tempfile::tempdir().unwrap();
     let threads = Threads::start().unwrap();
     threads.run(async {
-        let host = Host::builder(dir.path().join("state")).manifest(manifest("first")).start(&threads).await.unwrap();
+        let host = Host::builder(dir.path().join("state"))
+            .manifest(manifest("first"))
+            .start(&threads)
+            .await
+            .unwrap();
         host.add(manifest("second")).await.unwrap();
         let again = host.add(manifest("second")).await.unwrap_err();
         assert!(matches!(again, HostError::SameName { .. }), "{again}");

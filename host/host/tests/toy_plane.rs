@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flyball_host::{Host, StateDir, Threads, open_history};
 use flyball_model::{
-    Action, ActionKind, Caller, Controller, Executor, Graph, GraphMetrics, GraphSpec, Metrics, NodeColumns, NodeSpec,
-    NodeType, Observation, Outcome, Status, Trend, metric,
+    Action, ActionKind, Caller, Controller, Executor, Graph, GraphMetrics, GraphSpec, Metrics, NodeColumns,
+    NodeSpec, NodeType, Observation, Outcome, Status, Trend, metric,
 };
 use flyball_ports::{ActionFilter, ApplyError, Clock, DataPlane, PlaneError, Support, SystemClock};
 use flyball_store::{CallFilter, RecordingsReader};
@@ -126,7 +126,8 @@ fn a_plane_that_nobody_knows_is_watched_healed_recorded_and_rolled_back() {
     let bakery = Arc::new(Bakery::open());
     threads.run(async {
         let settings = Controller { observation_interval_ms: 20, ..Controller::default() };
-        let host = Host::builder_in(state.clone()).plane(bakery.clone(), settings).start(&threads).await.unwrap();
+        let host =
+            Host::builder_in(state.clone()).plane(bakery.clone(), settings).start(&threads).await.unwrap();
         until("the second baker has helped", async || {
             host.actions("bakery").iter().any(|action| action.outcome == Outcome::Verified)
         })
@@ -145,5 +146,8 @@ fn a_plane_that_nobody_knows_is_watched_healed_recorded_and_rolled_back() {
     let outcomes: Vec<Outcome> = actions.iter().rev().map(|action| action.outcome).collect();
     assert_eq!(outcomes.first(), Some(&Outcome::RolledBack), "{outcomes:?}");
     let recorded = RecordingsReader::open(state.path()).unwrap().list(&CallFilter::default()).unwrap();
-    assert!(recorded.iter().any(|call| &*call.by.name == "rule-decider"), "its decider's call can be made again");
+    assert!(
+        recorded.iter().any(|call| &*call.by.name == "rule-decider"),
+        "its decider's call can be made again"
+    );
 }

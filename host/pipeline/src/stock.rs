@@ -197,10 +197,7 @@ impl Stock {
 
 fn supervisor(program: &BuiltinChild) -> Supervisor {
     let own = std::iter::once("--supervise".to_owned());
-    Supervisor {
-        program: program.program.clone(),
-        args: program.args.iter().cloned().chain(own).collect(),
-    }
+    Supervisor { program: program.program.clone(), args: program.args.iter().cloned().chain(own).collect() }
 }
 
 /// Passes items as they are: what a bypassed node does.

@@ -166,7 +166,9 @@ impl EventStore for EventEntries {
             )?;
             let most = i64::try_from(most).unwrap_or(i64::MAX);
             statement
-                .query_map((int(after.run), int(after.place), most), |row| Ok((number_of(row)?, row.get(2)?)))?
+                .query_map((int(after.run), int(after.place), most), |row| {
+                    Ok((number_of(row)?, row.get(2)?))
+                })?
                 .collect()
         };
         let rows = read().map_err(|error| failed(&self.path, error))?;
@@ -181,9 +183,8 @@ impl EventStore for EventEntries {
 
     fn position(&self, reader: &str) -> Result<Option<EntryNumber>, EventStoreError> {
         let db = self.db.lock();
-        let found = db
-            .query_row("SELECT run, place FROM readers WHERE name = ?1", [reader], number_of)
-            .optional();
+        let found =
+            db.query_row("SELECT run, place FROM readers WHERE name = ?1", [reader], number_of).optional();
         found.map_err(|error| failed(&self.path, error))
     }
 

@@ -3,10 +3,10 @@ use serde::Deserialize;
 
 use crate::args::{ApprovalsOptions, ApproveOptions, DenyOptions, Places};
 use crate::asking::ask_host;
-use flyball_host::Request;
 use crate::exit::Failure;
 use crate::narrator::{clock, tame};
 use crate::output::{json_value, outln};
+use flyball_host::Request;
 
 #[derive(Deserialize)]
 struct Standing {

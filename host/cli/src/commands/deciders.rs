@@ -4,8 +4,8 @@ use crate::args::{DecidersOptions, Places};
 use crate::commands::recordings::ago;
 use crate::exit::Failure;
 use crate::output::{json_pretty, outln};
-use flyball_host::{Figures, Tally, open_history};
 use crate::tally_text;
+use flyball_host::{Figures, Tally, open_history};
 
 pub(crate) fn run(places: &Places, options: &DecidersOptions) -> Result<(), Failure> {
     let state = places.state_dir()?;

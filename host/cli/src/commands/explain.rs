@@ -1,8 +1,6 @@
 use anyhow::{Context, anyhow};
 use flyball_host::open_history;
-use flyball_model::{
-    ActionRecord, Ending, Evidence, Finding, Reason, TickRecord, Verdict, VerdictRecord,
-};
+use flyball_model::{ActionRecord, Ending, Evidence, Finding, Reason, TickRecord, Verdict, VerdictRecord};
 use flyball_ports::{ActionFilter, History, TickFilter};
 
 use crate::args::{ExplainOptions, Places};

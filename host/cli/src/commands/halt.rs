@@ -9,11 +9,11 @@ use nix::unistd::geteuid;
 use serde_json::Value;
 
 use crate::args::{HaltOptions, Places, ResumeOptions};
-use flyball_host::{Asked, Request, ask, no_host};
 use crate::exit::Failure;
 use crate::narrator::tame;
 use crate::output::outln;
 use flyball_host::StateDir;
+use flyball_host::{Asked, Request, ask, no_host};
 
 pub(crate) fn halt(places: &Places, options: &HaltOptions) -> Result<(), Failure> {
     let state = places.state_dir()?;

@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use super::verify::signers;
 use crate::args::{InspectOptions, Places};
-use flyball_host::open_engine;
 use crate::exit::Failure;
 use crate::files;
 use crate::narrator::tame;
 use crate::output::{json_pretty, out};
+use flyball_host::open_engine;
 
 pub(crate) fn run(places: &Places, options: &InspectOptions) -> Result<(), Failure> {
     let state = places.state_dir()?;

@@ -2,13 +2,13 @@ use anyhow::Context;
 use flyball_engine::Versions;
 
 use crate::args::{Places, PluginsCommand, PluginsOptions};
-use flyball_host::{open_library, plugin_reports};
-use flyball_host::{Asked, Request, ask};
 use crate::exit::Failure;
 use crate::narrator::tame;
 use crate::output::{json_pretty, outln};
 use flyball_host::PluginReport;
 use flyball_host::StateDir;
+use flyball_host::{Asked, Request, ask};
+use flyball_host::{open_library, plugin_reports};
 
 pub(crate) fn run(places: &Places, options: &PluginsOptions) -> Result<(), Failure> {
     let state = places.state_dir()?;

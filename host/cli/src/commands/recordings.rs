@@ -5,12 +5,12 @@ use flyball_ports::{Clock, Decided, Said, SystemClock};
 use flyball_store::{CallFilter, Listed, RecordingsReader};
 
 use crate::args::{Places, Recorded, RecordingsOptions};
-use flyball_host::{Asked, Request, ask};
 use crate::exit::Failure;
 use crate::narrator::{clock, tame};
 use crate::output::{json, outln};
-use flyball_host::RecordingsReport;
 use crate::summary::recordings_line;
+use flyball_host::RecordingsReport;
+use flyball_host::{Asked, Request, ask};
 
 pub(crate) fn run(places: &Places, options: &RecordingsOptions) -> Result<(), Failure> {
     let state = places.state_dir()?;

@@ -11,14 +11,14 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::args::{Grant, Places, ReplayOptions};
-use flyball_host::open_engine;
 use crate::commands::recordings::{filter, summary};
 use crate::exit::Failure;
 use crate::files;
 use crate::narrator::tame;
 use crate::output::{json_value, outln};
-use flyball_host::StateDir;
 use crate::wordless::wordless;
+use flyball_host::StateDir;
+use flyball_host::open_engine;
 
 /// A machine that is slower than the one that recorded must not say something else: time is no part of an answer.
 const LEAST_TIME_MS: u64 = 60_000;

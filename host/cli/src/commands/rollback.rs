@@ -2,10 +2,10 @@ use serde_json::Value;
 
 use crate::args::{Places, RollbackOptions};
 use crate::asking::ask_host;
-use flyball_host::Request;
 use crate::exit::Failure;
 use crate::narrator::tame;
 use crate::output::{json_value, outln};
+use flyball_host::Request;
 
 pub(crate) fn run(places: &Places, options: &RollbackOptions) -> Result<(), Failure> {
     let state = places.state_dir()?;

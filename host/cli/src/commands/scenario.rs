@@ -5,10 +5,10 @@ use anyhow::{Context, anyhow};
 use flyball_engine::Engine;
 
 use crate::args::{Places, ScenarioOptions};
-use flyball_host::open_engine;
 use crate::exit::Failure;
 use crate::output::{json_value, out, outln};
 use crate::scenario::{Folder, Played, differences, folders, play};
+use flyball_host::open_engine;
 use flyball_model::printable_path;
 
 pub(crate) fn run(places: &Places, options: &ScenarioOptions) -> Result<(), Failure> {

@@ -5,11 +5,11 @@ use flyball_model::printable;
 
 use crate::args::{Places, StatusOptions};
 use crate::asking::ask_host;
-use flyball_host::Request;
-use flyball_host::{PolicyReport, SessionStatus, Status, UsedPlugin};
 use crate::exit::Failure;
 use crate::narrator::{tame, tame_to};
 use crate::output::{json_pretty, outln};
+use flyball_host::Request;
+use flyball_host::{PolicyReport, SessionStatus, Status, UsedPlugin};
 
 /// A warning holds a sentence with names and patterns, and is not cut.
 const LONGEST: usize = 2_000;

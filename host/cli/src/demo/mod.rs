@@ -90,8 +90,7 @@ async fn play(
         "A pipeline of eight nodes in three executors takes log lines at http://{address}/items, {USUAL_LOAD} a second."
     ));
     let pipeline = pipeline(session)?;
-    until("the pipeline is warm", || pipeline.account().delivered > 3 * u64::from(USUAL_LOAD))
-        .await?;
+    until("the pipeline is warm", || pipeline.account().delivered > 3 * u64::from(USUAL_LOAD)).await?;
 
     let mut healed = Vec::new();
     narrator.say("\n── Fault 1: the child process of no-bots is killed with SIGKILL.");

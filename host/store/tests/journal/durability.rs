@@ -2,8 +2,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use flyball_model::{Ending, Outcome};
-use flyball_ports::Journal;
 use flyball_ports::ActionFilter;
+use flyball_ports::Journal;
 use flyball_store::{Reader, Store};
 
 use crate::chain::verified;

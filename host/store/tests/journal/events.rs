@@ -1,6 +1,6 @@
 use flyball_model::{Event, EventRecord, Halt, Notice, Outcome};
-use flyball_ports::Journal;
 use flyball_ports::EventFilter;
+use flyball_ports::Journal;
 use flyball_store::{Reader, Store};
 
 use crate::records::{approval, concluded, event, halted, intent, resumed};

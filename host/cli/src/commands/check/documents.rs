@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::told::{Checked, Told};
 use super::{Bench, Found};
-use flyball_host::{library_of, open_manifest, read_document};
 use crate::exit::Failure;
+use flyball_host::{library_of, open_manifest, read_document};
 
 pub(super) fn check(
     bench: &mut Bench,

@@ -20,8 +20,8 @@ use flyball_model::{Manifest, Policy};
 use self::paths::Kind;
 use self::told::{Checked, Told};
 use crate::args::{CheckFormat, CheckOptions, Places};
-use flyball_host::{Folders, StateDir, open_engine, open_library};
 use crate::exit::Failure;
+use flyball_host::{Folders, StateDir, open_engine, open_library};
 
 /// What checking needs, opened once.
 struct Bench {

@@ -39,14 +39,20 @@ pub(crate) struct No {
 
 impl Controller {
     /// Whether the action may be begun now.
-    pub(crate) fn door(&self, state: &State, request: &Request<'_>, passed: &Passed) -> Result<Cleared, No> {
+    pub(crate) fn door(
+        &self,
+        state: &State,
+        request: &Request<'_>,
+        passed: &Passed,
+    ) -> Result<Cleared, Box<No>> {
         for stage in AFTER_REVIEW {
             let held = stage.iter().filter(|guard| guard.holds(request.origin));
             let mut held = held.flat_map(|guard| {
                 self.refusals(*guard, state, request, passed).into_iter().map(|why| (*guard, why))
             });
             if let Some((guard, why)) = held.next() {
-                return Err(No { guard, why, also: held.map(|(_, why)| why).collect() });
+                let also = held.map(|(_, why)| why).collect();
+                return Err(Box::new(No { guard, why, also }));
             }
         }
         Ok(Cleared(passed.intent.clone()))
@@ -139,7 +145,7 @@ impl Controller {
             record.settled_at = Some(clock.now());
             record
         };
-        Fate::Begun(Started::new(doing, Passed { intent, ..passed }))
+        Fate::Begun(Box::new(Started::new(doing, Passed { intent, ..passed })))
     }
 }
 

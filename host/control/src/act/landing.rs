@@ -126,7 +126,7 @@ impl Controller {
                 let before = Before::of(state);
                 match started.ended_within(self.patience()).await {
                     Some(action) => self.applied(state, started.passed, before, action, record).await,
-                    None => self.goes_on_applying(state, Applying::decided(started, before), record),
+                    None => self.goes_on_applying(state, Applying::decided(*started, before), record),
                 }
             }
         }

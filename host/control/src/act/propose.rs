@@ -97,7 +97,7 @@ pub(crate) enum Fate {
     /// A halt came between the intent and the data plane, which was not touched. What the journal said to that.
     Halted(Box<ActionRecord>, GateRefusal, Result<(), JournalError>),
     /// The data plane is at it.
-    Begun(Started),
+    Begun(Box<Started>),
 }
 
 impl Controller {
@@ -131,23 +131,14 @@ impl Controller {
             return Fate::NoOp;
         }
         let passed = self.passed(state, &request, proposal, review.asked, &support);
-        match self.door(state, &request, &passed) {
-            Ok(cleared) => self.begin(cleared, passed).await,
-            Err(No { guard: Guard::Proposing, why, .. }) => Fate::Proposed(why),
-            Err(No { guard: Guard::Approval, why, .. }) => Fate::Unapproved(why, Box::new(passed)),
-            Err(No { guard, why, also }) => {
-                let action = &passed.intent.proposal.action;
-                if matches!(guard, Guard::TryBudgets | Guard::ChangeBudgets)
-                    && std::iter::once(&why)
-                        .chain(&also)
-                        .any(|reason| LASTING.contains(&reason.code.as_str()))
-                {
-                    state.remember_refused(&passed.intent, Instant::now());
-                }
-                let reasons = std::iter::once(why.clone()).chain(also);
-                trail.verdicts.extend(reasons.map(|reason| host_denies(action, reason)));
-                Fate::Refused(guard, why)
-            }
+        let no = match self.door(state, &request, &passed) {
+            Ok(cleared) => return self.begin(cleared, passed).await,
+            Err(no) => *no,
+        };
+        match no.guard {
+            Guard::Proposing => Fate::Proposed(no.why),
+            Guard::Approval => Fate::Unapproved(no.why, Box::new(passed)),
+            _ => refused(state, &passed.intent, no, trail),
         }
     }
 
@@ -211,6 +202,19 @@ impl Trail {
         record.failures.extend(self.failures);
         record.costs.extend(self.costs);
     }
+}
+
+/// The host itself says no, which is told; a decider is shown what will be refused for a while, whoever proposed it.
+fn refused(state: &mut State, intent: &ActionRecord, no: No, trail: &mut Trail) -> Fate {
+    let No { guard, why, also } = no;
+    let reasons: Vec<Reason> = std::iter::once(why.clone()).chain(also).collect();
+    let is_budget = matches!(guard, Guard::TryBudgets | Guard::ChangeBudgets);
+    if is_budget && reasons.iter().any(|reason| LASTING.contains(&reason.code.as_str())) {
+        state.remember_refused(intent, Instant::now());
+    }
+    let action = &intent.proposal.action;
+    trail.verdicts.extend(reasons.into_iter().map(|reason| host_denies(action, reason)));
+    Fate::Refused(guard, why)
 }
 
 /// What holds the proposal before it is reviewed.

@@ -522,7 +522,7 @@ impl Controller {
 fn begun(fate: Fate, undo: String) -> Result<Started, UndoError> {
     let held = |reason: Reason, undo| UndoError::Held { undo, reason: Box::new(reason) };
     Err(match fate {
-        Fate::Begun(started) => return Ok(started),
+        Fate::Begun(started) => return Ok(*started),
         // An undo that is no more than a no-op is refused as no inverse.
         Fate::NoOp => {
             held(crate::act::checks::reason("no-inverse", "nothing would be done".to_owned()), undo)

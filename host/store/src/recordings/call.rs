@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flyball_model::{
     Action, ActionKind, Exchange, Finding, HttpExchange, Learned, LlmExchange, PastAction, Proposal, Rules,
 };
-use flyball_ports::{Asked, CallRecord, Item, Situation};
+use flyball_ports::{CallInput, CallRecord, ItemBytes, Situation};
 use rusqlite::{Connection, Row, named_params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,7 +23,7 @@ pub(crate) enum Question {
     Decide(Told),
     Review { proposal: Proposal, decided_by: String, told: Told },
     Reverse(Action),
-    Process(Vec<Item>),
+    Process(Vec<ItemBytes>),
     Other(Value),
 }
 
@@ -130,7 +130,7 @@ impl CallRow {
         let types =
             asked.situation().map(|situation| parts.types(batch, &situation.node_types)).transpose()?;
         let (graph, after) = match &asked {
-            Asked::Reverse { before, after, .. } => {
+            CallInput::Reverse { before, after, .. } => {
                 (Some(parts.graph(batch, before)?), Some(parts.graph(batch, after)?))
             }
             other => {
@@ -158,7 +158,7 @@ impl CallRow {
         let mut said = said;
         masked += said.as_mut().map_or(0, |said| mask.said(said, &types_known));
         let mut asked = asked;
-        if let Asked::Other { question, .. } = &mut asked {
+        if let CallInput::Other { question, .. } = &mut asked {
             masked += mask.value(question);
         }
         let mut hide = |action: &mut Action| masked += mask.action(action, &types_known);
@@ -263,21 +263,21 @@ fn insert_into(db: &Connection) -> rusqlite::Result<rusqlite::CachedStatement<'_
     )
 }
 
-fn question(asked: Asked, hide: &mut impl FnMut(&mut Action)) -> Question {
+fn question(asked: CallInput, hide: &mut impl FnMut(&mut Action)) -> Question {
     match asked {
-        Asked::Assess(_) => Question::Assess,
-        Asked::List => Question::List,
-        Asked::Decide(_, situation) => Question::Decide(told(situation, hide)),
-        Asked::Review { mut proposal, decided_by, situation, .. } => {
+        CallInput::Assess(_) => Question::Assess,
+        CallInput::List => Question::List,
+        CallInput::Decide(_, situation) => Question::Decide(told(situation, hide)),
+        CallInput::Review { mut proposal, decided_by, situation, .. } => {
             hide(&mut proposal.action);
             Question::Review { proposal, decided_by, told: told(situation, hide) }
         }
-        Asked::Reverse { mut action, .. } => {
+        CallInput::Reverse { mut action, .. } => {
             hide(&mut action);
             Question::Reverse(action)
         }
-        Asked::Process(items) => Question::Process(items.to_vec()),
-        Asked::Other { question, .. } => Question::Other(question),
+        CallInput::Process(items) => Question::Process(items.to_vec()),
+        CallInput::Other { question, .. } => Question::Other(question),
     }
 }
 

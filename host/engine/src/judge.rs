@@ -1,4 +1,9 @@
 //! A plugin as one policy uses it: with these settings, within these limits.
+//!
+//! It must uphold that each call gets a fresh instance and is on the bill of its plugin, that what a call keeps is taken over only
+//! once it has answered (and what a validator keeps once the action is done), and that each call of a judge is recorded with
+//! everything that its answer is a function of. It knows no kind: what is peculiar to one is in `worlds/`. The loop asks judges
+//! through the ports, the library makes them, and replay asks one again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -339,7 +344,7 @@ impl PluginJudge {
         let given = Given { sight: asked.sight().cloned(), pulled: asked.situation().map(pulled), ..given };
         let world = self.plugin.world();
         let Some(ended) = (world.call)(&self.ready, &self.plugin.judge, asked, given) else {
-            let why = format!("it is a {}, and is asked what another kind is asked", world.kind);
+            let why = format!("it is a {}, and this is no question for one", world.kind);
             return (Answer::unasked(CallError::Failed { why }), None);
         };
         let Ended { said, cost, kept, http, llm, others } = ended;

@@ -13,7 +13,7 @@ use flyball_model::{
     Account, Action, ActionKind, Graph, ItemSizes, Manifest, NodeId, NodeSpec, NodeType, Observation,
     Problem, printable_path,
 };
-use flyball_nodes::{ItemLimits, WasmNodes};
+use flyball_nodes::{ItemLimits, SourceProgress, WasmNodes};
 use flyball_ports::{ApplyError, DataPlane, PlaneError, Support};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
@@ -80,12 +80,12 @@ pub struct PipelineProgress {
     /// Of its items.
     pub account: Account,
     /// Of its sources.
-    pub sources: Vec<SourceProgress>,
+    pub sources: Vec<ReadProgress>,
 }
 
 /// How far a source is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct SourceProgress {
+pub struct ReadProgress {
     /// Which.
     pub node: NodeId,
     /// Items given so far.
@@ -209,8 +209,8 @@ impl Pipeline {
     /// How far it is.
     pub fn progress(&self) -> PipelineProgress {
         let sources = self.running.intakes.iter().map(|intake| {
-            let flyball_nodes::SourceProgress { items, total, fraction } = intake.progress();
-            SourceProgress { node: intake.node.id(), items, total, fraction, ended: intake.has_ended() }
+            let SourceProgress { items, total, fraction } = intake.progress();
+            ReadProgress { node: intake.node.id(), items, total, fraction, ended: intake.has_ended() }
         });
         PipelineProgress { account: self.account(), sources: sources.collect() }
     }

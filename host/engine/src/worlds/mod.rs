@@ -41,7 +41,7 @@ pub trait World: 'static {
     /// What it gives.
     type Results: ComponentNamedList + Lift + Send + Sync + 'static;
 
-    /// From the host's question to the guest's. None: it is asked of plugins of another kind.
+    /// From the host's question to the guest's. None: it is no question for plugins of this kind.
     fn lower(asked: &CallInput) -> Option<Self::Params>;
 
     /// From what the guest said to an answer of the host's.
@@ -110,7 +110,7 @@ pub(crate) struct Served {
     pub(crate) types: &'static [&'static str],
     /// Whether a component's function has the world's shape, without calling it.
     pub(crate) check: fn(&Ready, &ComponentExportIndex, Limits) -> Result<(), CallError>,
-    /// One call in a fresh instance. None: the question is asked of plugins of another kind.
+    /// One call in a fresh instance. None: the question is none for plugins of this kind.
     pub(crate) call: fn(&Ready, &ComponentExportIndex, &CallInput, Given) -> Option<Ended<Said>>,
     pub(crate) of_case: fn(&Case) -> Result<CallInput, &'static str>,
     pub(crate) in_case: fn(Said, &Case) -> CaseAnswer,

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use flyball_model::{
-    Action, ActionKind, Exchange, Finding, HttpExchange, Learned, LlmExchange, PastAction, Proposal, Rules,
+    Action, ActionKind, Exchange, Finding, HttpExchange, Learned, LlmExchange, NodeType, PastAction,
+    Proposal, Rules,
 };
 use flyball_ports::{CallInput, CallRecord, ItemBytes, Situation};
 use rusqlite::{Connection, Row, named_params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::mask::Mask;
 use super::packed::{Digest, digest, hex, packed, squeezed};
 use super::parts::{Batch, Part, Parts, Unwritable};
 use crate::rows::{int, uint};
@@ -105,8 +107,16 @@ impl CallRow {
         parts: &mut Parts,
         batch: &Batch<'_>,
         written: u64,
-        call: CallRecord,
+        mut call: CallRecord,
     ) -> Result<(Self, Digest), Unwritable> {
+        let all = shared(parts, batch, &call)?;
+        let mask = parts.mask.clone();
+        let types = call.asked.situation().map(|situation| Arc::clone(&situation.node_types));
+        let types = types.unwrap_or_else(|| Arc::new([]));
+        let mut masked: u32 = all.iter().flatten().map(|part| part.masked).sum();
+        masked += hide(&mask, &types, &mut call);
+        let mut settings = call.used.settings.clone();
+        mask.settings(&mut settings);
         let CallRecord {
             by,
             kind,
@@ -115,54 +125,15 @@ impl CallRow {
             session,
             tick,
             at,
-            used,
             asked,
-            kept,
             http,
             llm,
-            mut others,
+            others,
             said,
             cost,
+            ..
         } = call;
-        let sight = asked.sight();
-        let now = sight.map(|sight| parts.observation(batch, &sight.now)).transpose()?;
-        let past = sight.map(|sight| parts.window(batch, &sight.past)).transpose()?;
-        let types =
-            asked.situation().map(|situation| parts.types(batch, &situation.node_types)).transpose()?;
-        let (graph, after) = match &asked {
-            CallInput::Reverse { before, after, .. } => {
-                (Some(parts.graph(batch, before)?), Some(parts.graph(batch, after)?))
-            }
-            other => {
-                (other.situation().map(|situation| parts.graph(batch, &situation.graph)).transpose()?, None)
-            }
-        };
-        let kept = kept.map(|kept| parts.kept(batch, &kept)).transpose()?;
-        let mask = parts.mask.clone();
-        let types_known = asked
-            .situation()
-            .map(|situation| Arc::clone(&situation.node_types))
-            .unwrap_or_else(|| Arc::new([]));
-        let mut settings = used.settings.clone();
-        mask.settings(&mut settings);
-        let used = Some(parts.used(batch, &used)?);
-        let all = [used, now, past, graph, after, types, kept];
-        let mut masked = all.iter().flatten().map(|part| part.masked).sum();
-        let mut http = http;
-        masked += http.iter_mut().map(|exchange| mask.exchange(exchange)).sum::<u32>();
-        let mut llm = llm;
-        masked += llm.iter_mut().map(|exchange| mask.question(exchange)).sum::<u32>();
-        for exchange in &mut others {
-            masked += mask.value(&mut exchange.question) + mask.value(&mut exchange.answer);
-        }
-        let mut said = said;
-        masked += said.as_mut().map_or(0, |said| mask.said(said, &types_known));
-        let mut asked = asked;
-        if let CallInput::Other { question, .. } = &mut asked {
-            masked += mask.value(question);
-        }
-        let mut hide = |action: &mut Action| masked += mask.action(action, &types_known);
-        let asked = question(asked, &mut hide);
+        let asked = question(asked, &mut |action: &mut Action| masked += mask.action(action, &types));
         let row = Self {
             written,
             session: session.to_string(),
@@ -261,6 +232,41 @@ fn insert_into(db: &Connection) -> rusqlite::Result<rusqlite::CachedStatement<'_
             :settings, :used, :now, :past, :graph, :after, :types, :kept, :asked, :http, :said, :fuel, :cost, :masked,
             :seal)",
     )
+}
+
+/// What calls share, written, in the order of [`PARTS`].
+fn shared(
+    parts: &mut Parts,
+    batch: &Batch<'_>,
+    call: &CallRecord,
+) -> Result<[Option<Part>; PARTS.len()], Unwritable> {
+    let (sight, situation) = (call.asked.sight(), call.asked.situation());
+    let now = sight.map(|sight| parts.observation(batch, &sight.now)).transpose()?;
+    let past = sight.map(|sight| parts.window(batch, &sight.past)).transpose()?;
+    let types = situation.map(|situation| parts.types(batch, &situation.node_types)).transpose()?;
+    let (graph, after) = match &call.asked {
+        CallInput::Reverse { before, after, .. } => {
+            (Some(parts.graph(batch, before)?), Some(parts.graph(batch, after)?))
+        }
+        _ => (situation.map(|situation| parts.graph(batch, &situation.graph)).transpose()?, None),
+    };
+    let kept = call.kept.as_ref().map(|kept| parts.kept(batch, kept)).transpose()?;
+    let used = Some(parts.used(batch, &call.used)?);
+    Ok([used, now, past, graph, after, types, kept])
+}
+
+/// Masks what is this call's alone, but for the actions that it was asked about.
+fn hide(mask: &Mask, types: &[NodeType], call: &mut CallRecord) -> u32 {
+    let mut masked = call.http.iter_mut().map(|exchange| mask.exchange(exchange)).sum::<u32>();
+    masked += call.llm.iter_mut().map(|exchange| mask.question(exchange)).sum::<u32>();
+    for exchange in &mut call.others {
+        masked += mask.value(&mut exchange.question) + mask.value(&mut exchange.answer);
+    }
+    masked += call.said.as_mut().map_or(0, |said| mask.said(said, types));
+    if let CallInput::Other { question, .. } = &mut call.asked {
+        masked += mask.value(question);
+    }
+    masked
 }
 
 fn question(asked: CallInput, hide: &mut impl FnMut(&mut Action)) -> Question {

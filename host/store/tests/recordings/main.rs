@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod any_call;
+mod before;
 mod bounds;
 mod calls;
 mod changed;

@@ -1,6 +1,6 @@
 //! Flyball's judges as WebAssembly components: loaded, limited, called and replaced while the host runs.
 //!
-//! [`Engine`] compiles, [`Plugin`] is one component, [`Judge`] is a plugin as one policy uses it, and [`Library`] holds
+//! [`Engine`] compiles, [`Plugin`] is one component, [`PluginJudge`] is a plugin as one policy uses it, and [`Library`] holds
 //! all plugins and policies in numbered generations and reloads what changes. Plugins are hostile until proven
 //! otherwise: each call gets a fresh instance with a time, memory and output limit and nothing of the host but what its
 //! world imports.

@@ -1,6 +1,6 @@
 //! A queueing model of a pipeline, as a data plane: what a controller is tried on when no real pipeline would hold still.
 //!
-//! A [`Plan`] is a graph, a [`World`] (what nodes cost, what comes in, how the plane takes actions), [`Faults`] and a seed.
+//! A [`Plan`] is a graph, a [`SimulatedWorld`] (what nodes cost, what comes in, how the plane takes actions), [`FaultPlan`] and a seed.
 //! [`Sim`] is the `DataPlane` of it. The same manifest runs here and in the embedded pipeline.
 //!
 //! # The model

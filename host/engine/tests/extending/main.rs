@@ -33,10 +33,9 @@ use flyball_engine::{
     Engine, EngineOptions, Library, LibraryOptions, LoadError, PluginJudge, PolicySource, Recorded, Subject,
 };
 use flyball_model::{Action, ActionRecord, Limits, Outcome, PluginUse, TickRecord};
-use flyball_ports::{CallInput, Listener, Recorder, Said, SystemClock};
+use flyball_ports::{ActionFilter, CallInput, Listener, Recorder, Said, SystemClock};
 use flyball_store::{
-    ActionFilter, CallFilter, Reader, RecordedCall, Recordings, RecordingsOptions, RecordingsReader, Store,
-    Which, same,
+    CallFilter, Reader, RecordedCall, Recordings, RecordingsOptions, RecordingsReader, Store, Which, same,
 };
 use serde_json::json;
 

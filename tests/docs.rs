@@ -424,3 +424,40 @@ fn each_command_of_the_program_is_in_the_reference_and_no_other() {
         page.lines().filter_map(|line| line.strip_prefix("## `flyball ")?.split([' ', '`']).next()).collect();
     assert_eq!(described, commands);
 }
+
+/// Types that other crates may name, each with its file; those of tests and benches are not meant.
+fn public_types() -> Vec<(String, PathBuf)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join("host")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            let name = entry.file_name();
+            if path.is_dir() {
+                if !["tests", "benches", "examples", "fuzz", "target"].iter().any(|other| name == *other) {
+                    folders.push(path);
+                }
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let declared = text.lines().filter_map(|line| {
+                    let rest = line.trim_start().strip_prefix("pub ")?;
+                    let kinds = ["struct ", "enum ", "trait ", "type "];
+                    let name = kinds.iter().find_map(|kind| rest.strip_prefix(kind))?;
+                    Some(name.split(|c: char| !c.is_alphanumeric()).next()?.to_owned())
+                });
+                found.extend(declared.map(|name| (name, path.clone())));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn no_public_type_name_of_the_host_means_two_things() {
+    let mut types = public_types();
+    assert!(types.len() > 300, "{} were found", types.len());
+    types.sort();
+    let twice = types.windows(2).filter(|pair| pair[0].0 == pair[1].0);
+    let faults = twice.map(|pair| format!("{}: {} and {}", pair[0].0, shown(&pair[0].1), shown(&pair[1].1)));
+    no_faults(&faults.collect::<Vec<_>>());
+}

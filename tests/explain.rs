@@ -104,7 +104,7 @@ fn the_quiet_ticks_of_a_run_are_explained_while_it_runs_and_after_it() {
     run.current_dir(dir.path()).args(["run", "one.yaml", "two.yaml", "--state", "state"]);
     let running = Running::start(&mut run);
     let of_two = ["3", "--session", "two"];
-    until("a tick is kept", Duration::from_secs(30), || explain(&state, &of_two).status.success());
+    until("a tick is kept", Duration::from_secs(120), || explain(&state, &of_two).status.success());
     drop(running);
     for name in ["one", "two"] {
         let told = text(&explain(&state, &["3", "--session", name]));

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use flyball_control::{Controller, Options, Sessions};
+use flyball_control::{Controller, LoopOptions, Sessions};
 use flyball_engine::{Library, LibraryOptions, PolicySource, Subject};
 use flyball_model::{
     Action, ActionRecord, EventRecord, Graph, Halt, Learned, NodeType, Observation, Outcome, TickRecord,
@@ -79,7 +79,7 @@ impl Host {
         let _inside = runtime.enter();
         for (name, interval) in [("beside", INTERVAL), ("hurt", Duration::from_millis(20))] {
             library.register(name, Default::default());
-            let options = Options { interval, ..Options::default() };
+            let options = LoopOptions { interval, ..LoopOptions::default() };
             let (plane, judges) = (Arc::new(Still(name)), Arc::clone(&library));
             let clock = Arc::new(SystemClock);
             let controller =

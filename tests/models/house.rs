@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flyball_control::{Controller, Options};
+use flyball_control::{Controller, LoopOptions};
 use flyball_engine::{Engine, EngineOptions, Library, LibraryOptions, PolicySource};
 use flyball_llm::LlmGrant;
 use flyball_model::{ActionRecord, Outcome, TickRecord};
@@ -61,7 +61,7 @@ impl House {
             self.store.clone(),
             Arc::new(SystemClock),
             heard.clone(),
-            Options { interval: Duration::from_millis(20), answer_within, dry_run: false },
+            LoopOptions { interval: Duration::from_millis(20), answer_within, dry_run: false },
         );
         (Arc::new(controller), heard)
     }

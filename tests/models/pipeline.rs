@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flyball_model::{
     Action, ActionKind, Executor, Graph, GraphMetrics, GraphSpec, Metrics, NodeColumns, NodeOffer, NodeSpec,
-    NodeType, Observation, SeenError, Status, Trend, metric,
+    NodeStatus, NodeType, Observation, SeenError, Trend, metric,
 };
 use flyball_ports::{ApplyError, Clock, DataPlane, PlaneError, Support, SystemClock};
 use parking_lot::Mutex;
@@ -83,9 +83,9 @@ impl DataPlane for Failing {
                 types: TYPES.map(Arc::from).to_vec().into(),
                 executors: EXECUTORS.to_vec(),
                 statuses: vec![
-                    Status::Healthy,
-                    if well { Status::Healthy } else { Status::Failed },
-                    Status::Healthy,
+                    NodeStatus::Healthy,
+                    if well { NodeStatus::Healthy } else { NodeStatus::Failed },
+                    NodeStatus::Healthy,
                 ],
                 latency_trends: vec![Trend::Stable; 3],
                 last_errors: vec![None, error.clone(), None],

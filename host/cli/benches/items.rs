@@ -16,7 +16,7 @@ use flyball_engine::{Engine, EngineOptions, Library, LibraryOptions, PolicySourc
 use flyball_host::LibraryNodes;
 use flyball_model::Manifest;
 use flyball_nodes::{Item, ItemLimits};
-use flyball_pipeline::{Options, Parts, Pipeline};
+use flyball_pipeline::{Pipeline, PipelineInputs, PipelineOptions};
 use flyball_ports::DataPlane as _;
 use serde_json::{Value, json};
 
@@ -93,11 +93,11 @@ fn manifest(variant: Variant) -> Manifest {
 }
 
 async fn piped(library: Arc<Library>, variant: Variant) -> (f64, Duration) {
-    let parts = Parts {
+    let parts = PipelineInputs {
         wasm: Arc::new(LibraryNodes { library, session: "items".to_owned() }),
         builtin_child: None,
         dead_letters: None,
-        options: Options::default(),
+        options: PipelineOptions::default(),
     };
     let began = Instant::now();
     let pipeline = Pipeline::start(manifest(variant), parts).await.unwrap();

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flyball_control::{Controller, Options, Sessions};
+use flyball_control::{Controller, LoopOptions, Sessions};
 use flyball_model::{ActionRecord, Outcome, TickRecord};
 use flyball_ports::{Listener, SystemClock};
 use parking_lot::Mutex;
@@ -86,7 +86,7 @@ fn measure(count: usize, seconds: usize) {
                 Arc::new(NoJournal),
                 Arc::new(SystemClock),
                 times.clone(),
-                Options { interval: Duration::from_secs(1), ..Options::default() },
+                LoopOptions { interval: Duration::from_secs(1), ..LoopOptions::default() },
             );
             sessions.start(Arc::new(controller)).unwrap();
         }

@@ -14,7 +14,7 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flyball_control::{Controller, Options};
+use flyball_control::{Controller, LoopOptions};
 use flyball_model::Ending;
 use flyball_ports::{Panel, SystemClock};
 use support::{Always, NoJournal, NoListener, Synthetic, plain, sandboxed};
@@ -28,7 +28,11 @@ fn controller(panel: &Arc<Panel>, nodes: usize, floods_at: u64) -> Controller {
         Arc::new(NoJournal),
         Arc::new(SystemClock),
         Arc::new(NoListener),
-        Options { interval: Duration::from_secs(1), answer_within: Duration::from_secs(5), dry_run: false },
+        LoopOptions {
+            interval: Duration::from_secs(1),
+            answer_within: Duration::from_secs(5),
+            dry_run: false,
+        },
     )
 }
 

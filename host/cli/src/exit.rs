@@ -11,7 +11,7 @@ use crate::output::{errln, write_error};
 pub(crate) enum Failure {
     /// A document is wrong; its faults are shown with their places.
     #[error(transparent)]
-    Documents(#[from] flyball_documents::Faults),
+    Documents(#[from] flyball_documents::DocumentFaults),
     /// A file cannot be read.
     #[error(transparent)]
     File(#[from] flyball_files::FileError),
@@ -71,7 +71,7 @@ impl Failure {
 }
 
 /// With the lines around each fault on a terminal; one line for each where a program reads it.
-fn tell_faults(faults: &flyball_documents::Faults) {
+fn tell_faults(faults: &flyball_documents::DocumentFaults) {
     if std::io::stderr().is_terminal() {
         for fault in faults.iter() {
             write_error(&format!("{:?}", miette::Report::new(fault.clone())));

@@ -24,7 +24,7 @@ use crate::telling::{add_error, unread_graph};
 
 /// How a session's loop runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
+pub struct LoopOptions {
     /// From one tick to the next. A tick waits for the data plane to do an action for half of it and at most half a
     /// second, and then leaves it at that.
     pub interval: Duration,
@@ -34,7 +34,7 @@ pub struct Options {
     pub dry_run: bool,
 }
 
-impl Default for Options {
+impl Default for LoopOptions {
     fn default() -> Self {
         Self { interval: Duration::from_secs(1), answer_within: Duration::from_millis(20), dry_run: false }
     }
@@ -50,7 +50,7 @@ pub struct Controller {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) listener: Arc<dyn Listener>,
     pub(crate) fleet: Arc<Fleet>,
-    pub(crate) options: Options,
+    pub(crate) options: LoopOptions,
     /// A tick and an undo exclude each other; a decider that thinks holds nothing.
     pub(crate) state: Mutex<State>,
 }
@@ -63,7 +63,7 @@ impl Controller {
         journal: Arc<dyn Journal>,
         clock: Arc<dyn Clock>,
         listener: Arc<dyn Listener>,
-        options: Options,
+        options: LoopOptions,
     ) -> Self {
         let session = plane.session().into();
         let fleet = Fleet::new(Vec::new());

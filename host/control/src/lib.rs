@@ -44,7 +44,7 @@ mod telling;
 mod verify;
 
 pub use act::tries::fault;
-pub use controller::{Controller, Options};
+pub use controller::{Controller, LoopOptions};
 pub use gates::approvals::ApprovalError;
 pub use gates::fleet::Fleet;
 pub use sessions::{AlreadyRuns, Sessions};

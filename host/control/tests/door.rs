@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_control::{Controller, Fleet, Options, UndoError};
+use flyball_control::{Controller, Fleet, LoopOptions, UndoError};
 use flyball_model::*;
 use flyball_ports::*;
 use support::*;
@@ -145,7 +145,7 @@ async fn a_persons_undo_is_an_approval_and_no_way_past_a_halt_or_a_dry_run() {
 #[tokio::test(start_paused = true)]
 async fn a_host_that_runs_dry_undoes_nothing_for_anybody() {
     let rig = about_to_be_undone(&Fleet::new(vec![])).await;
-    let options = Options { dry_run: true, ..Options::default() };
+    let options = LoopOptions { dry_run: true, ..LoopOptions::default() };
     let dry = Controller::new(
         rig.plane.clone(),
         rig.judges.clone(),

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_control::{Controller, Options, Sessions};
+use flyball_control::{Controller, LoopOptions, Sessions};
 use flyball_model::*;
 use flyball_ports::*;
 use parking_lot::Mutex;
@@ -88,7 +88,7 @@ fn idle(name: String, listener: Arc<dyn Listener>) -> Arc<Controller> {
         journal,
         clock,
         listener,
-        Options::default(),
+        LoopOptions::default(),
     ))
 }
 
@@ -146,7 +146,7 @@ async fn ticks_that_were_missed_are_skipped() {
         rig.journal.clone(),
         Arc::new(SystemClock),
         rig.told.clone(),
-        Options { answer_within: Duration::from_millis(3_500), ..Options::default() },
+        LoopOptions { answer_within: Duration::from_millis(3_500), ..LoopOptions::default() },
     ));
     let began = Instant::now();
     slow.run(tokio::time::sleep(Duration::from_millis(5_500))).await;

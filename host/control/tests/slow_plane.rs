@@ -14,7 +14,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_control::{Controller, Fleet, Options};
+use flyball_control::{Controller, Fleet, LoopOptions};
 use flyball_model::*;
 use flyball_ports::*;
 use support::*;
@@ -85,7 +85,7 @@ async fn ticks_go_on_and_say_what_holds_them() {
 async fn a_tick_waits_no_longer_for_being_one_of_few() {
     let rig = Rig::new(|panel| panel.deciders = vec![wants(scale("b", 2))]);
     rig.plane.view.lock().takes = TAKES;
-    let options = Options { interval: Duration::from_secs(60), ..Options::default() };
+    let options = LoopOptions { interval: Duration::from_secs(60), ..LoopOptions::default() };
     let (plane, judges, journal) = (rig.plane.clone(), rig.judges.clone(), rig.journal.clone());
     let seldom = Controller::new(plane, judges, journal, Arc::new(SystemClock), rig.told.clone(), options);
     let began = Instant::now();

@@ -5,7 +5,7 @@ use std::ops::Range;
 use flyball_model::printable;
 use miette::{Diagnostic, LabeledSpan, SourceCode};
 
-use crate::Source;
+use crate::DocumentText;
 use crate::excerpt::Excerpt;
 
 /// More faults than this in one document tell nobody more.
@@ -13,7 +13,7 @@ const MOST_FAULTS: usize = 100;
 
 /// One thing that is wrong with a document, and where.
 #[derive(Debug, Clone)]
-pub struct Fault {
+pub struct DocumentFault {
     excerpt: Excerpt,
     line: usize,
     column: usize,
@@ -22,7 +22,7 @@ pub struct Fault {
     code: Cow<'static, str>,
 }
 
-impl Fault {
+impl DocumentFault {
     /// The file.
     pub fn name(&self) -> &str {
         self.excerpt.name()
@@ -54,15 +54,15 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for DocumentFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for DocumentFault {}
 
-impl Diagnostic for Fault {
+impl Diagnostic for DocumentFault {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
         self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
@@ -79,8 +79,8 @@ impl Diagnostic for Fault {
 
 /// Everything that is wrong with one document, in the order of its lines. Never empty.
 #[derive(Debug, Clone)]
-pub struct Faults {
-    faults: Vec<Fault>,
+pub struct DocumentFaults {
+    faults: Vec<DocumentFault>,
     more: usize,
 }
 
@@ -94,8 +94,8 @@ pub(crate) struct Found {
     pub(crate) code: Cow<'static, str>,
 }
 
-impl Faults {
-    pub(crate) fn new(source: &Source, mut found: Vec<Found>) -> Self {
+impl DocumentFaults {
+    pub(crate) fn new(source: &DocumentText, mut found: Vec<Found>) -> Self {
         found.sort_by_key(|fault| fault.span.start);
         found.dedup();
         let more = found.len().saturating_sub(MOST_FAULTS);
@@ -106,41 +106,41 @@ impl Faults {
                 let (line, column) = line_and_column(&source.text, span.start);
                 let excerpt = Excerpt::of(&source.name, &source.text, &span, line, column);
                 let shown = |text: String| printable(&text).into_owned();
-                Fault { excerpt, line, column, message: shown(message), help: help.map(shown), code }
+                DocumentFault { excerpt, line, column, message: shown(message), help: help.map(shown), code }
             })
             .collect();
         Self { faults, more }
     }
 
     /// Each of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+    pub fn iter(&self) -> impl Iterator<Item = &DocumentFault> {
         self.faults.iter()
     }
 
     /// One line for each: `policies/prod.yaml:14:7: unknown key "cooldwon_ms"; did you mean "cooldown_ms"?`
     pub fn lines(&self) -> Vec<String> {
-        let name = self.faults.first().map_or("", Fault::name);
+        let name = self.faults.first().map_or("", DocumentFault::name);
         let more = (self.more > 0).then(|| format!("{name}: {} more; mend these first", self.more));
         self.faults.iter().map(one_line).chain(more).collect()
     }
 }
 
-impl fmt::Display for Faults {
+impl fmt::Display for DocumentFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.lines().join("\n"))
     }
 }
 
-impl std::error::Error for Faults {}
+impl std::error::Error for DocumentFaults {}
 
-impl Diagnostic for Faults {
+impl Diagnostic for DocumentFaults {
     fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
         Some(Box::new(self.faults.iter().map(|fault| fault as &dyn Diagnostic)))
     }
 }
 
-fn one_line(fault: &Fault) -> String {
-    let Fault { line, column, message, help, .. } = fault;
+fn one_line(fault: &DocumentFault) -> String {
+    let DocumentFault { line, column, message, help, .. } = fault;
     let at = format!("{}:{line}:{column}: {message}", fault.name());
     match help {
         Some(help) => format!("{at}; {help}"),

@@ -27,11 +27,11 @@ mod wording;
 mod yaml;
 
 pub use binding::{Tie, policy_for};
-pub use fault::{Fault, Faults};
+pub use fault::{DocumentFault, DocumentFaults};
 pub use left_out::policy_warnings;
 pub use narrowing::rules;
 pub use never_fires::never_fires;
 pub use reading::{is_manifest, is_policy, locate, read_as, read_manifest, read_policy, schema_problems};
 pub use schema::{manifest_schema, of as schema_of, policy_schema};
-pub use source::Source;
+pub use source::DocumentText;
 pub use unmatched::unmatched_nodes;

@@ -1,10 +1,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flyball_model::{Controller, Policy, Rules};
+use flyball_model::{ControllerSection, Policy, Rules};
 
 /// Narrows a policy by what a manifest says of itself. A manifest never widens.
-pub fn rules(policy: &Policy, controller: &Controller) -> Rules {
+pub fn rules(policy: &Policy, controller: &ControllerSection) -> Rules {
     let (ours, theirs) = (&policy.constraints, &controller.constraints);
     let mut seen = BTreeSet::new();
     let patterns = policy.protected_nodes.iter().chain(&controller.protected_nodes);

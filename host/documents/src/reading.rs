@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::fault::{Faults, Found};
+use crate::fault::{DocumentFaults, Found};
 use crate::tree::{Place, token};
 use crate::yaml::{self, Parsed};
-use crate::{Source, hidden, policy_check, schema, wording};
+use crate::{DocumentText, hidden, policy_check, schema, wording};
 
 static POLICY: LazyLock<Option<Validator>> =
     LazyLock::new(|| jsonschema::validator_for(schema::policy()).ok());
@@ -21,7 +21,7 @@ static MANIFEST: LazyLock<Option<Validator>> =
 /// # Errors
 ///
 /// Everything that is wrong with it.
-pub fn read_policy(source: &Source) -> Result<Policy, Faults> {
+pub fn read_policy(source: &DocumentText) -> Result<Policy, DocumentFaults> {
     read(source, schema::policy(), POLICY.as_ref(), policy_check::problems)
 }
 
@@ -30,7 +30,7 @@ pub fn read_policy(source: &Source) -> Result<Policy, Faults> {
 /// # Errors
 ///
 /// Everything that is wrong with it.
-pub fn read_manifest(source: &Source) -> Result<Manifest, Faults> {
+pub fn read_manifest(source: &DocumentText) -> Result<Manifest, DocumentFaults> {
     read(source, schema::manifest(), MANIFEST.as_ref(), |_| Vec::new())
 }
 
@@ -39,7 +39,10 @@ pub fn read_manifest(source: &Source) -> Result<Manifest, Faults> {
 /// # Errors
 ///
 /// Everything that is wrong with it.
-pub fn read_as<T: DeserializeOwned + JsonSchema>(source: &Source, title: &str) -> Result<T, Faults> {
+pub fn read_as<T: DeserializeOwned + JsonSchema>(
+    source: &DocumentText,
+    title: &str,
+) -> Result<T, DocumentFaults> {
     let schema = schema::of::<T>(title);
     let validator = jsonschema::validator_for(&schema).ok();
     read(source, &schema, validator.as_ref(), |_| Vec::new())
@@ -47,9 +50,9 @@ pub fn read_as<T: DeserializeOwned + JsonSchema>(source: &Source, title: &str) -
 
 /// Finds the lines of problems that were found elsewhere. A pointer that leads nowhere shows the innermost part on
 /// the way to it; a document that is not YAML shows its beginning.
-pub fn locate(source: &Source, problems: Vec<Problem>) -> Faults {
+pub fn locate(source: &DocumentText, problems: Vec<Problem>) -> DocumentFaults {
     let place = yaml::parse(&source.text).map(|parsed| parsed.place).unwrap_or_default();
-    Faults::new(source, problems.into_iter().map(|problem| placed(&place, problem)).collect())
+    DocumentFaults::new(source, problems.into_iter().map(|problem| placed(&place, problem)).collect())
 }
 
 /// What a value's own schema says of it, in the words that faults of documents have: whoever has another schema than a
@@ -59,16 +62,16 @@ pub fn schema_problems(schema: &Value, validator: &Validator, value: &Value) -> 
 }
 
 /// Whether a document is a policy: it names judges. What is no mapping, or no YAML, is not.
-pub fn is_policy(source: &Source) -> bool {
+pub fn is_policy(source: &DocumentText) -> bool {
     has_key(source, "judges")
 }
 
 /// Whether a document is a manifest: it names nodes.
-pub fn is_manifest(source: &Source) -> bool {
+pub fn is_manifest(source: &DocumentText) -> bool {
     has_key(source, "nodes")
 }
 
-fn has_key(source: &Source, key: &str) -> bool {
+fn has_key(source: &DocumentText, key: &str) -> bool {
     // A document that is not whole YAML still shows by its lines what it was to be.
     match yaml::parse(&source.text) {
         Ok(parsed) => parsed.value.get(key).is_some(),
@@ -79,13 +82,13 @@ fn has_key(source: &Source, key: &str) -> bool {
 }
 
 fn read<T: DeserializeOwned>(
-    source: &Source,
+    source: &DocumentText,
     schema: &Value,
     validator: Option<&Validator>,
     check: impl Fn(&Value) -> Vec<Problem>,
-) -> Result<T, Faults> {
+) -> Result<T, DocumentFaults> {
     let Parsed { value, place, mut found } =
-        yaml::parse(&source.text).map_err(|fault| Faults::new(source, vec![fault]))?;
+        yaml::parse(&source.text).map_err(|fault| DocumentFaults::new(source, vec![fault]))?;
     let written = |pointer: &str| match place.nearest(pointer) {
         (place, true) => source.text.get(place.value.clone()),
         _ => None,
@@ -95,9 +98,9 @@ fn read<T: DeserializeOwned>(
     let told = by_schema.into_iter().chain(check(&value)).chain(hidden::problems(&value));
     found.extend(told.map(|problem| placed(&place, problem)));
     if !found.is_empty() {
-        return Err(Faults::new(source, found));
+        return Err(DocumentFaults::new(source, found));
     }
-    typed(&value).map_err(|problem| Faults::new(source, vec![placed(&place, problem)]))
+    typed(&value).map_err(|problem| DocumentFaults::new(source, vec![placed(&place, problem)]))
 }
 
 /// What the schema let pass and the type does not, such as `1000.0` where a whole number is wanted.

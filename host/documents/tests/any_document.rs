@@ -3,17 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use flyball_documents::{Source, locate, read_manifest, read_policy};
+use flyball_documents::{DocumentText, locate, read_manifest, read_policy};
 use flyball_model::{
-    BreakerPolicy, Constraints, DeciderRule, Grants, Judges, Limits, MutationPolicy, OnFailure, PluginUse,
-    Policy, Problem, ValidatorRule,
+    BreakerPolicy, Constraints, DeciderRule, Grants, JudgesSection, Limits, MutationPolicy, OnFailure,
+    PluginUse, Policy, Problem, ValidatorRule,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 use serde_json::Value;
 
 fn told_of(text: &str) -> Vec<String> {
-    let source = Source::new("any.yaml", text);
+    let source = DocumentText::new("any.yaml", text);
     let told = [read_policy(&source).err(), read_manifest(&source).err()];
     let located =
         locate(&source, vec![Problem::new("/judges/deciders/0", "x"), Problem::new("no pointer", "y")]);
@@ -50,7 +50,7 @@ proptest! {
     #[test]
     fn a_policy_that_is_written_is_read_back_equal(policy in policies()) {
         let text = serde_json::to_string_pretty(&policy).unwrap();
-        let read = read_policy(&Source::new("p.yaml", text));
+        let read = read_policy(&DocumentText::new("p.yaml", text));
         prop_assert_eq!(read.map_err(|faults| faults.to_string()), Ok(policy));
     }
 }
@@ -184,7 +184,7 @@ fn policies() -> impl Strategy<Value = Policy> {
             history: numbers.3,
             signers: Vec::new(),
             plugins: Default::default(),
-            judges: Judges {
+            judges: JudgesSection {
                 heuristics: judges.0,
                 catalogs: judges.1,
                 deciders: judges.2.into_iter().map(DeciderRule::from).collect(),

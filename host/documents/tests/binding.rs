@@ -1,13 +1,13 @@
 //! Which policy judges which session, and how a manifest narrows it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
-use flyball_documents::{Source, policy_for, read_policy, rules};
+use flyball_documents::{DocumentText, policy_for, read_policy, rules};
 use flyball_model::matches;
-use flyball_model::{Constraints, Controller, MutationPolicy, Policy};
+use flyball_model::{Constraints, ControllerSection, MutationPolicy, Policy};
 use proptest::prelude::*;
 
 fn policy(name: &str, sessions: &str) -> Policy {
-    read_policy(&Source::new("p.yaml", format!("name: {name}\nsessions: {sessions}\njudges: {{}}\n")))
+    read_policy(&DocumentText::new("p.yaml", format!("name: {name}\nsessions: {sessions}\njudges: {{}}\n")))
         .unwrap()
 }
 
@@ -83,13 +83,13 @@ fn a_manifest_narrows_and_never_widens() {
     policy.mutation_policy = MutationPolicy::Optimize;
     policy.constraints = Constraints { max_latency_ms: Some(250.0), min_throughput: Some(10.0) };
     policy.protected_nodes = vec!["sink".into(), "read".into()];
-    let asked = Controller {
+    let asked = ControllerSection {
         enabled: false,
         action_cooldown_ms: 9_000,
         mutation_policy: Some(MutationPolicy::Heal),
         constraints: Constraints { max_latency_ms: Some(100.0), min_throughput: Some(20.0) },
         protected_nodes: vec!["read".into(), "map".into()],
-        ..Controller::default()
+        ..ControllerSection::default()
     };
     let narrowed = rules(&policy, &asked);
     assert!(!narrowed.enabled);
@@ -98,13 +98,13 @@ fn a_manifest_narrows_and_never_widens() {
     assert_eq!(narrowed.protected, ["sink", "read", "map"]);
     assert_eq!((narrowed.max_actions, narrowed.window_ms, narrowed.history), (5, 60_000, 30));
 
-    let wider = Controller {
+    let wider = ControllerSection {
         mutation_policy: Some(MutationPolicy::Full),
         constraints: Constraints { max_latency_ms: Some(900.0), min_throughput: Some(1.0) },
-        ..Controller::default()
+        ..ControllerSection::default()
     };
     let narrowed = rules(&policy, &wider);
     assert_eq!((narrowed.mutation, narrowed.cooldown_ms), (MutationPolicy::Optimize, 5_000));
     assert_eq!((narrowed.max_latency_ms, narrowed.min_throughput), (Some(250.0), Some(10.0)));
-    assert_eq!(rules(&policy, &Controller::default()).max_latency_ms, Some(250.0));
+    assert_eq!(rules(&policy, &ControllerSection::default()).max_latency_ms, Some(250.0));
 }

@@ -1,7 +1,7 @@
 //! How several deciders are written, what is wrong with them, and which of them are never asked.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use flyball_documents::{Source, locate, never_fires, policy_schema, read_policy};
+use flyball_documents::{DocumentText, locate, never_fires, policy_schema, read_policy};
 use flyball_model::{DeciderForm, DeciderRule, FindingKind, Policy};
 use insta::assert_snapshot;
 use serde_json::json;
@@ -26,8 +26,8 @@ judges:
     - { plugin: llm-decider, name: on-trial, settings: { model: small } }
 "#;
 
-fn source(text: &str) -> Source {
-    Source::new("p.yaml", text)
+fn source(text: &str) -> DocumentText {
+    DocumentText::new("p.yaml", text)
 }
 
 fn read(text: &str) -> Policy {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use flyball_documents::{Source, is_policy, locate, never_fires, read_manifest, read_policy};
+use flyball_documents::{DocumentText, is_policy, locate, never_fires, read_manifest, read_policy};
 use flyball_model::Problem;
 use nix::time::{ClockId, clock_gettime};
 
@@ -19,7 +19,7 @@ fn cost(work: impl Fn()) -> Duration {
 }
 
 fn read_all(text: &str) {
-    let source = Source::new("any.yaml", text);
+    let source = DocumentText::new("any.yaml", text);
     let faults = [read_policy(&source).err(), read_manifest(&source).err()];
     faults.iter().flatten().for_each(|faults| assert!(faults.lines().len() <= 101));
     if let Ok(policy) = read_policy(&source) {

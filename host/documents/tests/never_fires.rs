@@ -1,12 +1,12 @@
 //! A guard that can never fire is told.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-use flyball_documents::{Source, locate, never_fires, read_policy};
+use flyball_documents::{DocumentText, locate, never_fires, read_policy};
 
 const JUDGES: &str = "\njudges:\n  deciders: [{ plugin: rule-decider }]\n";
 
 fn warnings(policy: &str) -> Vec<String> {
-    let source = Source::new("p.yaml", format!("name: p\n{policy}{JUDGES}"));
+    let source = DocumentText::new("p.yaml", format!("name: p\n{policy}{JUDGES}"));
     let policy = read_policy(&source).unwrap_or_else(|faults| panic!("{faults}"));
     locate(&source, never_fires(&policy)).lines()
 }

@@ -1,12 +1,12 @@
 //! What is right is read, and means what it says.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-use flyball_documents::{Source, manifest_schema, policy_schema, read_manifest, read_policy};
+use flyball_documents::{DocumentText, manifest_schema, policy_schema, read_manifest, read_policy};
 use flyball_model::{Executor, GroupForm, MutationPolicy, Policy, ValidatorRule};
 use serde_json::json;
 
 fn policy(text: &str) -> Policy {
-    read_policy(&Source::new("p.yaml", text)).unwrap()
+    read_policy(&DocumentText::new("p.yaml", text)).unwrap()
 }
 
 #[test]
@@ -70,7 +70,7 @@ judges:
 fn a_manifest_reads_with_its_defaults() {
     let text = "\u{feff}name: p\r\nnodes:\r\n  - { id: a, type: file }\r\n  - { id: b, type: stdout, executor: wasm }\r\n\
                 connections:\r\n  - { from: a, to: b }\r\ncontroller: { mutation_policy: readonly }\r\n";
-    let manifest = read_manifest(&Source::new("m.yaml", text)).unwrap();
+    let manifest = read_manifest(&DocumentText::new("m.yaml", text)).unwrap();
     assert_eq!(manifest.nodes[0].queue_capacity, 256);
     assert_eq!(manifest.nodes[1].executor, Executor::Wasm);
     assert_eq!(manifest.controller.mutation_policy, Some(MutationPolicy::ReadOnly));
@@ -80,7 +80,7 @@ fn a_manifest_reads_with_its_defaults() {
 #[test]
 fn lines_and_columns_count_characters_behind_any_line_end_or_letter() {
     let text = "\u{feff}name: \"größe\"\r\n# ✓✓\r\njudges: { \"ü\": 1 }\r\n";
-    let faults = read_policy(&Source::new("p.yaml", text)).unwrap_err();
+    let faults = read_policy(&DocumentText::new("p.yaml", text)).unwrap_err();
     let fault = faults.iter().next().unwrap();
     assert_eq!((fault.line(), fault.column()), (3, 11), "{faults}");
 }
@@ -149,7 +149,7 @@ fn an_open_entry_of_what_actions_may_create_is_refused_at_its_line() {
         ("    - { type: file, config: { path: x }, also: y }", 5, "unknown key"),
     ] {
         let text = format!("\nname: p\nsafety:\n  may_create:\n{entry}\njudges: {{}}\n");
-        let faults = read_policy(&Source::new("p.yaml", text.as_str())).unwrap_err().to_string();
+        let faults = read_policy(&DocumentText::new("p.yaml", text.as_str())).unwrap_err().to_string();
         assert!(faults.contains(says) && faults.contains(&format!("p.yaml:{line}:")), "{entry}\n{faults}");
     }
 }

@@ -1,7 +1,7 @@
 //! Golden texts: what YAML means to some readers and not to others is taken as YAML 1.2 says, or told at its line.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-use flyball_documents::{Source, is_policy, read_policy, unmatched_nodes};
+use flyball_documents::{DocumentText, is_policy, read_policy, unmatched_nodes};
 use insta::assert_snapshot;
 
 const JUDGES: &str = "
@@ -12,7 +12,7 @@ judges:
 
 /// What the fields say that these documents set, or the faults.
 fn told(text: &str) -> String {
-    match read_policy(&Source::new("p.yaml", text)) {
+    match read_policy(&DocumentText::new("p.yaml", text)) {
         Err(faults) => faults.to_string(),
         Ok(policy) => {
             let names = (&policy.name, &policy.sessions, &policy.protected_nodes);
@@ -68,7 +68,7 @@ fn each_surprise_of_yaml_is_read_as_yaml_1_2_says_or_told_at_its_line() {
 
 #[test]
 fn a_policy_is_known_by_what_it_says_also_in_json_and_with_other_keys_before() {
-    let is_policy = |text: &str| is_policy(&Source::new("p.yaml", text));
+    let is_policy = |text: &str| is_policy(&DocumentText::new("p.yaml", text));
     assert!(is_policy("{ name: a, judges: {} }"));
     assert!(is_policy("name: a\n'judges': {}\n"));
     assert!(!is_policy("name: a\nnodes: []\nconnections: []\n# judges:\n"));
@@ -83,7 +83,7 @@ judges:
   validators:
     - any_of: [{ plugin: protected-nodes, settings: { nodes: [out, uot] } }, { plugin: x, settings: { nodes: [y] } }]
 ";
-    let policy = read_policy(&Source::new("p.yaml", text)).unwrap();
+    let policy = read_policy(&DocumentText::new("p.yaml", text)).unwrap();
     let told = unmatched_nodes(&policy, ["in", "slow-db", "out"]);
     let pointers: Vec<&str> = told.iter().map(|problem| problem.pointer.as_str()).collect();
     assert_eq!(

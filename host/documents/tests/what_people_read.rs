@@ -1,17 +1,17 @@
 //! Golden texts: what somebody reads whose document is wrong.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
-use flyball_documents::{Faults, Source, locate, read_manifest, read_policy};
+use flyball_documents::{DocumentFaults, DocumentText, locate, read_manifest, read_policy};
 use flyball_model::Problem;
 use insta::assert_snapshot;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
-fn policy(text: &str) -> Faults {
-    read_policy(&Source::new("policies/prod.yaml", text)).expect_err("the policy is wrong")
+fn policy(text: &str) -> DocumentFaults {
+    read_policy(&DocumentText::new("policies/prod.yaml", text)).expect_err("the policy is wrong")
 }
 
-fn manifest(text: &str) -> Faults {
-    read_manifest(&Source::new("pipeline.yaml", text)).expect_err("the manifest is wrong")
+fn manifest(text: &str) -> DocumentFaults {
+    read_manifest(&DocumentText::new("pipeline.yaml", text)).expect_err("the manifest is wrong")
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn problems_found_elsewhere_get_their_lines() {
         Problem::new("/connections/0", "of the beginning of the item"),
         Problem::new("", "of the whole"),
     ];
-    assert_snapshot!(locate(&Source::new("pipeline.yaml", text), problems));
+    assert_snapshot!(locate(&DocumentText::new("pipeline.yaml", text), problems));
 }
 
 #[test]

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bare::Bare;
-use flyball_engine::{Engine, EngineOptions, Judge};
+use flyball_engine::{Engine, EngineOptions, PluginJudge};
 use flyball_model::{Action, Graph, Limits, PluginUse, Proposal};
 use flyball_ports::{Catalog, Decider, Heuristic, Reverser, Sight, Situation, Validator};
 use tokio::runtime::Runtime;
@@ -77,7 +77,7 @@ fn median(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
-fn judge(name: &str, wasm: &[u8]) -> Judge {
+fn judge(name: &str, wasm: &[u8]) -> PluginJudge {
     let engine = Engine::new(EngineOptions::default()).unwrap();
     let plugin = Arc::new(engine.load(wasm).unwrap());
     let used = PluginUse {
@@ -88,10 +88,10 @@ fn judge(name: &str, wasm: &[u8]) -> Judge {
         grants: Default::default(),
         on_failure: Default::default(),
     };
-    Judge::new(plugin, &used, 1).unwrap()
+    PluginJudge::new(plugin, &used, 1).unwrap()
 }
 
-fn ours(runtime: &Runtime, judge: &Judge, name: &str, asked: &Asked, calls: u32) {
+fn ours(runtime: &Runtime, judge: &PluginJudge, name: &str, asked: &Asked, calls: u32) {
     let Asked { sight, situation, proposal, action, graph, items } = asked;
     runtime.block_on(async {
         for _ in 0..calls {

@@ -21,8 +21,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use flyball_control::{Controller, Options, Sessions};
-use flyball_engine::{Judge, Library, LibraryOptions, Plugin, PolicySource};
+use flyball_control::{Controller, LoopOptions, Sessions};
+use flyball_engine::{Library, LibraryOptions, Plugin, PluginJudge, PolicySource};
 use flyball_model::{ActionRecord, Assessment, Limits, Outcome, PluginId, PluginUse, TickRecord};
 use flyball_ports::{
     Heuristic, Judge as Port, JudgeError, Judged, Judges, Listener, Panel, Sight, SystemClock,
@@ -108,7 +108,7 @@ impl Looping {
         let folder = tempfile::tempdir().unwrap();
         let component = guests::node_guest("spin", "1.0.0", "(loop $again (br $again))");
         std::fs::write(folder.path().join("spin.wasm"), component).unwrap();
-        let policy = flyball_documents::Source::new("p.yaml", "name: p\njudges: {}\n");
+        let policy = flyball_documents::DocumentText::new("p.yaml", "name: p\njudges: {}\n");
         let library = Library::open(LibraryOptions {
             engine: guests::engine(),
             first_party: Vec::new(),
@@ -169,7 +169,7 @@ fn round(count: usize, neighbour: Neighbour) -> Vec<f64> {
                 Arc::new(NoJournal),
                 Arc::new(SystemClock),
                 took.clone(),
-                Options { interval: INTERVAL, ..Options::default() },
+                LoopOptions { interval: INTERVAL, ..LoopOptions::default() },
             );
             sessions.start(Arc::new(controller)).unwrap();
         };
@@ -209,7 +209,7 @@ impl Port for Endless {
 #[async_trait]
 impl Heuristic for Endless {
     async fn assess(&self, sight: &Sight) -> Result<Judged<Assessment>, JudgeError> {
-        Judge::new(Arc::clone(&self.plugin), &self.used, 1).expect("it may").assess(sight).await
+        PluginJudge::new(Arc::clone(&self.plugin), &self.used, 1).expect("it may").assess(sight).await
     }
 }
 

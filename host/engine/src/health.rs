@@ -24,19 +24,19 @@ const NEAR: f64 = 0.8;
 
 /// One of a call's limits, and the most that a call used of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Bill {
+pub struct LimitUsage {
     /// Its name in a policy, under `limits`: `memory_mb`.
-    pub limit: &'static str,
+    pub name: &'static str,
     /// In the limit's unit.
-    pub most: f64,
+    pub peak: f64,
     /// The limit.
-    pub of: f64,
+    pub limit: f64,
 }
 
-impl Bill {
+impl LimitUsage {
     /// From 0 to 1, nearly: what ends a call may lie a little over.
     pub fn share(&self) -> f64 {
-        self.most / self.of
+        self.peak / self.limit
     }
 
     /// Whether a limit is so near that one should raise it or see what is wrong.
@@ -123,7 +123,8 @@ impl Health {
         let quick = cost.fuel <= QUICK_FUEL;
         sum.pace = if quick && sum.pace != Pace::Slow { Pace::Quick } else { Pace::Slow };
         if !sum.warned
-            && let Some(Bill { limit, most, of }) = bills(&sum.most, limits).into_iter().find(Bill::near)
+            && let Some(LimitUsage { name: limit, peak: most, limit: of }) =
+                bills(&sum.most, limits).into_iter().find(LimitUsage::near)
         {
             sum.warned = true;
             tracing::warn!(plugin, limit, most, of, "a plugin is near a limit");
@@ -148,7 +149,7 @@ impl Health {
     }
 
     /// What its calls used at most, beside each limit.
-    pub(crate) fn bills(&self, limits: Limits) -> Vec<Bill> {
+    pub(crate) fn bills(&self, limits: Limits) -> Vec<LimitUsage> {
         bills(&self.sum.lock().most, limits)
     }
 }
@@ -185,8 +186,12 @@ fn most(one: Cost, other: Cost) -> Cost {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "for people and for shares")]
-fn bills(most: &Cost, limits: Limits) -> Vec<Bill> {
-    let bill = |limit, most: u64, unit: f64, of: u64| Bill { limit, most: most as f64 / unit, of: of as f64 };
+fn bills(most: &Cost, limits: Limits) -> Vec<LimitUsage> {
+    let bill = |limit, most: u64, unit: f64, of: u64| LimitUsage {
+        name: limit,
+        peak: most as f64 / unit,
+        limit: of as f64,
+    };
     let mut bills = vec![
         bill("time_ms", most.wall_ns, 1e6, limits.time_ms),
         bill("memory_mb", most.memory_bytes, 1_048_576.0, limits.memory_mb),
@@ -266,7 +271,8 @@ mod tests {
         let cost = Cost { memory_bytes: 15 << 20, wall_ns: 1_000_000, ..Cost::default() };
         health.called(("p", &"s".into()), &cost, Limits::default(), None);
         health.called(("p", &"s".into()), &Cost::default(), Limits::default(), None);
-        let near: Vec<Bill> = health.bills(Limits::default()).into_iter().filter(Bill::near).collect();
-        assert_eq!(near, vec![Bill { limit: "memory_mb", most: 15.0, of: 16.0 }]);
+        let near: Vec<LimitUsage> =
+            health.bills(Limits::default()).into_iter().filter(LimitUsage::near).collect();
+        assert_eq!(near, vec![LimitUsage { name: "memory_mb", peak: 15.0, limit: 16.0 }]);
     }
 }

@@ -15,8 +15,8 @@ use flyball_model::{
     OnFailure, PluginId, PluginUse, Proposal, Reversal, Verdict,
 };
 use flyball_ports::{
-    Asked, CallRecord, Catalog, Changes, Decided, Decider, Heuristic, Item, Judge as Port, JudgeError,
-    Judged, Kept, Processed, Reverser, Said, Sight, Situation, Validator,
+    CallInput, CallRecord, Catalog, Changes, Decided, Decider, Heuristic, ItemBytes, Judge as Port,
+    JudgeError, Judged, Kept, ProcessedBytes, Reverser, Said, Sight, Situation, Validator,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -31,18 +31,18 @@ use crate::capabilities::pipeline::Pulled;
 use crate::capabilities::settings::Settings;
 use crate::capabilities::state::Keeping;
 use crate::error::{CallError, LoadError};
-use crate::health::{Bill, Health};
+use crate::health::{Health, LimitUsage};
 
 /// A decider that may take longer than this thinks on a thread where it holds nobody up.
-const SHORT: u64 = 50;
+const INLINE_DECIDER_MAX_MS: u64 = 50;
 
 /// Any other judge that may take longer than this.
-const LONG: u64 = 1_000;
+const INLINE_JUDGE_MAX_MS: u64 = 1_000;
 
 /// One use of a plugin. It answers for every kind, and fails for those that its plugin is not of: the library asks each
 /// only as what it is.
 #[derive(Clone)]
-pub struct Judge {
+pub struct PluginJudge {
     plugin: Arc<Plugin>,
     /// What its policy calls it, where that is not the plugin's name, and under which what it keeps is then its own.
     name: Option<(Arc<str>, Arc<str>)>,
@@ -62,7 +62,7 @@ pub struct Judge {
     held: Arc<Mutex<HashMap<Arc<str>, Changes>>>,
 }
 
-impl std::fmt::Debug for Judge {
+impl std::fmt::Debug for PluginJudge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Judge")
             .field("plugin", &self.plugin)
@@ -105,7 +105,7 @@ pub struct Recorded<'a> {
     pub others: &'a [Exchange],
 }
 
-impl Judge {
+impl PluginJudge {
     /// Of this plugin, as a policy uses it, in the generation that brought the two together. Whether the settings are
     /// good is not asked here.
     ///
@@ -203,7 +203,7 @@ impl Judge {
     }
 
     /// What its calls used at most, beside each limit.
-    pub fn bills(&self) -> Vec<Bill> {
+    pub fn bills(&self) -> Vec<LimitUsage> {
         self.health.bills(self.used.limits)
     }
 
@@ -212,7 +212,7 @@ impl Judge {
     /// # Errors
     ///
     /// The call failed as a whole.
-    pub fn process(&self, items: &[Item]) -> Result<Vec<Processed>, CallError> {
+    pub fn process(&self, items: &[ItemBytes]) -> Result<Vec<ProcessedBytes>, CallError> {
         let answer = self.processed(items.into());
         self.record(&answer);
         answer.said.and_then(each_item)
@@ -222,8 +222,8 @@ impl Judge {
     pub(crate) fn process_for(
         &self,
         session: &Arc<str>,
-        items: &Arc<[Item]>,
-    ) -> Result<Vec<Processed>, CallError> {
+        items: &Arc<[ItemBytes]>,
+    ) -> Result<Vec<ProcessedBytes>, CallError> {
         self.health.admit(session, Instant::now())?;
         let answer = self.processed(Arc::clone(items));
         self.record(&answer);
@@ -232,9 +232,9 @@ impl Judge {
         answer.said.and_then(each_item)
     }
 
-    fn processed(&self, items: Arc<[Item]>) -> Answer {
+    fn processed(&self, items: Arc<[ItemBytes]>) -> Answer {
         let given = Given { metrics: self.metrics.clone(), ..self.given() };
-        self.answer(&Asked::Process(items), given).0
+        self.answer(&CallInput::Process(items), given).0
     }
 
     /// Where the numbers go that it reports of itself, as a node; else it is told that nobody takes them.
@@ -249,13 +249,13 @@ impl Judge {
     }
 
     /// Asks it again what it was asked once, with the answers that the host gave then. Nothing is kept of it.
-    pub fn again(&self, asked: &Asked, recorded: Recorded<'_>) -> (Result<Said, String>, Cost) {
+    pub fn again(&self, asked: &CallInput, recorded: Recorded<'_>) -> (Result<Said, String>, Cost) {
         let answer = self.tried(asked, recorded);
         (answer.said.map_err(|error| error.to_string()), answer.cost)
     }
 
     /// The same, with what it asked of others.
-    pub(crate) fn tried(&self, asked: &Asked, recorded: Recorded<'_>) -> Answer {
+    pub(crate) fn tried(&self, asked: &CallInput, recorded: Recorded<'_>) -> Answer {
         let Recorded { kept, http, llm, others } = recorded;
         let given = Given {
             kept: kept.map(|kept| self.keeping(kept)),
@@ -273,12 +273,12 @@ impl Judge {
     /// # Errors
     ///
     /// It did not answer.
-    pub async fn asked(&self, asked: Asked) -> Result<Judged<Said>, JudgeError> {
-        self.where_it_fits(LONG, asked, Some).await
+    pub async fn asked(&self, asked: CallInput) -> Result<Judged<Said>, JudgeError> {
+        self.where_it_fits(INLINE_JUDGE_MAX_MS, asked, Some).await
     }
 
     /// Asks it, unless it failed too often of late.
-    fn ask(&self, asked: Asked, waiting: Option<Waiting>) -> Answer {
+    fn ask(&self, asked: CallInput, waiting: Option<Waiting>) -> Answer {
         let failed = |error| Answer::unasked(error);
         let engine = self.plugin.engine();
         let id = self.plugin.id();
@@ -340,7 +340,7 @@ impl Judge {
     }
 
     /// One call. What a question shows and lets pull is the same in every kind.
-    fn answer(&self, asked: &Asked, given: Given) -> (Answer, Option<Keeping>) {
+    fn answer(&self, asked: &CallInput, given: Given) -> (Answer, Option<Keeping>) {
         let given = Given { sight: asked.sight().cloned(), pulled: asked.situation().map(pulled), ..given };
         let world = self.plugin.world();
         let Some(ended) = (world.call)(&self.ready, &self.plugin.judge, asked, given) else {
@@ -368,7 +368,7 @@ impl Judge {
     async fn where_it_fits<T: Send + 'static>(
         &self,
         here_up_to: u64,
-        asked: Asked,
+        asked: CallInput,
         heard: fn(Said) -> Option<T>,
     ) -> Result<Judged<T>, JudgeError> {
         let asks_others = self.web.is_some() || self.model.is_some() || !self.used.grants.others.is_empty();
@@ -424,14 +424,14 @@ fn pulled(situation: &Situation) -> Pulled {
     Pulled { graph: Arc::clone(&situation.graph), node_types: Arc::clone(&situation.node_types) }
 }
 
-fn each_item(said: Said) -> Result<Vec<Processed>, CallError> {
+fn each_item(said: Said) -> Result<Vec<ProcessedBytes>, CallError> {
     match said {
         Said::Processed(items) => Ok(items),
         _ => Err(CallError::Failed { why: "it answered another question".to_owned() }),
     }
 }
 
-impl Port for Judge {
+impl Port for PluginJudge {
     fn id(&self) -> &PluginId {
         self.plugin.id()
     }
@@ -446,9 +446,9 @@ impl Port for Judge {
 }
 
 #[async_trait]
-impl Heuristic for Judge {
+impl Heuristic for PluginJudge {
     async fn assess(&self, sight: &Sight) -> Result<Judged<Assessment>, JudgeError> {
-        self.where_it_fits(LONG, Asked::Assess(sight.clone()), |said| match said {
+        self.where_it_fits(INLINE_JUDGE_MAX_MS, CallInput::Assess(sight.clone()), |said| match said {
             Said::Assessed(assessment) => Some(assessment),
             _ => None,
         })
@@ -457,9 +457,9 @@ impl Heuristic for Judge {
 }
 
 #[async_trait]
-impl Catalog for Judge {
+impl Catalog for PluginJudge {
     async fn list(&self) -> Result<Judged<Vec<NodeType>>, JudgeError> {
-        self.where_it_fits(LONG, Asked::List, |said| match said {
+        self.where_it_fits(INLINE_JUDGE_MAX_MS, CallInput::List, |said| match said {
             Said::NodeTypes(types) => Some(types),
             _ => None,
         })
@@ -468,10 +468,10 @@ impl Catalog for Judge {
 }
 
 #[async_trait]
-impl Decider for Judge {
+impl Decider for PluginJudge {
     async fn decide(&self, sight: &Sight, situation: &Situation) -> Result<Judged<Decided>, JudgeError> {
-        let asked = Asked::Decide(sight.clone(), situation.clone());
-        self.where_it_fits(SHORT, asked, |said| match said {
+        let asked = CallInput::Decide(sight.clone(), situation.clone());
+        self.where_it_fits(INLINE_DECIDER_MAX_MS, asked, |said| match said {
             Said::Decided(decided) => Some(decided),
             _ => None,
         })
@@ -480,7 +480,7 @@ impl Decider for Judge {
 }
 
 #[async_trait]
-impl Validator for Judge {
+impl Validator for PluginJudge {
     async fn review(
         &self,
         sight: &Sight,
@@ -488,13 +488,13 @@ impl Validator for Judge {
         decided_by: &str,
         situation: &Situation,
     ) -> Result<Judged<Verdict>, JudgeError> {
-        let asked = Asked::Review {
+        let asked = CallInput::Review {
             sight: sight.clone(),
             proposal: proposal.clone(),
             decided_by: decided_by.to_owned(),
             situation: situation.clone(),
         };
-        self.where_it_fits(LONG, asked, |said| match said {
+        self.where_it_fits(INLINE_JUDGE_MAX_MS, asked, |said| match said {
             Said::Verdict(verdict) => Some(verdict),
             _ => None,
         })
@@ -508,15 +508,16 @@ impl Validator for Judge {
 }
 
 #[async_trait]
-impl Reverser for Judge {
+impl Reverser for PluginJudge {
     async fn reverse(
         &self,
         action: &Action,
         before: &Arc<Graph>,
         after: &Arc<Graph>,
     ) -> Result<Judged<Reversal>, JudgeError> {
-        let asked = Asked::Reverse { action: action.clone(), before: before.clone(), after: after.clone() };
-        self.where_it_fits(LONG, asked, |said| match said {
+        let asked =
+            CallInput::Reverse { action: action.clone(), before: before.clone(), after: after.clone() };
+        self.where_it_fits(INLINE_JUDGE_MAX_MS, asked, |said| match said {
             Said::Reversal(reversal) => Some(reversal),
             _ => None,
         })

@@ -16,7 +16,7 @@ pub struct CallStats {
 
 /// The figures of some component's calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Figures {
+pub struct CallStatistics {
     /// How many there were.
     pub calls: u64,
     /// How many of them failed.
@@ -46,11 +46,11 @@ impl CallStats {
     }
 
     /// What there is to say of them so far.
-    pub fn figures(&self) -> Figures {
+    pub fn figures(&self) -> CallStatistics {
         let errors = self.errors.load(Ordering::Relaxed);
         let wall = self.wall.lock();
         let at = |quantile| wall.as_ref().map_or(0, |wall| wall.value_at_quantile(quantile));
-        Figures {
+        CallStatistics {
             calls: wall.as_ref().map_or(0, Histogram::len),
             errors,
             p50: Duration::from_nanos(at(0.5)),

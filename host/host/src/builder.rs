@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_engine::{Engine, PolicySource};
-use flyball_model::{Controller as ControllerSettings, Manifest};
+use flyball_model::{ControllerSection as ControllerSettings, Manifest};
 use flyball_pipeline::BuiltinChild;
 use flyball_ports::{Clock, DataPlane, Listener, SystemClock};
 use flyball_store::RecordingsOptions;
@@ -51,7 +51,7 @@ pub struct HostBuilder {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) recordings: Option<RecordingsOptions>,
     pub(crate) dead_letters: Option<PathBuf>,
-    pub(crate) options: flyball_pipeline::Options,
+    pub(crate) options: flyball_pipeline::PipelineOptions,
     pub(crate) drain: Duration,
     pub(crate) child: Option<BuiltinChild>,
     pub(crate) answer_within: Duration,
@@ -75,10 +75,10 @@ impl HostBuilder {
             clock: Arc::new(SystemClock),
             recordings: Some(RecordingsOptions::default()),
             dead_letters: None,
-            options: flyball_pipeline::Options::default(),
+            options: flyball_pipeline::PipelineOptions::default(),
             drain: Duration::from_secs(10),
             child: None,
-            answer_within: flyball_control::Options::default().answer_within,
+            answer_within: flyball_control::LoopOptions::default().answer_within,
             dry_run: false,
             watch: true,
             control_socket: false,
@@ -182,7 +182,7 @@ impl HostBuilder {
 
     /// Times and sizes of embedded pipelines.
     #[must_use]
-    pub fn pipeline_options(mut self, options: flyball_pipeline::Options) -> Self {
+    pub fn pipeline_options(mut self, options: flyball_pipeline::PipelineOptions) -> Self {
         self.options = options;
         self
     }

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use flyball_documents::Faults;
+use flyball_documents::DocumentFaults;
 use flyball_engine::OpenError;
 use flyball_files::FileError;
 use flyball_model::Problem;
@@ -14,7 +14,7 @@ use crate::state_dir::StateDirError;
 pub enum HostError {
     /// A manifest or policy is wrong; each fault has its place, cause and next step.
     #[error(transparent)]
-    Documents(#[from] Faults),
+    Documents(#[from] DocumentFaults),
     /// A file cannot be read.
     #[error(transparent)]
     File(#[from] FileError),

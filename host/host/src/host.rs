@@ -9,14 +9,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_control::{Controller, Fleet, Options, Sessions as Loops};
+use flyball_control::{Controller, Fleet, LoopOptions, Sessions as Loops};
 use flyball_documents::{policy_for, unmatched_nodes};
 use flyball_engine::Library;
 use flyball_events::EventLog;
 use flyball_model::{
-    ActionRecord, Controller as ControllerSettings, EntryNumber, Happened, Manifest, UnixMillis, Warning,
+    ActionRecord, ControllerSection as ControllerSettings, EntryNumber, Happened, Manifest, UnixMillis,
+    Warning,
 };
-use flyball_pipeline::{BuiltinChild, Parts as PipelineParts, Pipeline};
+use flyball_pipeline::{BuiltinChild, Pipeline, PipelineInputs as PipelineParts};
 use flyball_ports::{Clock, DataPlane, Judges, Listener};
 use flyball_store::Store;
 use parking_lot::RwLock;
@@ -34,7 +35,7 @@ use crate::recorder::Recorder;
 use crate::report::{Report, SessionReport, plugin_reports, recordings_report, reload_record};
 use crate::session::{Session, Sessions};
 use crate::state_dir::{HeldDir, StateDir};
-use crate::status::{Status, Watched};
+use crate::status::{JudgingStatus, Watched};
 use crate::threads::Threads;
 use crate::unjournaled::Unjournaled;
 use crate::wasm_nodes::LibraryNodes;
@@ -73,7 +74,7 @@ struct Making {
     clock: Arc<dyn Clock>,
     listener: Arc<dyn Listener>,
     dead_letters: PathBuf,
-    pipeline: flyball_pipeline::Options,
+    pipeline: flyball_pipeline::PipelineOptions,
     child: Option<BuiltinChild>,
     answer_within: Duration,
     dry_run: bool,
@@ -130,7 +131,7 @@ impl Host {
             listener: listeners.clone(),
             dead_letters: plan.dead_letters.take().unwrap_or_else(|| plan.state.dead_letters()),
             // The host waits for what is on its way, while it is still controlled.
-            pipeline: flyball_pipeline::Options { drain: Duration::ZERO, ..plan.options },
+            pipeline: flyball_pipeline::PipelineOptions { drain: Duration::ZERO, ..plan.options },
             child: plan.child.take(),
             answer_within: plan.answer_within,
             dry_run: plan.dry_run,
@@ -420,7 +421,7 @@ impl Host {
             self.tell_unmatched(&session);
         }
         let parts = &self.operations.parts;
-        for warning in Status::of(&parts.library, &parts.sessions.watched(), &parts.folders).warnings {
+        for warning in JudgingStatus::of(&parts.library, &parts.sessions.watched(), &parts.folders).warnings {
             self.warn(warning);
         }
     }
@@ -429,7 +430,8 @@ impl Host {
     fn tell_missing_of(&self, session: &Session) {
         self.tell_unmatched(session);
         let parts = &self.operations.parts;
-        let status = Status::of(&parts.library, std::slice::from_ref(&session.watched), &parts.folders);
+        let status =
+            JudgingStatus::of(&parts.library, std::slice::from_ref(&session.watched), &parts.folders);
         for warning in status.warnings.into_iter().filter(|warning| warning.code == "no-policy") {
             self.warn(warning);
         }
@@ -546,7 +548,7 @@ impl Making {
 
     fn session(&self, ready: Ready) -> Session {
         let Ready { manifest, watched, plane, pipeline, settings } = ready;
-        let options = Options {
+        let options = LoopOptions {
             interval: Duration::from_millis(settings.observation_interval_ms),
             answer_within: self.answer_within,
             dry_run: self.dry_run,

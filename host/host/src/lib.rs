@@ -41,9 +41,9 @@ pub use report::{
     schema,
 };
 pub use session::Session;
-pub use socket::{AskError, Asked, Request, ask, no_host};
+pub use socket::{AskError, ControlRequest, RequestResult, ask, no_host};
 pub use state_dir::{StateDir, StateDirError};
-pub use status::{PolicyReport, SessionStatus, Status, UsedPlugin, Watched, nobody_judges, not_read};
+pub use status::{JudgingStatus, PolicyReport, SessionStatus, UsedPlugin, Watched, nobody_judges, not_read};
 pub use tally::{DeciderReport, Figures, IncidentAction, IncidentReport, Tally};
 pub use threads::Threads;
 pub use wasm_nodes::LibraryNodes;

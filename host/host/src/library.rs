@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flyball_documents::{Source, locate, read_manifest};
+use flyball_documents::{DocumentText, locate, read_manifest};
 use flyball_engine::{Engine, EngineOptions, Library, LibraryOptions, OpenError, PolicySource, Versions};
 use flyball_files::{FileError, Limit, read_text};
 use flyball_model::Manifest;
-use flyball_ports::{History, HistoryError};
-use flyball_store::Past;
+use flyball_ports::{HistoryError, StoredHistory};
+use flyball_store::HistoryReader;
 
 use crate::error::{Doing, HostError};
 use crate::state_dir::StateDir;
@@ -34,7 +34,7 @@ impl Folders {
     pub fn policy_source(&self) -> PolicySource {
         match &self.policies {
             Some(dir) => PolicySource::Dir(dir.clone()),
-            None => PolicySource::Text(vec![Source::new("built-in policy", DEFAULT_POLICY)]),
+            None => PolicySource::Text(vec![DocumentText::new("built-in policy", DEFAULT_POLICY)]),
         }
     }
 }
@@ -90,8 +90,8 @@ pub fn library_of(
 /// # Errors
 ///
 /// It cannot be read, or is too large.
-pub fn read_document(file: &Path) -> Result<Source, FileError> {
-    Ok(Source::new(file.display().to_string(), read_text(file, DOCUMENT)?))
+pub fn read_document(file: &Path) -> Result<DocumentText, FileError> {
+    Ok(DocumentText::new(file.display().to_string(), read_text(file, DOCUMENT)?))
 }
 
 /// Reads a manifest whole: as a document, and as a pipeline of nodes that exist.
@@ -112,6 +112,6 @@ pub fn open_manifest(file: &Path, library: &Arc<Library>) -> Result<Manifest, Ho
 /// # Errors
 ///
 /// There is no journal, or it cannot be read.
-pub fn open_history(state: &StateDir) -> Result<Box<dyn History>, HistoryError> {
-    Ok(Box::new(Past::open(state.path())?))
+pub fn open_history(state: &StateDir) -> Result<Box<dyn StoredHistory>, HistoryError> {
+    Ok(Box::new(HistoryReader::open(state.path())?))
 }

@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 use crate::library::Folders;
 use crate::report::{PluginReport, RecordingsReport, plugin_reports, recordings_report};
 use crate::session::Sessions;
-use crate::status::Status;
+use crate::status::JudgingStatus;
 use crate::unjournaled::{Kept, Unjournaled};
 
 /// How long an answer waits for a tick to end, or for the journal.
@@ -150,12 +150,11 @@ impl Operations {
     /// # Errors
     ///
     /// A session does not come to the end of its tick.
-    pub async fn status(&self) -> Result<Status, OperationError> {
+    pub async fn status(&self) -> Result<JudgingStatus, OperationError> {
         let parts = Arc::clone(&self.parts);
-        let looking = self
-            .parts
-            .ticks
-            .spawn_blocking(move || Status::of(&parts.library, &parts.sessions.watched(), &parts.folders));
+        let looking = self.parts.ticks.spawn_blocking(move || {
+            JudgingStatus::of(&parts.library, &parts.sessions.watched(), &parts.folders)
+        });
         let mut status = looking.await.map_err(|fault| OperationError::BrokenOff(fault.to_string()))?;
         let halts = self.parts.fleet.halts();
         for one in &mut status.sessions {

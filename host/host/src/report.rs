@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use flyball_engine::{Bill, Library, PluginStatus, Reload, Trouble};
+use flyball_engine::{Library, LimitUsage, PluginStatus, Reload, Trouble};
 use flyball_model::{Account, ActionRecord, EventRecord, PluginKind, ReloadRecord, TickRecord, UnixMillis};
 use flyball_store::{ChainEnd, Recordings};
 use schemars::JsonSchema;
@@ -223,12 +223,12 @@ fn plugin_report(status: PluginStatus) -> PluginReport {
     }
 }
 
-fn limit_report(bill: &Bill) -> LimitReport {
+fn limit_report(bill: &LimitUsage) -> LimitReport {
     let rounded = |number: f64| (number * 1e3).round() / 1e3;
     LimitReport {
-        limit: bill.limit.to_owned(),
-        most: rounded(bill.most),
-        of: rounded(bill.of),
+        limit: bill.name.to_owned(),
+        most: rounded(bill.peak),
+        of: rounded(bill.limit),
         near: bill.near(),
     }
 }

@@ -77,7 +77,7 @@ const TO_ANSWER: Duration = Duration::from_secs(120);
 /// What may be asked of a running host by its socket.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Request {
+pub enum ControlRequest {
     /// Who judges what: sessions, policies and plugins.
     Status,
     /// The plugins, and what their calls cost.
@@ -261,10 +261,10 @@ impl Server {
         timeout(TO_HEAR, telling).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
     }
 
-    async fn answer(&self, request: Request, by: Caller) -> Result<Value, String> {
+    async fn answer(&self, request: ControlRequest, by: Caller) -> Result<Value, String> {
         // A halt is answered however many others ask.
         let _turn = match (&request, self.answering.try_acquire()) {
-            (Request::Halt { .. }, turn) => turn.ok(),
+            (ControlRequest::Halt { .. }, turn) => turn.ok(),
             (_, Ok(turn)) => Some(turn),
             (_, Err(_)) => {
                 return Err(format!("this host answers {MOST_ANSWERING} requests already; ask again"));
@@ -276,17 +276,17 @@ impl Server {
 
 impl Operations {
     /// The answer as JSON, or why there is none, as a sentence. Called on the control thread, which must not be held up.
-    async fn answer(&self, request: Request, by: Caller) -> Result<Value, String> {
+    async fn answer(&self, request: ControlRequest, by: Caller) -> Result<Value, String> {
         match request {
-            Request::Status => written(self.status().await),
-            Request::Plugins => written(self.plugins().await),
-            Request::Recordings => written(Ok(self.recordings())),
-            Request::Halt { session, why } => written(self.halt(session, why, by).await),
-            Request::Resume { session, why } => written(self.resume(session, why, by).await),
-            Request::Approvals => written(self.approvals().await),
-            Request::Approve { id } => written(self.approve(&id, by).await),
-            Request::Deny { id, why } => written(self.deny(&id, &why, by).await),
-            Request::Rollback { session, count } => {
+            ControlRequest::Status => written(self.status().await),
+            ControlRequest::Plugins => written(self.plugins().await),
+            ControlRequest::Recordings => written(Ok(self.recordings())),
+            ControlRequest::Halt { session, why } => written(self.halt(session, why, by).await),
+            ControlRequest::Resume { session, why } => written(self.resume(session, why, by).await),
+            ControlRequest::Approvals => written(self.approvals().await),
+            ControlRequest::Approve { id } => written(self.approve(&id, by).await),
+            ControlRequest::Deny { id, why } => written(self.deny(&id, &why, by).await),
+            ControlRequest::Rollback { session, count } => {
                 let count = usize::try_from(count).unwrap_or(usize::MAX);
                 written(self.rollback(session.as_deref(), count, by).await)
             }
@@ -299,7 +299,7 @@ fn written<T: Serialize>(answer: Result<T, OperationError>) -> Result<Value, Str
     serde_json::to_value(answer).map_err(|error| error.to_string())
 }
 
-fn parse(line: &str) -> Result<Request, String> {
+fn parse(line: &str) -> Result<ControlRequest, String> {
     let envelope: Envelope =
         serde_json::from_str(line).map_err(|fault| format!("that is not a request: {fault}"))?;
     if envelope.version != VERSION {
@@ -312,7 +312,7 @@ fn parse(line: &str) -> Result<Request, String> {
 }
 
 /// What came of asking.
-pub enum Asked {
+pub enum RequestResult {
     /// The host's answer.
     Answer(Value),
     /// No host has this state directory.
@@ -343,7 +343,7 @@ pub enum AskError {
 /// # Errors
 ///
 /// The host refuses, or breaks off.
-pub fn ask(state: &StateDir, request: &Request) -> Result<Asked, AskError> {
+pub fn ask(state: &StateDir, request: &ControlRequest) -> Result<RequestResult, AskError> {
     let begun = Instant::now();
     let stream = loop {
         let fault = match state.reach().and_then(|reach| StdStream::connect(reach.socket())) {
@@ -351,16 +351,16 @@ pub fn ask(state: &StateDir, request: &Request) -> Result<Asked, AskError> {
             Err(fault) => fault,
         };
         match state.is_held() {
-            Ok(false) => return Ok(Asked::NoHost),
+            Ok(false) => return Ok(RequestResult::NoHost),
             Ok(true) if begun.elapsed() > TO_REACH => {
-                return Ok(Asked::Unreachable(unreachable(state, &fault)));
+                return Ok(RequestResult::Unreachable(unreachable(state, &fault)));
             }
             Ok(true) => std::thread::sleep(TO_REACH / 40),
             Err(fault) => {
                 let dir = printable_path(state.path());
                 let why =
                     format!("it cannot be told whether a host runs with the state directory {dir}: {fault}");
-                return Ok(Asked::Unreachable(why));
+                return Ok(RequestResult::Unreachable(why));
             }
         }
     };
@@ -369,10 +369,10 @@ pub fn ask(state: &StateDir, request: &Request) -> Result<Asked, AskError> {
     if let Some(error) = answer.get("error").and_then(Value::as_str) {
         return Err(AskError::Refused(error.to_owned()));
     }
-    Ok(Asked::Answer(answer.get("answer").cloned().unwrap_or_default()))
+    Ok(RequestResult::Answer(answer.get("answer").cloned().unwrap_or_default()))
 }
 
-fn converse(mut stream: StdStream, request: &Request) -> std::io::Result<Value> {
+fn converse(mut stream: StdStream, request: &ControlRequest) -> std::io::Result<Value> {
     let mut envelope = serde_json::to_value(request)?;
     if let Some(fields) = envelope.as_object_mut() {
         fields.insert("version".to_owned(), VERSION.into());

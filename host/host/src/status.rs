@@ -51,7 +51,7 @@ impl Watched {
 
 /// What judges what, on a host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Status {
+pub struct JudgingStatus {
     /// The version of this document's form.
     pub version: u32,
     /// The generation that the next tick uses.
@@ -112,7 +112,7 @@ pub struct UsedPlugin {
     pub used_by: Vec<String>,
 }
 
-impl Status {
+impl JudgingStatus {
     /// What judges these sessions now, of the policies and plugins in these folders.
     pub fn of(library: &Library, sessions: &[Watched], folders: &Folders) -> Self {
         let seated = |session: &Watched| {
@@ -160,7 +160,7 @@ impl Status {
     }
 }
 
-impl Status {
+impl JudgingStatus {
     /// Plugins that nothing used any more when their files were taken away; one that is used serves on, and is told as broken.
     fn plugins_gone(&self, library: &Library) -> Vec<Warning> {
         let gone = taken_away(library).into_iter().filter_map(|subject| match subject {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flyball_host::{Host, StateDir, Threads, open_history};
 use flyball_model::{
-    Action, ActionKind, Caller, Controller, Executor, Graph, GraphMetrics, GraphSpec, Metrics, NodeColumns,
-    NodeSpec, NodeType, Observation, Outcome, Status, Trend, metric,
+    Action, ActionKind, Caller, ControllerSection, Executor, Graph, GraphMetrics, GraphSpec, Metrics,
+    NodeColumns, NodeSpec, NodeStatus, NodeType, Observation, Outcome, Trend, metric,
 };
 use flyball_ports::{ActionFilter, ApplyError, Clock, DataPlane, PlaneError, Support, SystemClock};
 use flyball_store::{CallFilter, RecordingsReader};
@@ -70,7 +70,7 @@ impl DataPlane for Bakery {
                 ids: Arc::from(["oven".into()]),
                 types: Arc::from(["oven".into()]),
                 executors: vec![Executor::Native],
-                statuses: vec![Status::Healthy],
+                statuses: vec![NodeStatus::Healthy],
                 latency_trends: vec![Trend::Stable],
                 last_errors: vec![None],
                 metrics,
@@ -125,7 +125,7 @@ fn a_plane_that_nobody_knows_is_watched_healed_recorded_and_rolled_back() {
     let threads = Threads::start().unwrap();
     let bakery = Arc::new(Bakery::open());
     threads.run(async {
-        let settings = Controller { observation_interval_ms: 20, ..Controller::default() };
+        let settings = ControllerSection { observation_interval_ms: 20, ..ControllerSection::default() };
         let host =
             Host::builder_in(state.clone()).plane(bakery.clone(), settings).start(&threads).await.unwrap();
         until("the second baker has helped", async || {

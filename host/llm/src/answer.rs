@@ -5,7 +5,7 @@ use crate::{Decimal, Prices};
 
 /// What a model answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
+pub struct ModelAnswer {
     /// What it says.
     pub content: Content,
     /// Why it ended.

@@ -7,9 +7,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::budget::Spent;
 use crate::error::Fault;
-use crate::exchange::{Exchange, Open, Outcome, now};
+use crate::exchange::{ModelExchange, Open, QuestionOutcome, now};
 use crate::pauses::pause;
-use crate::{Answer, Decimal, Kind, Llm, LlmError, Question, Tokens};
+use crate::{Decimal, Kind, Llm, LlmError, ModelAnswer, Question, Tokens};
 
 /// Until the provider tells, so many bytes of a question count as a token.
 const BYTES_A_TOKEN: u64 = 4;
@@ -38,12 +38,12 @@ impl Llm {
         session: &str,
         question: &Question,
         deadline: Instant,
-    ) -> Result<Answer, LlmError> {
+    ) -> Result<ModelAnswer, LlmError> {
         let terms = &self.terms;
         let value = terms.wire.body(question);
         let body = value.to_string();
         let digest = self.digest(&body);
-        let exchange = Exchange {
+        let exchange = ModelExchange {
             at: now(),
             session: session.to_owned(),
             provider: terms.wire.provider,
@@ -58,7 +58,7 @@ impl Llm {
             cost: None,
             tries: Vec::new(),
             took_ms: 0,
-            outcome: Outcome::Abandoned,
+            outcome: QuestionOutcome::Abandoned,
         };
         let mut open = Open::new(exchange, self.records.clone());
         let own = Instant::now() + Duration::from_millis(terms.grant.limits.time_ms);
@@ -92,18 +92,18 @@ impl Llm {
         }
     }
 
-    async fn answer(&self, asked: &Asked<'_>, open: &mut Open) -> Result<Answer, Fault> {
+    async fn answer(&self, asked: &Asked<'_>, open: &mut Open) -> Result<ModelAnswer, Fault> {
         let grant = &self.terms.grant;
         asked.question.check(&grant.limits)?;
         Question::check_size(&asked.body, &grant.limits)?;
         if let Some(known) = self.terms.cache.get(&asked.digest) {
             let cost = grant.prices.map(|_| Decimal::default());
             open.note(|exchange| {
-                exchange.outcome = Outcome::Known;
+                exchange.outcome = QuestionOutcome::Known;
                 exchange.stop = Some(known.stop.clone());
                 exchange.cost = cost;
             });
-            return Ok(Answer { cost, tries: 0, ..known });
+            return Ok(ModelAnswer { cost, tries: 0, ..known });
         }
         if Instant::now() >= asked.ends {
             return Err(Fault::new(Kind::TimedOut, "no time is left for a question"));

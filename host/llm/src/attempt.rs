@@ -9,10 +9,10 @@ use crate::ask::Asked;
 use crate::breaker::Passage;
 use crate::budget::Reserved;
 use crate::error::Fault;
-use crate::exchange::{Failed, Open, Outcome, Try, millis};
+use crate::exchange::{Failed, Open, QuestionOutcome, Try, millis};
 use crate::send::{Body, Sent, send};
 use crate::wire::{Reading, fault};
-use crate::{Answer, Decimal, Kind, Llm};
+use crate::{Decimal, Kind, Llm, ModelAnswer};
 
 impl Llm {
     /// Waits for its turn and sends it.
@@ -21,7 +21,7 @@ impl Llm {
         asked: &Asked<'_>,
         open: &mut Open,
         reserved: &mut Reserved,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<ModelAnswer, Fault> {
         let terms = &self.terms;
         let shut = |left: Duration| {
             let failures = terms.grant.breaker.failures;
@@ -48,7 +48,7 @@ impl Llm {
             let cost = self.settle(&reading, open, reserved);
             let content = reading.content(asked.question, &terms.key)?;
             let (stop, tokens, request_id) = (reading.stop, reading.tokens, sent.request_id.clone());
-            Ok(Answer { content, stop, tokens, cost, request_id, tries: 0 })
+            Ok(ModelAnswer { content, stop, tokens, cost, request_id, tries: 0 })
         });
         let fault = answer.as_ref().err();
         judge(passage, fault.map(|fault| fault.kind), asked.by_grant);
@@ -67,8 +67,8 @@ impl Llm {
         });
         let tries = open.tries();
         answer.map(|answer| {
-            open.note(|exchange| exchange.outcome = Outcome::Answered);
-            Answer { tries, ..answer }
+            open.note(|exchange| exchange.outcome = QuestionOutcome::Answered);
+            ModelAnswer { tries, ..answer }
         })
     }
 

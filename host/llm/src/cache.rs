@@ -4,7 +4,7 @@ use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::{Answer, CacheLimits};
+use crate::{CacheLimits, ModelAnswer};
 
 /// Answers by the digest of provider, address, model and question.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ struct Kept {
 
 #[derive(Debug)]
 struct One {
-    answer: Answer,
+    answer: ModelAnswer,
     since: Instant,
     bytes: usize,
 }
@@ -42,7 +42,7 @@ impl Cache {
         Self { limits, kept: Mutex::new(kept) }
     }
 
-    pub(crate) fn get(&self, digest: &str) -> Option<Answer> {
+    pub(crate) fn get(&self, digest: &str) -> Option<ModelAnswer> {
         let kept = &mut *self.kept.lock();
         let age = Duration::from_millis(self.limits.age_ms);
         let found = kept.answers.get(digest).filter(|one| one.since.elapsed() <= age);
@@ -59,7 +59,7 @@ impl Cache {
         }
     }
 
-    pub(crate) fn put(&self, digest: &str, answer: &Answer) {
+    pub(crate) fn put(&self, digest: &str, answer: &ModelAnswer) {
         let most = usize::try_from(self.limits.max_kb.saturating_mul(1 << 10)).unwrap_or(usize::MAX);
         let answers = usize::try_from(self.limits.answers).unwrap_or(usize::MAX);
         let bytes = answer.content.bytes().saturating_add(digest.len()).saturating_add(size_of::<One>());
@@ -95,8 +95,8 @@ mod tests {
     use super::*;
     use crate::{Content, Stop};
 
-    fn answer(text: &str) -> Answer {
-        Answer {
+    fn answer(text: &str) -> ModelAnswer {
+        ModelAnswer {
             content: Content::Text(text.to_owned()),
             stop: Stop::End,
             tokens: None,

@@ -9,7 +9,7 @@ use crate::{Decimal, Kind, LlmError, Provider, Stop, Tokens};
 
 /// One question and what became of it. The key stands nowhere in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Exchange {
+pub struct ModelExchange {
     /// When it was asked.
     pub at: UnixMillis,
     /// For which session.
@@ -39,7 +39,7 @@ pub struct Exchange {
     /// From question to end, in milliseconds.
     pub took_ms: u64,
     /// What became of it.
-    pub outcome: Outcome,
+    pub outcome: QuestionOutcome,
 }
 
 /// One time that a question was sent.
@@ -58,7 +58,7 @@ pub struct Try {
 /// What became of a question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum QuestionOutcome {
     /// It was answered.
     Answered,
     /// It was answered before.
@@ -81,22 +81,22 @@ pub struct Failed {
 /// Keeps questions and answers.
 pub trait Exchanges: Send + Sync {
     /// One is over. It is called where the question was asked, so it must not block.
-    fn keep(&self, exchange: Exchange);
+    fn keep(&self, exchange: ModelExchange);
 }
 
 /// A question under way. It is told when it ends, and when nobody waits for it any more.
 pub(crate) struct Open {
-    exchange: Option<Exchange>,
+    exchange: Option<ModelExchange>,
     begun: Instant,
     to: Option<Arc<dyn Exchanges>>,
 }
 
 impl Open {
-    pub(crate) fn new(exchange: Exchange, to: Option<Arc<dyn Exchanges>>) -> Self {
+    pub(crate) fn new(exchange: ModelExchange, to: Option<Arc<dyn Exchanges>>) -> Self {
         Self { exchange: Some(exchange), begun: Instant::now(), to }
     }
 
-    pub(crate) fn note(&mut self, note: impl FnOnce(&mut Exchange)) {
+    pub(crate) fn note(&mut self, note: impl FnOnce(&mut ModelExchange)) {
         if let Some(exchange) = &mut self.exchange {
             note(exchange);
         }
@@ -112,7 +112,7 @@ impl Open {
 
     pub(crate) fn failed(&mut self, error: &LlmError) {
         let failed = Failed { kind: error.kind, cause: error.cause.clone() };
-        self.note(|exchange| exchange.outcome = Outcome::Failed(failed));
+        self.note(|exchange| exchange.outcome = QuestionOutcome::Failed(failed));
     }
 }
 

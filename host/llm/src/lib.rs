@@ -25,10 +25,10 @@ mod send;
 mod text;
 mod wire;
 
-pub use answer::{Answer, Content, Stop, Tokens};
+pub use answer::{Content, ModelAnswer, Stop, Tokens};
 pub use cache::Hits;
 pub use error::{Kind, LlmError};
-pub use exchange::{Exchange, Exchanges, Outcome, Try};
+pub use exchange::{Exchanges, ModelExchange, QuestionOutcome, Try};
 pub use flyball_model::{
     AnswerBy, BreakerLimits, BudgetPerHour, Budgets, CacheLimits, Decimal, LlmGrant, LlmLimits, Prices,
     Provider, TokenLimit,

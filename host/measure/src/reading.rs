@@ -1,4 +1,4 @@
-use flyball_model::{Metrics, Status, metric};
+use flyball_model::{Metrics, NodeStatus, metric};
 
 use crate::Summary;
 
@@ -64,17 +64,17 @@ pub fn metrics(seen: &[Reading]) -> Metrics {
 
 impl Reading {
     /// How the node is.
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> NodeStatus {
         let Summary { finished, failed, .. } = self.summary;
         let samples = finished + failed;
         if self.dead || (samples >= FAILED_SAMPLES && finished == 0) {
-            Status::Failed
+            NodeStatus::Failed
         } else if self.silent || (samples >= DEGRADED_SAMPLES && failed * 10 > samples) {
-            Status::Degraded
+            NodeStatus::Degraded
         } else if samples == 0 {
-            Status::Unknown
+            NodeStatus::Unknown
         } else {
-            Status::Healthy
+            NodeStatus::Healthy
         }
     }
 

@@ -13,8 +13,8 @@ use serde_json::{Map, Value};
 use crate::manifest::{default_capacity, one};
 use crate::{
     Action, ActionKind, Constraints, Exchange, Executor, Finding, GraphSpec, HttpAnswer, HttpExchange,
-    Learned, LlmExchange, MutationPolicy, NodeId, NodeSpec, NodeType, PastAction, Proposal, Status, Trend,
-    UnixMillis,
+    Learned, LlmExchange, MutationPolicy, NodeId, NodeSpec, NodeStatus, NodeType, PastAction, Proposal,
+    Trend, UnixMillis,
 };
 
 /// A golden case: what a plugin is told, and what it must answer.
@@ -134,7 +134,7 @@ pub struct CaseNode {
     pub id: NodeId,
     /// Its status.
     #[serde(default = "healthy")]
-    pub status: Status,
+    pub status: NodeStatus,
     /// Where its work is done.
     #[serde(default)]
     pub executor: Executor,
@@ -151,8 +151,8 @@ pub struct CaseNode {
     pub metrics: BTreeMap<String, f64>,
 }
 
-fn healthy() -> Status {
-    Status::Healthy
+fn healthy() -> NodeStatus {
+    NodeStatus::Healthy
 }
 
 /// An error that was seen.

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::{NodeColumns, Observation, Status, Trend};
+use crate::{NodeColumns, NodeStatus, Observation, Trend};
 
 /// The newest observations of a session before the present one: a bounded window, oldest first.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ impl History {
     }
 
     /// One node's status over the newest `count`, oldest first, unknown where it was missing.
-    pub fn statuses(&self, node: &str, count: usize) -> Vec<Status> {
+    pub fn statuses(&self, node: &str, count: usize) -> Vec<NodeStatus> {
         self.of_node(node, count, |nodes| &nodes.statuses)
     }
 

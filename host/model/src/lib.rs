@@ -60,7 +60,7 @@ pub use llm_grant::{
     TokenLimit,
 };
 pub use log_entry::{EntryNumber, Happened, LogEntry, NotAnEntryNumber, ReloadRecord, Warning};
-pub use manifest::{Connection, Controller, ItemSizes, LlmSection, Manifest, NodeDeclaration};
+pub use manifest::{Connection, ControllerSection, ItemSizes, LlmSection, Manifest, NodeDeclaration};
 pub use marks::{DECIDES_REACH, Mark, SECRET, marks};
 pub use mask::{
     MASKED, SECRET_FIELDS, SecretNames, is_placeholder, mask_config, mask_in, mask_number, mask_plainly,
@@ -68,7 +68,7 @@ pub use mask::{
 };
 pub use merge::merge;
 pub use observation::{
-    Executor, GraphMetrics, Metrics, NodeColumns, Observation, SeenError, Status, Trend, metric, total,
+    Executor, GraphMetrics, Metrics, NodeColumns, NodeStatus, Observation, SeenError, Trend, metric, total,
 };
 pub use outcome::{Outcome, PastAction};
 pub use pattern::{matches, matching};
@@ -77,7 +77,7 @@ pub use plugin::{
     PluginKind,
 };
 pub use policy::{
-    BreakerPolicy, Constraints, Grants, HttpGrant, Judges, Limits, OnDowngrade, OnFailure, OnMissing,
+    BreakerPolicy, Constraints, Grants, HttpGrant, JudgesSection, Limits, OnDowngrade, OnFailure, OnMissing,
     PluginRules, PluginUse, Policy, Rules, SecretGrant, SecretSource, StateGrant,
 };
 pub use printable::{hidden_in, is_hidden, printable, printable_lines, printable_path, shell_word};

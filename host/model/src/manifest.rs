@@ -25,7 +25,7 @@ pub struct Manifest {
     pub items: ItemSizes,
     /// How the session is controlled. This may only narrow what the policy allows.
     #[serde(default)]
-    pub controller: Controller,
+    pub controller: ControllerSection,
 }
 
 /// Size limits of items, wherever they come from, and of queues. A larger item is dead-lettered with the limit as its reason. A full
@@ -142,7 +142,7 @@ pub struct Connection {
 /// How a session is controlled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Controller {
+pub struct ControllerSection {
     /// Whether the session is controlled. If not, it is only observed.
     #[serde(default = "yes")]
     pub enabled: bool,
@@ -184,7 +184,7 @@ pub struct LlmSection {
     pub max_tokens: Option<u32>,
 }
 
-impl Default for Controller {
+impl Default for ControllerSection {
     fn default() -> Self {
         Self {
             enabled: true,

@@ -37,7 +37,7 @@ pub enum Trend {
 /// How a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Status {
+pub enum NodeStatus {
     /// There is no fresh sample: never a reason to be calm.
     #[default]
     Unknown,
@@ -147,7 +147,7 @@ pub struct NodeColumns {
     /// Where each node's work is done.
     pub executors: Vec<Executor>,
     /// How each node is.
-    pub statuses: Vec<Status>,
+    pub statuses: Vec<NodeStatus>,
     /// Where each node's latency is heading.
     pub latency_trends: Vec<Trend>,
     /// Each node's newest error in the window.

@@ -51,7 +51,7 @@ pub struct Policy {
     #[serde(default, skip_serializing_if = "PluginRules::is_default")]
     pub plugins: PluginRules,
     /// The plugins that judge, by kind and in order.
-    pub judges: Judges,
+    pub judges: JudgesSection,
 }
 
 /// Which version serves when a plugin's file is missing or is an older version.
@@ -107,7 +107,7 @@ fn default_history() -> u32 {
 /// The plugins that judge, by kind and in order.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Judges {
+pub struct JudgesSection {
     /// Plugins that say what needs attention. All are asked at every tick.
     #[serde(default)]
     pub heuristics: Vec<PluginUse>,
@@ -131,7 +131,7 @@ pub struct Judges {
     pub others: BTreeMap<String, Vec<PluginUse>>,
 }
 
-impl Judges {
+impl JudgesSection {
     /// Every use of a plugin, of any kind.
     pub fn all(&self) -> impl Iterator<Item = &PluginUse> {
         let Self { heuristics, catalogs, deciders: _, shadows, validators, reversers, others } = self;

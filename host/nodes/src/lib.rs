@@ -33,7 +33,7 @@ pub use line_file::{Appended, LineFile, Lines};
 pub use metrics::{CustomMetrics, LONGEST_METRIC, MOST_METRICS, MetricError, check_metric_name};
 pub use processor::{Gathering, Item, ProcessError, Processed, Processor, Unavailable, WasmNodes};
 pub use sink::Sink;
-pub use source::{Progress, Source, SourceError, Taken, Unreadable};
+pub use source::{Source, SourceError, SourceProgress, Taken, Unreadable};
 #[doc(hidden)]
 pub use sources::http_in_over;
 /// What fuzzing reaches that others do not.

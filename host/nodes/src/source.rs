@@ -15,7 +15,7 @@ pub trait Source: Send {
     fn stop(&mut self);
 
     /// How far it is.
-    fn progress(&self) -> Progress;
+    fn progress(&self) -> SourceProgress;
 
     /// The address at which it listens, where it does.
     fn address(&self) -> Option<SocketAddr> {
@@ -65,7 +65,7 @@ impl Unreadable {
 
 /// How far a source is.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Progress {
+pub struct SourceProgress {
     /// Items given so far.
     pub items: u64,
     /// Items there will have been at the end, where that is known.
@@ -74,7 +74,7 @@ pub struct Progress {
     pub fraction: Option<f64>,
 }
 
-impl Progress {
+impl SourceProgress {
     /// Of so many items, where that is known.
     pub(crate) fn of_items(items: u64, total: Option<u64>) -> Self {
         Self { items, total, fraction: total.map(|total| share(items as f64, total as f64)) }

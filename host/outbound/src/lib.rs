@@ -24,7 +24,7 @@ use tokio::runtime::Runtime;
 
 /// What a plugin asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct HttpRequest {
     /// `GET`
     pub method: String,
     /// Absolute.

@@ -10,7 +10,7 @@ use reqwest::{Client, Method, Url};
 use crate::address::Reach;
 use crate::secret::Secret;
 use crate::send::send;
-use crate::{Failure, Outbound, Request, Response};
+use crate::{Failure, HttpRequest, Outbound, Response};
 
 /// What one grant permits.
 #[derive(Debug, Clone)]
@@ -91,7 +91,7 @@ impl Permit {
     /// # Errors
     ///
     /// It is not allowed, or no whole answer came in time.
-    pub fn send(&self, request: Request, time_left: Duration) -> Result<Response, Failure> {
+    pub fn send(&self, request: HttpRequest, time_left: Duration) -> Result<Response, Failure> {
         let time = self.time.min(time_left);
         if time.is_zero() {
             return Err(Failure::Failed("no time is left for a request".to_owned()));

@@ -9,7 +9,7 @@ use reqwest::{Method, StatusCode, Url};
 use crate::address::NotPublic;
 use crate::permit::{Rules, origin};
 use crate::secret::{fill, held, is_placed, mask, mask_text};
-use crate::{Failure, Request, Response};
+use crate::{Failure, HttpRequest, Response};
 
 const MOST_REDIRECTS: usize = 5;
 const MOST_HEADERS: usize = 64;
@@ -38,8 +38,8 @@ const OURS: [&str; 15] = [
 /// Headers that tell of a body; without one they go.
 const OF_BODIES: [&str; 4] = ["content-encoding", "content-language", "content-location", "content-type"];
 
-pub(crate) async fn send(rules: &Rules, request: Request) -> Result<Response, Failure> {
-    let Request { method, url, mut headers, body } = request;
+pub(crate) async fn send(rules: &Rules, request: HttpRequest) -> Result<Response, Failure> {
+    let HttpRequest { method, url, mut headers, body } = request;
     let mut method = Method::from_bytes(method.as_bytes())
         .map_err(|_| Failure::Refused(format!("{:?} is no method", short(&method))))?;
     let mut url = Url::parse(&url).map_err(|error| Failure::Refused(format!("the URL is none: {error}")))?;

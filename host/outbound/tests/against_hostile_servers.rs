@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use flyball_model::{HttpGrant, SecretGrant, SecretSource};
-use flyball_outbound::{Failure, Outbound, Permit, Request, Response};
+use flyball_outbound::{Failure, HttpRequest, Outbound, Permit, Response};
 
 const SECRET: &str = "s3cret-token-0123456789";
 const LONGER: &str = "s3cret-token-0123456789-and-more";
@@ -111,12 +111,12 @@ fn permit(grant: &HttpGrant) -> Permit {
     Outbound::start().unwrap().permit(grant).unwrap()
 }
 
-fn get(url: &str, headers: &[(&str, &str)]) -> Request {
+fn get(url: &str, headers: &[(&str, &str)]) -> HttpRequest {
     let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-    Request { method: "GET".into(), url: url.into(), headers, body: Vec::new() }
+    HttpRequest { method: "GET".into(), url: url.into(), headers, body: Vec::new() }
 }
 
-fn send(permit: &Permit, request: Request) -> Result<Response, Failure> {
+fn send(permit: &Permit, request: HttpRequest) -> Result<Response, Failure> {
     permit.send(request, Duration::from_secs(20))
 }
 
@@ -202,7 +202,8 @@ fn a_307_repeats_the_request_and_a_302_asks_without_the_body() {
     let permit = permit(&grant(&[&server]));
     for path in ["/same", "/other"] {
         let headers = vec![("content-type".to_owned(), "text/plain".to_owned())];
-        let posted = Request { method: "POST".into(), url: server.at(path), headers, body: b"body!".into() };
+        let posted =
+            HttpRequest { method: "POST".into(), url: server.at(path), headers, body: b"body!".into() };
         assert_eq!(send(&permit, posted).unwrap().body, b"end");
     }
     let asked = server.asked();
@@ -214,7 +215,7 @@ fn a_307_repeats_the_request_and_a_302_asks_without_the_body() {
 fn a_redirect_needs_the_method_that_it_leads_to() {
     let server = Server::saying(moved(303, "/end"));
     let only_post = HttpGrant { methods: vec!["POST".into()], ..grant(&[&server]) };
-    let posted = Request { method: "POST".into(), ..get(&server.at("/"), &[]) };
+    let posted = HttpRequest { method: "POST".into(), ..get(&server.at("/"), &[]) };
     assert!(refused(send(&permit(&only_post), posted)).contains("GET is not among"));
     assert_eq!(server.asked().len(), 1);
 }

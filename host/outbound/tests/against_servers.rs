@@ -18,7 +18,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::{any, get};
 use flyball_model::{HttpGrant, SecretGrant, SecretSource};
-use flyball_outbound::{Failure, Outbound, Permit, Request, Response};
+use flyball_outbound::{Failure, HttpRequest, Outbound, Permit, Response};
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SECRET: &str = "s3cret-token-0123456789";
@@ -121,8 +121,8 @@ fn permit(grant: &HttpGrant) -> Permit {
     outbound().permit(grant).unwrap()
 }
 
-fn request(url: &str) -> Request {
-    Request { method: "GET".into(), url: url.to_owned(), headers: Vec::new(), body: Vec::new() }
+fn request(url: &str) -> HttpRequest {
+    HttpRequest { method: "GET".into(), url: url.to_owned(), headers: Vec::new(), body: Vec::new() }
 }
 
 fn ask(permit: &Permit, url: &str) -> Result<Response, Failure> {
@@ -166,7 +166,8 @@ fn another_port_scheme_host_or_method_is_refused_and_nothing_is_sent() {
         assert!(refused(ask(&permit, &url)).contains("not among `grants.http.origins`"), "{url}");
     }
     let url = format!("{}/hello", granted.origin);
-    let deleting = permit.send(Request { method: "DELETE".into(), ..request(&url) }, Duration::from_secs(5));
+    let deleting =
+        permit.send(HttpRequest { method: "DELETE".into(), ..request(&url) }, Duration::from_secs(5));
     assert!(refused(deleting).contains("DELETE is not among"));
     let named = format!("http://me:pass@127.0.0.1:{}/hello", granted.port);
     assert!(refused(ask(&permit, &named)).contains("user or a password"));
@@ -218,7 +219,7 @@ fn a_redirect_is_followed_within_the_grant_and_refused_beyond_it() {
     assert!(said.contains("redirects") && said.contains(&other.origin), "{said}");
     assert_eq!(other.reached.load(Ordering::SeqCst), 0);
     assert!(failed(ask(&permit, &format!("{}/round", server.origin))).contains("more than 5 times"));
-    let posted = Request {
+    let posted = HttpRequest {
         method: "POST".into(),
         body: b"x".to_vec(),
         ..request(&format!("{}/seen-other", server.origin))
@@ -254,7 +255,7 @@ fn a_secret_reaches_the_server_and_never_comes_back() {
     let server = server("");
     let permit = permit(&with_secret(&[&server.origin], &server.origin));
     let headers = vec![("authorization".to_owned(), "Bearer {{secret:token}}".to_owned())];
-    let asking = Request { headers, ..request(&format!("{}/echo", server.origin)) };
+    let asking = HttpRequest { headers, ..request(&format!("{}/echo", server.origin)) };
     let answer = permit.send(asking, Duration::from_secs(5)).unwrap();
     assert_eq!(String::from_utf8(answer.body).unwrap(), "Bearer {{secret:token}}|");
     assert!(
@@ -273,13 +274,13 @@ fn a_secret_goes_to_no_origin_but_its_own_by_no_way() {
     let headers = vec![("x-key".to_owned(), "{{secret:token}}".to_owned())];
     for url in [format!("{}/echo", other.origin), format!("{}/elsewhere", home.origin)] {
         let answer =
-            permit.send(Request { headers: headers.clone(), ..request(&url) }, Duration::from_secs(5));
+            permit.send(HttpRequest { headers: headers.clone(), ..request(&url) }, Duration::from_secs(5));
         assert!(refused(answer).contains("may not be sent to"), "{url}");
     }
     assert_eq!(other.reached.load(Ordering::SeqCst), 0);
     let unknown = vec![("x-key".to_owned(), "{{secret:other}}".to_owned())];
     let answer = permit.send(
-        Request { headers: unknown, ..request(&format!("{}/echo", home.origin)) },
+        HttpRequest { headers: unknown, ..request(&format!("{}/echo", home.origin)) },
         Duration::from_secs(5),
     );
     assert!(refused(answer).contains("no secret \"other\""));
@@ -291,13 +292,15 @@ fn headers_that_say_how_a_message_travels_are_the_hosts() {
     let permit = permit(&grant(&[&server.origin]));
     for header in ["Host", "content-length", "Transfer-Encoding", "connection", "cookie"] {
         let headers = vec![(header.to_owned(), "1".to_owned())];
-        let answer = permit
-            .send(Request { headers, ..request(&format!("{}/echo", server.origin)) }, Duration::from_secs(5));
+        let answer = permit.send(
+            HttpRequest { headers, ..request(&format!("{}/echo", server.origin)) },
+            Duration::from_secs(5),
+        );
         assert!(refused(answer).contains("the host's to set"), "{header}");
     }
     let split = vec![("x-a".to_owned(), "1\r\nhost: evil".to_owned())];
     let answer = permit.send(
-        Request { headers: split, ..request(&format!("{}/echo", server.origin)) },
+        HttpRequest { headers: split, ..request(&format!("{}/echo", server.origin)) },
         Duration::from_secs(5),
     );
     assert!(refused(answer).contains("no header can carry"));

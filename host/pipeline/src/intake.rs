@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use flyball_measure::Sample;
-use flyball_nodes::{Item, Json, Progress, Size, Source, SourceError, Taken, Unreadable};
+use flyball_nodes::{Item, Json, Size, Source, SourceError, SourceProgress, Taken, Unreadable};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -23,7 +23,7 @@ const BATCH: usize = 64;
 pub(crate) struct Intake {
     pub(crate) node: Arc<Node>,
     pub(crate) address: Option<SocketAddr>,
-    progress: Arc<Mutex<Progress>>,
+    progress: Arc<Mutex<SourceProgress>>,
     stop: watch::Sender<bool>,
     ended: watch::Receiver<bool>,
 }
@@ -59,7 +59,7 @@ impl Intake {
         self.stop.send_replace(true);
     }
 
-    pub(crate) fn progress(&self) -> Progress {
+    pub(crate) fn progress(&self) -> SourceProgress {
         *self.progress.lock()
     }
 
@@ -77,7 +77,7 @@ struct Pump {
     node: Arc<Node>,
     ledger: Arc<Ledger>,
     source: Box<dyn Source>,
-    progress: Arc<Mutex<Progress>>,
+    progress: Arc<Mutex<SourceProgress>>,
     stopped: watch::Receiver<bool>,
     begun: watch::Receiver<bool>,
 }

@@ -45,5 +45,5 @@ mod topology;
 mod worker;
 
 pub use check::check;
-pub use pipeline::{Options, Parts, Pipeline, Progress, SourceProgress};
+pub use pipeline::{Pipeline, PipelineInputs, PipelineOptions, PipelineProgress, ReadProgress};
 pub use stock::BuiltinChild;

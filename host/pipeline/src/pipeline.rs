@@ -13,7 +13,7 @@ use flyball_model::{
     Account, Action, ActionKind, Graph, ItemSizes, Manifest, NodeId, NodeSpec, NodeType, Observation,
     Problem, printable_path,
 };
-use flyball_nodes::{ItemLimits, WasmNodes};
+use flyball_nodes::{ItemLimits, SourceProgress, WasmNodes};
 use flyball_ports::{ApplyError, DataPlane, PlaneError, Support};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
@@ -36,7 +36,7 @@ use crate::worker::employ;
 use crate::{check::check, observe, pulse};
 
 /// What a pipeline is given beside its manifest.
-pub struct Parts {
+pub struct PipelineInputs {
     /// Makes workers whose executor is wasm.
     pub wasm: Arc<dyn WasmNodes>,
     /// Runs built-in types as child processes; none: no node has a process of its own.
@@ -44,12 +44,12 @@ pub struct Parts {
     /// Where items go that failed for good: a line of JSON each, appended (`item`, `node`, `error`, `at`), for this user alone.
     pub dead_letters: Option<PathBuf>,
     /// Times and sizes.
-    pub options: Options,
+    pub options: PipelineOptions,
 }
 
 /// Times and sizes of a pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
+pub struct PipelineOptions {
     /// How far back observations look.
     pub window: Duration,
     /// Into how many slots the window is divided; it moves by one at a time.
@@ -62,7 +62,7 @@ pub struct Options {
     pub dead_letters_most_bytes: u64,
 }
 
-impl Default for Options {
+impl Default for PipelineOptions {
     fn default() -> Self {
         Self {
             window: Duration::from_secs(5),
@@ -76,16 +76,16 @@ impl Default for Options {
 
 /// How far a pipeline is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Progress {
+pub struct PipelineProgress {
     /// Of its items.
     pub account: Account,
     /// Of its sources.
-    pub sources: Vec<SourceProgress>,
+    pub sources: Vec<ReadProgress>,
 }
 
 /// How far a source is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct SourceProgress {
+pub struct ReadProgress {
     /// Which.
     pub node: NodeId,
     /// Items given so far.
@@ -111,7 +111,7 @@ pub(crate) struct Running {
     pub(crate) shared: Arc<Shared>,
     topology: RwLock<Arc<Topology>>,
     intakes: Vec<Intake>,
-    pub(crate) options: Options,
+    pub(crate) options: PipelineOptions,
     /// One action at a time.
     pub(crate) acting: tokio::sync::Mutex<()>,
     pub(crate) ended: AtomicBool,
@@ -126,19 +126,19 @@ pub(crate) struct Running {
 impl Pipeline {
     /// Checks the manifest, makes every node, and lets the items in. To be called within a tokio runtime. When it does
     /// not start, nothing of it is left running.
-    pub async fn start(manifest: Manifest, parts: Parts) -> Result<Arc<Self>, Vec<Problem>> {
+    pub async fn start(manifest: Manifest, parts: PipelineInputs) -> Result<Arc<Self>, Vec<Problem>> {
         let pipeline = Self::prepare(manifest, parts).await?;
         pipeline.begin();
         Ok(pipeline)
     }
 
     /// The same, and no source is read before [`Pipeline::begin`].
-    pub async fn prepare(manifest: Manifest, parts: Parts) -> Result<Arc<Self>, Vec<Problem>> {
+    pub async fn prepare(manifest: Manifest, parts: PipelineInputs) -> Result<Arc<Self>, Vec<Problem>> {
         let problems = check(&manifest, parts.wasm.as_ref());
         if !problems.is_empty() {
             return Err(problems);
         }
-        let Parts { wasm, builtin_child, dead_letters, options } = parts;
+        let PipelineInputs { wasm, builtin_child, dead_letters, options } = parts;
         let letters = dead_letters.map(|path| {
             DeadLetters::open(&path, options.dead_letters_most_bytes).map_err(|error| {
                 let path = printable_path(&path);
@@ -207,12 +207,12 @@ impl Pipeline {
     }
 
     /// How far it is.
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> PipelineProgress {
         let sources = self.running.intakes.iter().map(|intake| {
-            let flyball_nodes::Progress { items, total, fraction } = intake.progress();
-            SourceProgress { node: intake.node.id(), items, total, fraction, ended: intake.has_ended() }
+            let SourceProgress { items, total, fraction } = intake.progress();
+            ReadProgress { node: intake.node.id(), items, total, fraction, ended: intake.has_ended() }
         });
-        Progress { account: self.account(), sources: sources.collect() }
+        PipelineProgress { account: self.account(), sources: sources.collect() }
     }
 
     /// Until every source has ended and nothing is on its way any more.
@@ -303,7 +303,7 @@ impl Running {
     }
 
     pub(crate) fn node(&self, spec: NodeSpec, retries: u32) -> Arc<Node> {
-        let Options { window, slots, .. } = self.options;
+        let PipelineOptions { window, slots, .. } = self.options;
         let window = Window::new(Instant::now(), window / slots.max(2), slots as usize);
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let role = role(&spec.node_type);

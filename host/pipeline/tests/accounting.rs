@@ -13,8 +13,8 @@ mod support;
 
 use std::time::Duration;
 
-use flyball_model::{Action, Status};
-use flyball_pipeline::Options;
+use flyball_model::{Action, NodeStatus};
+use flyball_pipeline::PipelineOptions;
 use flyball_ports::DataPlane as _;
 use serde_json::json;
 use support::{Run, line, manifest, options, pass, sink, source};
@@ -119,7 +119,7 @@ async fn without_order_everything_still_arrives_once() {
     let run = Run::start(line(false, 1_000, vec![wait, child])).await;
     run.accepted(300).await;
     support::kill(run.pipeline.worker_pids("child")[1]);
-    run.has_status("child", Status::Failed).await;
+    run.has_status("child", NodeStatus::Failed).await;
     run.act(Action::RestartProcess { node: "child".to_owned() }).await;
     run.finish().await;
     run.assert_complete("out", 1_000);
@@ -152,7 +152,7 @@ async fn a_pipeline_that_is_shut_down_stops_its_source_and_delivers_what_was_tak
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_arrive_stays_in_flight_at_the_end() {
-    let options = Options { drain: Duration::from_millis(100), ..options() };
+    let options = PipelineOptions { drain: Duration::from_millis(100), ..options() };
     let run = Run::start_with(line(true, 1_000_000, vec![test_node("stuck", "hangs", 1)]), options).await;
     run.accepted(200).await;
     run.pipeline.shutdown().await;

@@ -11,7 +11,7 @@
 
 mod support;
 
-use flyball_model::{Action, Executor, Status};
+use flyball_model::{Action, Executor, NodeStatus};
 use flyball_ports::{ApplyError, DataPlane as _};
 use serde_json::json;
 use support::{Run, kill, line, manifest, pass, sink, source};
@@ -84,7 +84,7 @@ async fn a_node_that_is_dead_or_stuck_can_be_removed() {
         run.accepted(90).await;
         if broken == "dead" {
             kill(run.pipeline.worker_pids("broken")[0]);
-            run.has_status("broken", Status::Failed).await;
+            run.has_status("broken", NodeStatus::Failed).await;
         }
         run.act(Action::RemoveNode { node: id("broken") }).await;
         ends_whole(run).await;
@@ -171,7 +171,7 @@ async fn a_child_killed_under_load_waits_for_its_restart_and_nothing_is_lost() {
     for round in 1..=2 {
         run.accepted(round * 500).await;
         kill(run.pipeline.worker_pids("child")[0]);
-        run.has_status("child", Status::Failed).await;
+        run.has_status("child", NodeStatus::Failed).await;
         let seen = run.observe().await;
         let at = seen.nodes.find("child").unwrap();
         assert!(

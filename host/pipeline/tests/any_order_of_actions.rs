@@ -14,7 +14,7 @@ mod support;
 
 use std::sync::{Arc, LazyLock};
 
-use flyball_engine::{Engine, EngineOptions, Judge};
+use flyball_engine::{Engine, EngineOptions, PluginJudge};
 use flyball_model::{Action, ActionKind, Executor, Graph, Limits, PluginUse, Reversal};
 use flyball_ports::{ApplyError, DataPlane as _, Reverser as _};
 use futures::FutureExt as _;
@@ -153,7 +153,7 @@ async fn did(run: &Run, action: &Action, before: &Arc<Graph>) -> bool {
 }
 
 /// As the first-party reverser says.
-static REVERSER: LazyLock<Judge> = LazyLock::new(|| {
+static REVERSER: LazyLock<PluginJudge> = LazyLock::new(|| {
     let engine = Engine::new(EngineOptions::default()).unwrap();
     let plugin = engine.load(flyball_first_party::find("standard-reverser").unwrap().wasm).unwrap();
     let used = PluginUse {
@@ -163,7 +163,7 @@ static REVERSER: LazyLock<Judge> = LazyLock::new(|| {
         grants: Default::default(),
         on_failure: Default::default(),
     };
-    Judge::new(Arc::new(plugin), &used, 1).unwrap()
+    PluginJudge::new(Arc::new(plugin), &used, 1).unwrap()
 });
 
 async fn undo(run: &Run, action: &Action, before: &Arc<Graph>) {

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_model::{Account, Action, Executor, Manifest};
-use flyball_pipeline::{Options, Parts, Pipeline};
+use flyball_pipeline::{Pipeline, PipelineInputs, PipelineOptions};
 use flyball_ports::{ApplyError, DataPlane as _};
 use proptest::prelude::*;
 use proptest::test_runner::Config;
@@ -203,14 +203,14 @@ async fn start(folder: &Path, run: usize) -> Arc<Pipeline> {
         ("side", "aside"),
     ];
     let manifest: Manifest = serde_json::from_value(manifest(true, nodes, &edges)).unwrap();
-    let parts = Parts {
+    let parts = PipelineInputs {
         wasm: Arc::new(TestNodes),
         builtin_child: Some(child()),
         dead_letters: Some(folder.join("dead.jsonl")),
-        options: Options {
+        options: PipelineOptions {
             patience: Duration::from_millis(500),
             drain: Duration::from_millis(30),
-            ..Options::default()
+            ..PipelineOptions::default()
         },
     };
     Pipeline::start(manifest, parts).await.unwrap()

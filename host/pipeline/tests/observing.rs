@@ -13,7 +13,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use flyball_model::{Action, ActionKind, Executor, Observation, Status};
+use flyball_model::{Action, ActionKind, Executor, NodeStatus, Observation};
 use flyball_ports::DataPlane as _;
 use serde_json::{Value, json};
 use support::{LIMIT, Run, kill, line, manifest, pass, sink, source};
@@ -126,10 +126,10 @@ async fn a_status_rests_on_samples() {
     })
     .await;
     let status = |node: &str| seen.nodes.statuses[seen.nodes.find(node).unwrap()];
-    assert_eq!(status("all-fail"), Status::Failed);
-    assert_eq!(status("some-fail"), Status::Degraded);
-    assert_eq!(status("fine"), Status::Healthy);
-    assert_eq!(status("none-comes"), Status::Unknown);
+    assert_eq!(status("all-fail"), NodeStatus::Failed);
+    assert_eq!(status("some-fail"), NodeStatus::Degraded);
+    assert_eq!(status("fine"), NodeStatus::Healthy);
+    assert_eq!(status("none-comes"), NodeStatus::Unknown);
     assert_eq!(seen.nodes.last_errors[1].as_deref(), Some("it always fails"));
     assert!(seen.errors.len() <= 50 && seen.errors.windows(2).all(|pair| pair[0].at >= pair[1].at));
     assert!(seen.errors.iter().any(|error| error.node == Some(1)));
@@ -144,14 +144,14 @@ async fn a_child_is_measured_and_its_idle_death_is_seen() {
     assert_eq!(number(&measured, "child", "heartbeat-age-ms"), 0.0, "idle and alive owes nobody a word");
     assert!(number(&measured, "source", "memory-mb").is_nan());
     kill(run.pipeline.worker_pids("child")[0]);
-    let dead = seen(&run, "its death", |seen| seen.nodes.statuses[1] == Status::Failed).await;
+    let dead = seen(&run, "its death", |seen| seen.nodes.statuses[1] == NodeStatus::Failed).await;
     assert!(dead.nodes.last_errors[1].as_deref().unwrap().contains("while it was idle"));
     let silent = seen(&run, "silence", |seen| number(seen, "child", "heartbeat-age-ms") > 0.0).await;
     assert!(number(&silent, "child", "memory-mb").is_nan());
     run.try_act(&Action::RestartProcess { node: "child".to_owned() }).await.unwrap();
     let healed = run.observe().await;
     assert_eq!(number(&healed, "child", "restarts"), 1.0);
-    assert_eq!(healed.nodes.statuses[1], Status::Unknown, "no sample yet is no success");
+    assert_eq!(healed.nodes.statuses[1], NodeStatus::Unknown, "no sample yet is no success");
     assert_eq!(healed.nodes.last_errors[1], None);
 }
 

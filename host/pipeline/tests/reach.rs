@@ -15,9 +15,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_control::{Controller, Options as LoopOptions};
+use flyball_control::{Controller, LoopOptions};
 use flyball_model::*;
-use flyball_pipeline::{Options, Parts, Pipeline};
+use flyball_pipeline::{Pipeline, PipelineInputs, PipelineOptions};
 use flyball_ports::*;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use parking_lot::Mutex;
@@ -300,16 +300,16 @@ async fn pipeline(traps: &Traps) -> Arc<Pipeline> {
             { "from": "slow", "to": "out" },
         ],
     });
-    let parts = Parts {
+    let parts = PipelineInputs {
         wasm: Arc::new(TestNodes),
         builtin_child: Some(child()),
         dead_letters: None,
-        options: Options {
+        options: PipelineOptions {
             window: Duration::from_millis(20),
             slots: 2,
             patience: Duration::from_millis(500),
             drain: Duration::from_millis(200),
-            ..Options::default()
+            ..PipelineOptions::default()
         },
     };
     Pipeline::start(serde_json::from_value(manifest).unwrap(), parts).await.unwrap()

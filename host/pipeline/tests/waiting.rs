@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::StatusCode;
-use flyball_model::{Action, Status};
-use flyball_pipeline::Options;
+use flyball_model::{Action, NodeStatus};
+use flyball_pipeline::PipelineOptions;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use support::{Run, line, manifest, options, source};
@@ -86,7 +86,7 @@ async fn what_waits_for_a_server_that_is_down_is_delivered_once_and_in_order_whe
     assert_ne!(gone, address);
     drop(listener);
     let run = Run::start(posting_to(address, 2_000, 0)).await;
-    run.has_status("out", Status::Degraded).await;
+    run.has_status("out", NodeStatus::Degraded).await;
     let seen = run.observe().await;
     let error = seen.nodes.last_errors[seen.nodes.find("out").unwrap()].clone().unwrap();
     assert!(error.contains("did not answer") && error.to_lowercase().contains("refused"), "{error}");
@@ -98,7 +98,7 @@ async fn what_waits_for_a_server_that_is_down_is_delivered_once_and_in_order_whe
     let account = run.pipeline.account();
     assert_eq!((account.delivered, account.dead_lettered), (2_000, 0));
     assert!(server.taken().into_iter().eq(0..2_000));
-    assert_eq!(run.status("out").await, Status::Healthy);
+    assert_eq!(run.status("out").await, NodeStatus::Healthy);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,7 +107,7 @@ async fn a_server_that_is_broken_or_busy_for_a_while_costs_no_item() {
     {
         let server = Server::start(move |_| Some(status)).await;
         let run = Run::start(posting_to(server.address, 300, 0)).await;
-        run.has_status("out", Status::Degraded).await;
+        run.has_status("out", NodeStatus::Degraded).await;
         // As long as several tries take.
         run.until(|| run.pipeline.account().accepted >= 250, "items that wait").await;
         assert_eq!(run.pipeline.account().dead_lettered, 0);
@@ -148,12 +148,12 @@ async fn what_a_server_refuses_is_dead_lettered_whole_and_the_rest_is_delivered(
 async fn a_sink_that_waits_is_changed_and_stopped_at_once_and_its_items_stay_in_flight() {
     let server = Server::start(|_| Some(StatusCode::SERVICE_UNAVAILABLE)).await;
     let options =
-        Options { drain: Duration::from_millis(200), patience: Duration::from_secs(20), ..options() };
+        PipelineOptions { drain: Duration::from_millis(200), patience: Duration::from_secs(20), ..options() };
     let run = Run::start_with(posting_to(server.address, 100_000, 0), options).await;
-    run.has_status("out", Status::Degraded).await;
+    run.has_status("out", NodeStatus::Degraded).await;
     let began = Instant::now();
     run.act(Action::UpdateNodeConfig { node: "out".to_owned(), patch: json!({"concurrent": 4}) }).await;
-    run.has_status("out", Status::Degraded).await;
+    run.has_status("out", NodeStatus::Degraded).await;
     run.pipeline.shutdown().await;
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     let account = run.pipeline.account();
@@ -175,7 +175,7 @@ async fn a_file_on_a_full_disk_waits_and_gets_every_line_once_when_there_is_room
     let (path, aside) = (run.folder.path().join("out.jsonl"), run.folder.path().join("aside.jsonl"));
     std::fs::rename(&path, &aside).unwrap();
     fill(&path);
-    run.has_status("out", Status::Degraded).await;
+    run.has_status("out", NodeStatus::Degraded).await;
     assert_eq!(run.pipeline.account().dead_lettered, 0);
     std::fs::remove_file(&path).unwrap();
     run.finish().await;
@@ -191,7 +191,7 @@ async fn what_finds_no_room_among_the_dead_letters_stays_in_flight_until_it_does
     let run = Run::start(line(true, 300, vec![picky])).await;
     let path = run.folder.path().join("dead.jsonl");
     fill(&path);
-    run.has_status("picky", Status::Degraded).await;
+    run.has_status("picky", NodeStatus::Degraded).await;
     let account = run.pipeline.account();
     assert!(account.balances() && account.in_flight > 0, "{account:?}");
     std::fs::remove_file(&path).unwrap();
@@ -206,10 +206,11 @@ async fn what_finds_no_room_among_the_dead_letters_stays_in_flight_until_it_does
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_are_bounded_and_nothing_vanishes_at_the_bound() {
-    let options = Options { dead_letters_most_bytes: 1_000, drain: Duration::from_millis(100), ..options() };
+    let options =
+        PipelineOptions { dead_letters_most_bytes: 1_000, drain: Duration::from_millis(100), ..options() };
     let picky = json!({"id": "picky", "type": "fails", "executor": "wasm", "retries": 0});
     let run = Run::start_with(line(true, 1_000, vec![picky]), options).await;
-    run.has_status("picky", Status::Degraded).await;
+    run.has_status("picky", NodeStatus::Degraded).await;
     run.pipeline.shutdown().await;
     let (account, letters) = (run.pipeline.account(), run.lines("dead.jsonl"));
     assert!(account.balances(), "{account:?}");
@@ -224,7 +225,8 @@ async fn a_line_that_is_no_item_waits_for_room_among_the_dead_letters_too() {
     let mut nodes = line(true, 1, vec![]);
     nodes["nodes"][0] =
         json!({"id": "source", "type": "lines", "params": {"path": "OUT/in", "max_line_kb": 1}});
-    let options = Options { dead_letters_most_bytes: 10, drain: Duration::from_millis(100), ..options() };
+    let options =
+        PipelineOptions { dead_letters_most_bytes: 10, drain: Duration::from_millis(100), ..options() };
     let run = Run::prepared(nodes, options, |folder| {
         std::fs::write(folder.join("in"), format!("{}\ngood\n", "x".repeat(3_000))).unwrap();
     })

@@ -14,7 +14,7 @@ mod support;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use flyball_model::{Action, Observation, Status};
+use flyball_model::{Action, NodeStatus, Observation};
 use serde_json::{Value, json};
 use support::{LIMIT, Run, kill, line, pass};
 
@@ -95,7 +95,7 @@ async fn a_child_that_answers_nothing_at_all_stays_dead_for_the_controller_to_se
         "params": {"command": ["sh", "-c", "exit 3"]}});
     let run = Run::start(line(true, 300, vec![child])).await;
     let dead = seen(&run, "its end", |seen| {
-        seen.nodes.statuses[1] == Status::Failed && number(seen, "restarts") >= 1.0
+        seen.nodes.statuses[1] == NodeStatus::Failed && number(seen, "restarts") >= 1.0
     })
     .await;
     assert!(dead.nodes.last_errors[1].as_deref().unwrap().contains("code 3"), "{:?}", dead.nodes.last_errors);
@@ -160,7 +160,7 @@ async fn a_child_that_somebody_kills_waits_for_the_controller() {
     let run = Run::start(line(true, 300, vec![pass("child", "multiprocess")])).await;
     run.finish_without_shutdown().await;
     kill(run.pipeline.worker_pids("child")[0]);
-    run.has_status("child", Status::Failed).await;
+    run.has_status("child", NodeStatus::Failed).await;
     run.try_act(&Action::RestartProcess { node: "child".to_owned() }).await.unwrap();
     assert_eq!(run.pipeline.worker_pids("child").len(), 1);
 }

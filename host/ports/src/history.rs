@@ -5,7 +5,7 @@ use flyball_model::{ActionKind, ActionRecord, Ending, EventRecord, NodeId, Outco
 use serde::Serialize;
 
 /// The past of one state directory, as far as it is kept.
-pub trait History: Send {
+pub trait StoredHistory: Send {
     /// Actions, the newest first. One whose `settled_at` is none was intended and is not concluded.
     ///
     /// # Errors

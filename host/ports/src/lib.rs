@@ -14,12 +14,14 @@ mod recording;
 
 pub use clock::{Clock, SystemClock};
 pub use event_store::{EventStore, EventStoreError};
-pub use history::{ActionFilter, EventFilter, History, HistoryError, Run, TickFilter};
+pub use history::{ActionFilter, EventFilter, HistoryError, Run, StoredHistory, TickFilter};
 pub use journal::{Journal, JournalError};
 pub use judges::{
     Catalog, Decided, Decider, Heuristic, Judge, JudgeError, Judged, Judges, Panel, Reverser, Shadow, Sight,
     Situation, Validator,
 };
 pub use listener::Listener;
-pub use plane::{ApplyError, Change, DataPlane, Loss, PlaneError, Support, UndoKind};
-pub use recording::{Asked, CallRecord, Changes, Item, Keeper, Kept, Processed, Recorder, Said};
+pub use plane::{ApplyError, DataPlane, Loss, PlaneChange, PlaneError, Support, UndoKind};
+pub use recording::{
+    CallInput, CallRecord, Changes, ItemBytes, Keeper, Kept, ProcessedBytes, Recorder, Said,
+};

@@ -43,7 +43,7 @@ pub struct Support {
     /// How long until its effect can be measured, in milliseconds.
     pub settle_ms: u64,
     /// What goes on meanwhile.
-    pub change: Change,
+    pub change: PlaneChange,
     /// Whether it can be undone.
     pub undo: UndoKind,
     /// What work may be lost by it.
@@ -53,14 +53,14 @@ pub struct Support {
 impl Support {
     /// A change while everything runs, that can be undone and loses nothing.
     pub const fn live(kind: ActionKind, settle_ms: u64) -> Self {
-        Self { kind, settle_ms, change: Change::Live, undo: UndoKind::Reversible, loss: Loss::None }
+        Self { kind, settle_ms, change: PlaneChange::Live, undo: UndoKind::Reversible, loss: Loss::None }
     }
 }
 
 /// What goes on while a data plane makes a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Change {
+pub enum PlaneChange {
     /// Everything else.
     Live,
     /// The node stops for a while.

@@ -58,7 +58,7 @@ pub struct CallRecord {
     /// Its settings, limits and grants, as the policy gives them.
     pub used: Arc<PluginUse>,
     /// What it was asked.
-    pub asked: Asked,
+    pub asked: CallInput,
     /// What it had kept before; none: it has no such grant.
     pub kept: Option<Kept>,
     /// What it asked of HTTP servers and what they answered, in order.
@@ -74,15 +74,15 @@ pub struct CallRecord {
 }
 
 /// An item's number and its body, as a node is given it.
-pub type Item = (u64, Vec<u8>);
+pub type ItemBytes = (u64, Vec<u8>);
 
 /// What a node makes of one item: the bodies that go on (none: it was filtered), or why it failed.
-pub type Processed = Result<Vec<Vec<u8>>, String>;
+pub type ProcessedBytes = Result<Vec<Vec<u8>>, String>;
 
 /// What a judge is asked.
 #[allow(clippy::large_enum_variant, reason = "one for each call; boxing would be an allocation for each")]
 #[derive(Debug, Clone)]
-pub enum Asked {
+pub enum CallInput {
     /// A heuristic.
     Assess(Sight),
     /// A catalog.
@@ -110,7 +110,7 @@ pub enum Asked {
         after: Arc<Graph>,
     },
     /// A node: a batch of items.
-    Process(Arc<[Item]>),
+    Process(Arc<[ItemBytes]>),
     /// A plugin of a kind that the loop does not ask itself: what its world makes of this is its own.
     Other {
         /// What it may look at; none: nothing.
@@ -120,7 +120,7 @@ pub enum Asked {
     },
 }
 
-impl Asked {
+impl CallInput {
     /// What the judge may look at.
     pub fn sight(&self) -> Option<&Sight> {
         match self {
@@ -156,7 +156,7 @@ pub enum Said {
     /// A reverser.
     Reversal(Reversal),
     /// A node: one answer for each item, in their order.
-    Processed(Vec<Processed>),
+    Processed(Vec<ProcessedBytes>),
     /// A plugin of a kind that the loop does not ask itself.
     Other(Value),
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use flyball_model::{Executor, GraphSpec, NodeSpec};
 use flyball_ports::DataPlane as _;
-use flyball_sim::{Faults, Load, Plan, Rate, Service, Sim, Work, World};
+use flyball_sim::{FaultPlan, Load, Plan, Rate, Service, Sim, SimulatedWorld, Work};
 
 const NODES: usize = 20;
 const HOUR: u32 = 3_600;
@@ -57,12 +57,12 @@ fn plan(rate: f64) -> Plan {
         session: "hour".to_owned(),
         graph: GraphSpec { nodes: nodes.collect(), edges: edges.collect() },
         retries: BTreeMap::new(),
-        world: World {
+        world: SimulatedWorld {
             otherwise: work,
             load: Load { rate: Rate::Constant(rate), ..Load::default() },
-            ..World::default()
+            ..SimulatedWorld::default()
         },
-        faults: Faults::default(),
+        faults: FaultPlan::default(),
         seed: 1,
         start: 0,
     }

@@ -5,18 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use flyball_measure::sorted;
 use flyball_model::{GraphSpec, Problem};
 
-use crate::fault::{Faults, What};
+use crate::fault::{FaultPlan, What};
+use crate::node_types::{MOST_REPLICAS, MOST_WAITING, NodeTypes, nearest};
 use crate::plan::{Plan, Unsound};
 use crate::service::Clockwork;
-use crate::stock::{MOST_REPLICAS, MOST_WAITING, Stock, nearest};
-use crate::world::{RateLimit, Role, Work, World};
+use crate::world::{RateLimit, SimNodeRole, SimulatedWorld, Work};
 
 /// What is wrong with a plan.
 ///
 /// # Errors
 ///
 /// Everything that is wrong with it.
-pub(crate) fn check(plan: &Plan, stock: &Stock) -> Result<(), Unsound> {
+pub(crate) fn check(plan: &Plan, stock: &NodeTypes) -> Result<(), Unsound> {
     let unsound = Unsound {
         graph: check_graph(&plan.graph, stock),
         world: check_world(&plan.world, &plan.graph, stock),
@@ -25,7 +25,7 @@ pub(crate) fn check(plan: &Plan, stock: &Stock) -> Result<(), Unsound> {
     if unsound.is_sound() { Ok(()) } else { Err(unsound) }
 }
 
-fn check_graph(graph: &GraphSpec, stock: &Stock) -> Vec<Problem> {
+fn check_graph(graph: &GraphSpec, stock: &NodeTypes) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut seen = BTreeMap::new();
     for (index, node) in (0..).zip(&graph.nodes) {
@@ -88,7 +88,7 @@ fn factor(value: f64) -> bool {
     value.is_finite() && value > 0.0
 }
 
-fn check_world(world: &World, graph: &GraphSpec, stock: &Stock) -> Vec<Problem> {
+fn check_world(world: &SimulatedWorld, graph: &GraphSpec, stock: &NodeTypes) -> Vec<Problem> {
     let mut problems = Vec::new();
     check_work("/otherwise", &world.otherwise, &mut problems);
     for (name, work) in &world.types {
@@ -143,7 +143,7 @@ fn allows(limit: RateLimit) -> bool {
     factor(limit.per_second) && limit.refusal_ms.is_finite() && limit.refusal_ms >= 0.0
 }
 
-fn check_faults(faults: &Faults, graph: &GraphSpec, stock: &Stock) -> Vec<Problem> {
+fn check_faults(faults: &FaultPlan, graph: &GraphSpec, stock: &NodeTypes) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (index, fault) in (0..).zip(&faults.faults) {
         let at = format!("/faults/{index}");
@@ -178,7 +178,7 @@ fn check_faults(faults: &Faults, graph: &GraphSpec, stock: &Stock) -> Vec<Proble
                 let Some(id) = what.node() else { continue };
                 if graph.node(id).is_none() {
                     problems.push(no_node(at, id, graph));
-                } else if stock.role(id) == Role::Source && !matches!(what, What::Ghost { .. }) {
+                } else if stock.role(id) == SimNodeRole::Source && !matches!(what, What::Ghost { .. }) {
                     let problem = Problem::new(at, format!("\"{id}\" is a source, which has no workers"));
                     problems.push(problem.help("`load` and `source-restart` are what befalls a source"));
                 }
@@ -188,11 +188,11 @@ fn check_faults(faults: &Faults, graph: &GraphSpec, stock: &Stock) -> Vec<Proble
     problems
 }
 
-fn not_source(at: String, id: &str, graph: &GraphSpec, stock: &Stock) -> Option<Problem> {
+fn not_source(at: String, id: &str, graph: &GraphSpec, stock: &NodeTypes) -> Option<Problem> {
     if graph.node(id).is_none() {
         return Some(no_node(at, id, graph));
     }
-    (stock.role(id) != Role::Source).then(|| Problem::new(at, format!("\"{id}\" is not a source")))
+    (stock.role(id) != SimNodeRole::Source).then(|| Problem::new(at, format!("\"{id}\" is not a source")))
 }
 
 fn no_node(at: String, id: &str, graph: &GraphSpec) -> Problem {

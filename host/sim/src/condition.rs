@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use flyball_model::NodeSpec;
 
-use crate::agenda::{Nanos, nanos};
+use crate::event_queue::{Nanos, nanos};
 use crate::fault::What;
-use crate::strike::Strike;
+use crate::fault_effect::FaultEffect;
 use crate::world::{RateLimit, Work};
 
 /// What faults and settings do to a node now.
@@ -83,7 +83,7 @@ impl Leak {
 }
 
 impl Condition {
-    pub(crate) fn of(spec: &NodeSpec, work: &Work, strikes: &[Strike], now: Nanos) -> Self {
+    pub(crate) fn of(spec: &NodeSpec, work: &Work, strikes: &[FaultEffect], now: Nanos) -> Self {
         let mut condition = Self { slower: 1.0, ..Self::default() };
         condition.limits.extend(work.limit.map(|limit| Bucket::new(limit, now)));
         for setting in &work.settings {
@@ -93,8 +93,8 @@ impl Condition {
             }
         }
         for strike in strikes {
-            if let Some(since) = strike.befalls(spec) {
-                condition.befall(&strike.fault.what, since, now, spec);
+            if let Some(since) = strike.affects_since(spec) {
+                condition.add_fault(&strike.fault.what, since, now, spec);
             }
         }
         condition
@@ -109,7 +109,7 @@ impl Condition {
         }
     }
 
-    fn befall(&mut self, what: &What, since: Nanos, now: Nanos, spec: &NodeSpec) {
+    fn add_fault(&mut self, what: &What, since: Nanos, now: Nanos, spec: &NodeSpec) {
         match what {
             What::Slow { factor, over_s: None, .. } => self.slower *= factor,
             What::Slow { factor, over_s: Some(over), .. } => {

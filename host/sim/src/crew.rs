@@ -3,16 +3,16 @@
 use flyball_ports::Loss;
 use tokio::time::Instant;
 
-use crate::agenda::Nanos;
+use crate::event_queue::Nanos;
 use crate::node::Node;
 use crate::worker::{Attempt, Piece, Worker};
-use crate::world::Role;
+use crate::world::SimNodeRole;
 
 impl Node {
     /// Workers that it should have.
     pub(crate) fn crew_size(&self) -> usize {
         match (self.role, self.spec.bypassed) {
-            (Role::Source, _) => 0,
+            (SimNodeRole::Source, _) => 0,
             (_, true) => 1,
             (_, false) => self.spec.replicas.max(1) as usize,
         }

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 
 use flyball_model::{Action, Executor, GraphSpec, NodeId, NodeSpec, merge};
 
-use crate::stock::{MOST_REPLICAS, MOST_WAITING, Stock, nearest};
-use crate::world::Role;
+use crate::node_types::{MOST_REPLICAS, MOST_WAITING, NodeTypes, nearest};
+use crate::world::SimNodeRole;
 
 type Edited = Result<(), String>;
 
-pub(crate) fn edit(graph: &mut GraphSpec, action: &Action, stock: &Stock) -> Edited {
+pub(crate) fn edit(graph: &mut GraphSpec, action: &Action, stock: &NodeTypes) -> Edited {
     match action {
         Action::NoOp => Ok(()),
         Action::ReplaceNode { node, node_type, config } => {
@@ -37,7 +37,7 @@ pub(crate) fn edit(graph: &mut GraphSpec, action: &Action, stock: &Stock) -> Edi
         }
         Action::BypassNode { node, active } => {
             let spec = changing(graph, node, "bypassed", stock)?;
-            if stock.role(node) == Role::Sink {
+            if stock.role(node) == SimNodeRole::Sink {
                 return Err(format!("{node} is a sink; past it there is nowhere to go"));
             }
             if spec.bypassed == *active {
@@ -79,7 +79,7 @@ pub(crate) fn edit(graph: &mut GraphSpec, action: &Action, stock: &Stock) -> Edi
             Ok(())
         }
         Action::AdjustBuffering { node, capacity } => {
-            let source = stock.role(node) == Role::Source;
+            let source = stock.role(node) == SimNodeRole::Source;
             let spec = existing(graph, node)?;
             if source {
                 return Err(format!("{node} is a source; nothing waits before it"));
@@ -118,11 +118,11 @@ pub(crate) fn again(before: &GraphSpec, action: &Action) -> Action {
     }
 }
 
-const fn told(role: Role) -> &'static str {
+const fn told(role: SimNodeRole) -> &'static str {
     match role {
-        Role::Source => "a source",
-        Role::Processor => "a processor",
-        Role::Sink => "a sink",
+        SimNodeRole::Source => "a source",
+        SimNodeRole::Processor => "a processor",
+        SimNodeRole::Sink => "a sink",
     }
 }
 
@@ -139,10 +139,10 @@ fn changing<'a>(
     graph: &'a mut GraphSpec,
     id: &str,
     what: &str,
-    stock: &Stock,
+    stock: &NodeTypes,
 ) -> Result<&'a mut NodeSpec, String> {
     let spec = existing(graph, id)?;
-    if stock.role(id) == Role::Source {
+    if stock.role(id) == SimNodeRole::Source {
         return Err(format!("{id} is a source; a source cannot be {what} while it runs"));
     }
     Ok(spec)
@@ -150,7 +150,7 @@ fn changing<'a>(
 
 fn new_spec(
     graph: &GraphSpec,
-    stock: &Stock,
+    stock: &NodeTypes,
     id: &str,
     node_type: &str,
     executor: Option<Executor>,
@@ -162,7 +162,7 @@ fn new_spec(
         return Err(format!("there is a node \"{id}\" already"));
     }
     let role = stock.role_of_type(node_type)?;
-    if role != Role::Processor || stock.role(id) != Role::Processor {
+    if role != SimNodeRole::Processor || stock.role(id) != SimNodeRole::Processor {
         return Err(format!("\"{node_type}\" is {}; only a processor can be put on an edge", told(role)));
     }
     if let Some(executor) = executor
@@ -183,7 +183,7 @@ fn new_spec(
 }
 
 /// Where a type works when nobody says: where the node worked before, else in the host, else where it can.
-fn preferred(stock: &Stock, node_type: &str, present: Option<Executor>) -> Executor {
+fn preferred(stock: &NodeTypes, node_type: &str, present: Option<Executor>) -> Executor {
     let places = stock.places(node_type);
     let wishes = present.into_iter().chain([Executor::Native]).find(|executor| places.contains_key(executor));
     wishes.or_else(|| places.keys().next().copied()).unwrap_or_default()
@@ -224,10 +224,10 @@ fn insert(graph: &mut GraphSpec, spec: NodeSpec, after: &[NodeId], before: &[Nod
     Ok(())
 }
 
-fn remove(graph: &mut GraphSpec, id: &str, stock: &Stock) -> Edited {
+fn remove(graph: &mut GraphSpec, id: &str, stock: &NodeTypes) -> Edited {
     existing(graph, id)?;
     let role = stock.role(id);
-    if role != Role::Processor {
+    if role != SimNodeRole::Processor {
         return Err(format!("{id} is {}; it cannot be removed", told(role)));
     }
     let joined: Vec<(NodeId, NodeId)> =

@@ -1,11 +1,11 @@
 //! Actions as they take effect.
 
 use flyball_model::{Action, Executor};
-use flyball_ports::{Change, Loss};
+use flyball_ports::{Loss, PlaneChange};
 
-use crate::agenda::{Event, MS, Nanos};
+use crate::action_behaviour::ActionBehaviour;
 use crate::edit::edit;
-use crate::habit::Habit;
+use crate::event_queue::{Event, MS, Nanos};
 use crate::network::Network;
 use crate::worker::Worker;
 
@@ -13,7 +13,7 @@ use crate::worker::Worker;
 #[derive(Debug, Clone)]
 pub(crate) struct Effect {
     pub(crate) action: Action,
-    pub(crate) habit: Habit,
+    pub(crate) habit: ActionBehaviour,
 }
 
 impl Network {
@@ -40,7 +40,7 @@ impl Network {
         if let Some(node) = target.and_then(|at| self.nodes.get_mut(at)) {
             node.scar *= habit.slower_after;
         }
-        self.feel_all();
+        self.apply_faults();
         self.list_all();
     }
 
@@ -57,23 +57,23 @@ impl Network {
             self.lose(lost);
             return;
         }
-        self.reform(loses);
+        self.follow_graph(loses);
     }
 
     /// What stops while the plane changes it.
-    pub(crate) fn stand_still(&mut self, action: &Action, habit: &Habit) {
+    pub(crate) fn stand_still(&mut self, action: &Action, habit: &ActionBehaviour) {
         let empty = self.now.saturating_add(habit.topology_empty_ms.saturating_mul(MS));
         self.topology_empty_until = self.topology_empty_until.max(empty);
         let until = self.now.saturating_add(habit.stops_ms.saturating_mul(MS));
         match habit.change {
             _ if until == self.now => {}
-            Change::Live => {}
-            Change::Restart => {
+            PlaneChange::Live => {}
+            PlaneChange::Restart => {
                 if let Some(at) = action.target().and_then(|id| self.find(id)) {
                     self.pause(at, until, habit.really_loses());
                 }
             }
-            Change::Redeploy => {
+            PlaneChange::Redeploy => {
                 for at in self.shape.at.clone() {
                     self.pause(at, until, habit.really_loses());
                 }

@@ -5,13 +5,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::habit::Habit;
+use crate::action_behaviour::ActionBehaviour;
 use crate::world::RateLimit;
 
 /// What goes wrong, and when.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Faults {
+pub struct FaultPlan {
     /// In any order; several may lie over each other.
     #[serde(default)]
     pub faults: Vec<Fault>,
@@ -178,7 +178,7 @@ pub enum What {
         /// Which kind.
         of: ActionKind,
         /// How.
-        is: Habit,
+        is: ActionBehaviour,
     },
 }
 

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 /// What became of every item that the sources took in. An item that was split or copied counts once, as its worst part:
 /// lost before dead-lettered, dead-lettered before delivered, delivered before filtered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub struct Tally {
+pub struct ItemTally {
     /// Taken in by a source.
     pub accepted: u64,
     /// Given out by a sink.
@@ -25,7 +25,7 @@ pub struct Tally {
     pub in_flight: u64,
 }
 
-impl Tally {
+impl ItemTally {
     /// Whether nothing disappeared: accepted = delivered + filtered + dead-lettered + lost + in flight.
     pub const fn balances(&self) -> bool {
         self.accepted == self.delivered + self.filtered + self.dead_lettered + self.lost + self.in_flight
@@ -52,13 +52,13 @@ struct Ticket {
 pub(crate) struct Ledger {
     tickets: Vec<Ticket>,
     free: Vec<usize>,
-    tally: Tally,
+    tally: ItemTally,
     delivered: Window,
 }
 
 impl Ledger {
     pub(crate) fn new(delivered: Window) -> Self {
-        Self { tickets: Vec::new(), free: Vec::new(), tally: Tally::default(), delivered }
+        Self { tickets: Vec::new(), free: Vec::new(), tally: ItemTally::default(), delivered }
     }
 
     pub(crate) fn accept(&mut self, now: Instant) -> usize {
@@ -105,7 +105,7 @@ impl Ledger {
         }
     }
 
-    pub(crate) const fn tally(&self) -> Tally {
+    pub(crate) const fn tally(&self) -> ItemTally {
         self.tally
     }
 

@@ -1,6 +1,6 @@
 //! A queueing model of a pipeline, as a data plane: what a controller is tried on when no real pipeline would hold still.
 //!
-//! A [`Plan`] is a graph, a [`World`] (what nodes cost, what comes in, how the plane takes actions), [`Faults`] and a seed.
+//! A [`Plan`] is a graph, a [`SimulatedWorld`] (what nodes cost, what comes in, how the plane takes actions), [`FaultPlan`] and a seed.
 //! [`Sim`] is the `DataPlane` of it. The same manifest runs here and in the embedded pipeline.
 //!
 //! # The model
@@ -30,38 +30,38 @@
 //! it begins: another type in its place is free of it, and the old one, put back, has it again. What grows begins anew
 //! with new workers, so a restart helps for a while. A bypassed node has no faults.
 
-mod agenda;
-mod befall;
+mod action_behaviour;
 mod check;
 mod condition;
 mod crew;
 mod edit;
 mod effect;
+mod event_queue;
 mod fault;
-mod habit;
+mod fault_effect;
+mod fault_schedule;
+mod graph_change;
 mod ledger;
 mod load;
 mod network;
 mod node;
+mod node_types;
 mod observe;
 mod plan;
-mod reform;
 mod service;
 mod shape;
 mod sim;
-mod stock;
-mod strike;
-mod tap;
+mod simulated_source;
 mod truth;
 mod worker;
 mod world;
 
-pub use fault::{Fault, Faults, What};
-pub use habit::{Answer, Habit};
-pub use ledger::Tally;
+pub use action_behaviour::{ActionBehaviour, ActionReply};
+pub use fault::{Fault, FaultPlan, What};
+pub use ledger::ItemTally;
 pub use load::{Load, Rate, Spacing, Spike, WhenFull};
 pub use plan::{Plan, Unsound};
 pub use service::Service;
 pub use sim::Sim;
-pub use truth::{Applied, NodeTruth, Told, Truth};
-pub use world::{Place, RateLimit, Role, Setting, Work, World};
+pub use truth::{ActionAnswer, Applied, NodeTruth, Truth};
+pub use world::{ExecutorSpeed, RateLimit, Setting, SimNodeRole, SimulatedWorld, Work};

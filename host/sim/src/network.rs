@@ -10,14 +10,14 @@ use rand::SeedableRng as _;
 use rand::rngs::ChaCha8Rng;
 use tokio::time::Instant;
 
-use crate::agenda::{Agenda, Event, MS, Nanos};
 use crate::effect::Effect;
+use crate::event_queue::{Event, EventQueue, MS, Nanos};
+use crate::fault_effect::FaultEffect;
 use crate::ledger::{Fate, Ledger};
 use crate::load::WhenFull;
 use crate::node::Node;
+use crate::node_types::NodeTypes;
 use crate::shape::Shape;
-use crate::stock::Stock;
-use crate::strike::Strike;
 use crate::worker::{Attempt, End, Leaving, Piece, Worker};
 
 /// How often rates that vary are looked at.
@@ -40,12 +40,12 @@ pub(crate) struct Network {
     pub(crate) now: Nanos,
     began: Instant,
     seed: u64,
-    pub(crate) stock: Arc<Stock>,
+    pub(crate) stock: Arc<NodeTypes>,
     pub(crate) nodes: Vec<Node>,
-    pub(crate) agenda: Agenda,
+    pub(crate) agenda: EventQueue,
     pub(crate) ledger: Ledger,
     pub(crate) mishaps: VecDeque<Mishap>,
-    pub(crate) strikes: Vec<Strike>,
+    pub(crate) strikes: Vec<FaultEffect>,
     /// The graph as it is shown, and as everything behaves.
     pub(crate) shown: GraphSpec,
     pub(crate) running: GraphSpec,
@@ -62,9 +62,9 @@ pub(crate) struct Network {
 
 impl Network {
     pub(crate) fn new(
-        stock: Arc<Stock>,
+        stock: Arc<NodeTypes>,
         graph: GraphSpec,
-        strikes: Vec<Strike>,
+        strikes: Vec<FaultEffect>,
         seed: u64,
         began: Instant,
     ) -> Self {
@@ -73,7 +73,7 @@ impl Network {
             began,
             seed,
             nodes: Vec::new(),
-            agenda: Agenda::default(),
+            agenda: EventQueue::default(),
             ledger: Ledger::new(window(&stock, began)),
             mishaps: VecDeque::new(),
             strikes,
@@ -88,9 +88,9 @@ impl Network {
             look: Vec::new(),
             stock,
         };
-        network.plan_strikes();
-        network.reform(flyball_ports::Loss::None);
-        network.turn_taps();
+        network.plan_faults();
+        network.follow_graph(flyball_ports::Loss::None);
+        network.set_source_rates();
         let varies = |node: &Node| node.tap.as_ref().is_some_and(|tap| tap.load.rate.varies());
         if network.nodes.iter().any(varies) {
             network.agenda.at(RATES_EVERY, Event::Rates);
@@ -138,7 +138,7 @@ impl Network {
                 }
             }
             Event::Rates => {
-                self.turn_taps();
+                self.set_source_rates();
                 self.agenda.at(self.now + RATES_EVERY, Event::Rates);
             }
             Event::Resume { node } => self.list(node),
@@ -340,7 +340,7 @@ impl Network {
     }
 }
 
-fn window(stock: &Stock, now: Instant) -> Window {
+fn window(stock: &NodeTypes, now: Instant) -> Window {
     let whole = Duration::from_millis(stock.world.window_ms);
     Window::new(now, whole / SLOTS, SLOTS as usize)
 }

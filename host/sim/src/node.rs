@@ -10,12 +10,12 @@ use rand::RngExt as _;
 use rand::rngs::ChaCha8Rng;
 use tokio::time::Instant;
 
-use crate::agenda::{Agenda, Event, Nanos};
 use crate::condition::Condition;
+use crate::event_queue::{Event, EventQueue, Nanos};
 use crate::service::Clockwork;
-use crate::tap::Tap;
+use crate::simulated_source::SimulatedSource;
 use crate::worker::{Attempt, End, Leaving, Piece, Worker};
-use crate::world::{Role, Work};
+use crate::world::{SimNodeRole, Work};
 
 /// Of a process of which nothing else is said.
 const PROCESS_MB: f64 = 24.0;
@@ -35,7 +35,7 @@ pub(crate) struct Done {
 pub(crate) struct Node {
     /// Its place among all nodes there ever were.
     pub(crate) number: usize,
-    pub(crate) role: Role,
+    pub(crate) role: SimNodeRole,
     pub(crate) spec: NodeSpec,
     pub(crate) name: Arc<str>,
     pub(crate) work: Work,
@@ -50,7 +50,7 @@ pub(crate) struct Node {
     pub(crate) workers: Vec<Worker>,
     pub(crate) leaving: VecDeque<Leaving>,
     /// Where something comes in.
-    pub(crate) tap: Option<Tap>,
+    pub(crate) tap: Option<SimulatedSource>,
     pub(crate) window: Window,
     pub(crate) rng: ChaCha8Rng,
     pub(crate) condition: Condition,
@@ -80,12 +80,12 @@ pub(crate) struct Past {
 pub(crate) struct Making {
     pub(crate) number: usize,
     pub(crate) past: Past,
-    pub(crate) role: Role,
+    pub(crate) role: SimNodeRole,
     pub(crate) spec: NodeSpec,
     pub(crate) work: Work,
     pub(crate) retries: u32,
     pub(crate) speed: f64,
-    pub(crate) tap: Option<Tap>,
+    pub(crate) tap: Option<SimulatedSource>,
     pub(crate) window: Window,
     pub(crate) rng: ChaCha8Rng,
 }
@@ -131,7 +131,9 @@ impl Node {
     }
 
     pub(crate) fn has_process(&self) -> bool {
-        self.spec.executor == Executor::Multiprocess && !self.spec.bypassed && self.role != Role::Source
+        self.spec.executor == Executor::Multiprocess
+            && !self.spec.bypassed
+            && self.role != SimNodeRole::Source
     }
 
     pub(crate) fn is_paused(&self, now: Nanos) -> bool {
@@ -143,7 +145,7 @@ impl Node {
     }
 
     /// Gives what waits to who is idle. Whether room was made by it.
-    pub(crate) fn take_up(&mut self, now: Nanos, agenda: &mut Agenda) -> bool {
+    pub(crate) fn take_up(&mut self, now: Nanos, agenda: &mut EventQueue) -> bool {
         if self.is_paused(now) {
             return false;
         }
@@ -168,7 +170,7 @@ impl Node {
         piece: Piece,
         waited: Nanos,
         now: Nanos,
-        agenda: &mut Agenda,
+        agenda: &mut EventQueue,
     ) {
         let (takes, end) = self.attempt(now);
         self.attempts += 1;
@@ -205,7 +207,7 @@ impl Node {
         let share = 1.0 - (1.0 - self.work.errors) * (1.0 - self.condition.errors);
         let end = if fails < share {
             End::Failed
-        } else if filters < self.work.filters && self.role != Role::Sink {
+        } else if filters < self.work.filters && self.role != SimNodeRole::Sink {
             End::Filtered
         } else {
             End::Done
@@ -234,7 +236,7 @@ impl Node {
     pub(crate) fn memory_mb(&self, now: Nanos) -> Option<f64> {
         let leaked = self.condition.leaked_mb(now, self.crew_since);
         let own = self.work.memory_mb.or(self.has_process().then_some(PROCESS_MB));
-        if self.role == Role::Source || self.spec.bypassed || (leaked.is_none() && own.is_none()) {
+        if self.role == SimNodeRole::Source || self.spec.bypassed || (leaked.is_none() && own.is_none()) {
             return None;
         }
         let alive = self.workers.len() - self.dead();

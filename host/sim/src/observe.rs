@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_measure::{Reading, bottleneck, critical_path, metrics};
-use flyball_model::{GraphMetrics, NodeColumns, Observation, SeenError, Status, UnixMillis};
+use flyball_model::{GraphMetrics, NodeColumns, NodeStatus, Observation, SeenError, UnixMillis};
 
-use crate::agenda::{MS, Nanos};
+use crate::event_queue::{MS, Nanos};
 use crate::fault::What;
 use crate::network::Network;
 use crate::node::Node;
 use crate::worker::Worker;
-use crate::world::Role;
+use crate::world::SimNodeRole;
 
 /// A process that works says so this often.
 const HEARTBEAT: Nanos = 500 * MS;
@@ -34,8 +34,8 @@ pub(crate) struct Stamp {
 fn see(node: &mut Node, now: Nanos, instant: tokio::time::Instant, window: Nanos) -> Reading {
     let hung = node.condition.hung;
     let mut seen = Reading {
-        source: node.role == Role::Source,
-        sink: node.role == Role::Sink,
+        source: node.role == SimNodeRole::Source,
+        sink: node.role == SimNodeRole::Sink,
         optional: node.spec.optional,
         replicas: node.spec.replicas,
         summary: node.window.summary(instant),
@@ -244,7 +244,7 @@ fn leave_out(seen: &mut Observation, nodes: &[String], names: &[String]) {
     if names.is_empty() {
         for (status, gone) in seen.nodes.statuses.iter_mut().zip(&gone) {
             if *gone {
-                *status = Status::Unknown;
+                *status = NodeStatus::Unknown;
             }
         }
     }

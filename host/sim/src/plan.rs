@@ -5,8 +5,8 @@ use std::fmt;
 
 use flyball_model::{GraphSpec, Manifest, NodeId, Problem, UnixMillis};
 
-use crate::fault::Faults;
-use crate::world::World;
+use crate::fault::FaultPlan;
+use crate::world::SimulatedWorld;
 
 /// What a simulation is made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,9 +18,9 @@ pub struct Plan {
     /// How often an item that fails is tried again, by node; once where nothing is said.
     pub retries: BTreeMap<NodeId, u32>,
     /// How everything behaves when nothing is wrong.
-    pub world: World,
+    pub world: SimulatedWorld,
     /// What goes wrong, and when.
-    pub faults: Faults,
+    pub faults: FaultPlan,
     /// From which all chance comes.
     pub seed: u64,
     /// What the clock shows when it begins.
@@ -29,13 +29,13 @@ pub struct Plan {
 
 impl Plan {
     /// Of the pipeline that a manifest declares, in this world, with nothing wrong. It begins at the Unix epoch.
-    pub fn of(manifest: &Manifest, world: World, seed: u64) -> Self {
+    pub fn of(manifest: &Manifest, world: SimulatedWorld, seed: u64) -> Self {
         Self {
             session: manifest.name.clone(),
             graph: manifest.graph(),
             retries: manifest.nodes.iter().map(|node| (node.id.clone(), node.retries)).collect(),
             world,
-            faults: Faults::default(),
+            faults: FaultPlan::default(),
             seed,
             start: 0,
         }
@@ -43,7 +43,7 @@ impl Plan {
 
     /// With these faults.
     #[must_use]
-    pub fn with(self, faults: Faults) -> Self {
+    pub fn with(self, faults: FaultPlan) -> Self {
         Self { faults, ..self }
     }
 }

@@ -9,26 +9,26 @@ use flyball_ports::{ApplyError, Clock, DataPlane, PlaneError, Support};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use crate::agenda::MS;
+use crate::action_behaviour::{ActionBehaviour, ActionReply};
 use crate::check::check;
 use crate::edit::{again, edit};
 use crate::effect::Effect;
+use crate::event_queue::MS;
 use crate::fault::What;
-use crate::habit::{Answer, Habit};
-use crate::ledger::Tally;
+use crate::fault_effect::FaultEffect;
+use crate::ledger::ItemTally;
 use crate::network::Network;
+use crate::node_types::NodeTypes;
 use crate::observe::Stamp;
 use crate::plan::{Plan, Unsound};
-use crate::stock::Stock;
-use crate::strike::Strike;
-use crate::truth::{Applied, Told, Truth};
+use crate::truth::{ActionAnswer, Applied, Truth};
 
 /// A simulated pipeline. It lives in tokio's time, so a paused clock makes hours pass in seconds; nothing runs in the
 /// background: whoever looks at it lets happen what has happened until then.
 pub struct Sim {
     stamp: Stamp,
     began: Instant,
-    stock: Arc<Stock>,
+    stock: Arc<NodeTypes>,
     state: Mutex<State>,
 }
 
@@ -46,10 +46,10 @@ impl Sim {
     ///
     /// Everything that is wrong with the plan.
     pub fn new(plan: Plan) -> Result<Arc<Self>, Unsound> {
-        let stock = Arc::new(Stock::new(plan.world.clone(), &plan.graph, plan.retries.clone()));
+        let stock = Arc::new(NodeTypes::new(plan.world.clone(), &plan.graph, plan.retries.clone()));
         check(&plan, &stock)?;
         let began = Instant::now();
-        let strikes = plan.faults.faults.into_iter().map(Strike::new).collect();
+        let strikes = plan.faults.faults.into_iter().map(FaultEffect::new).collect();
         let network = Network::new(Arc::clone(&stock), plan.graph, strikes, plan.seed, began);
         let stamp = Stamp { session: plan.session.into(), start: plan.start };
         let state = Mutex::new(State { graph: network.shown.clone().into(), network, applied: Vec::new() });
@@ -66,7 +66,7 @@ impl Sim {
     }
 
     /// What became of every item so far.
-    pub fn account(&self) -> Tally {
+    pub fn account(&self) -> ItemTally {
         self.caught_up().network.ledger.tally()
     }
 
@@ -86,7 +86,7 @@ impl Sim {
         state.network.pieces() == state.network.ledger.pieces()
     }
 
-    fn habit(&self, network: &Network, kind: ActionKind) -> Habit {
+    fn habit(&self, network: &Network, kind: ActionKind) -> ActionBehaviour {
         let by_fault = network.strikes.iter().rev().filter(|strike| strike.is_on()).find_map(|strike| {
             match &strike.fault.what {
                 What::Habit { of, is } if *of == kind => Some(is.clone()),
@@ -96,18 +96,23 @@ impl Sim {
         by_fault.or_else(|| self.stock.world.habits.get(&kind).cloned()).unwrap_or_default()
     }
 
-    fn take(&self, network: &mut Network, action: &Action) -> (Told, Habit) {
+    fn take(&self, network: &mut Network, action: &Action) -> (ActionAnswer, ActionBehaviour) {
         let habit = self.habit(network, action.kind());
         let told = self.answer(network, action, &habit);
-        (told.unwrap_or_else(Told::Refused), habit)
+        (told.unwrap_or_else(ActionAnswer::Refused), habit)
     }
 
     /// What is answered; an error is a refusal.
-    fn answer(&self, network: &mut Network, action: &Action, habit: &Habit) -> Result<Told, String> {
+    fn answer(
+        &self,
+        network: &mut Network,
+        action: &Action,
+        habit: &ActionBehaviour,
+    ) -> Result<ActionAnswer, String> {
         if !habit.supported {
             return Err(format!("this plane cannot do {}", action.kind()));
         }
-        if habit.answer == Answer::Refuses {
+        if habit.answer == ActionReply::Refuses {
             return Err(habit.why.clone());
         }
         let mut changed = network.shown.clone();
@@ -117,14 +122,14 @@ impl Sim {
         }
         let effect = Effect { action: action.clone(), habit: habit.clone() };
         match habit.answer {
-            Answer::Refuses | Answer::DoesNothing => {}
-            Answer::Does => {
+            ActionReply::Refuses | ActionReply::DoesNothing => {}
+            ActionReply::Does => {
                 network.shown = changed;
                 network.plan_effect(effect);
             }
-            Answer::OnlyShows => network.shown = changed,
-            Answer::OnlyBehaves => network.plan_effect(effect),
-            Answer::Twice => {
+            ActionReply::OnlyShows => network.shown = changed,
+            ActionReply::OnlyBehaves => network.plan_effect(effect),
+            ActionReply::Twice => {
                 let second = again(&network.shown, action);
                 // What cannot be done a second time is done once.
                 let _ = edit(&mut changed, &second, &self.stock);
@@ -132,14 +137,14 @@ impl Sim {
                 network.plan_effect(effect.clone());
                 network.plan_effect(Effect { action: second, ..effect });
             }
-            Answer::Fails => {
+            ActionReply::Fails => {
                 network.stand_still(action, habit);
                 network.list_all();
                 network.look_around();
-                return Ok(Told::Failed(habit.why.clone()));
+                return Ok(ActionAnswer::Failed(habit.why.clone()));
             }
         }
-        Ok(Told::Accepted)
+        Ok(ActionAnswer::Accepted)
     }
 }
 
@@ -155,7 +160,7 @@ impl DataPlane for Sim {
 
     async fn graph(&self) -> Result<Arc<Graph>, PlaneError> {
         let mut state = self.caught_up();
-        let empty = |strike: &Strike| {
+        let empty = |strike: &FaultEffect| {
             strike.is_on() && matches!(strike.fault.what, What::EmptyTopology { graph_too: true })
         };
         if state.network.strikes.iter().any(empty) {
@@ -204,9 +209,9 @@ impl DataPlane for Sim {
             tokio::time::sleep(Duration::from_millis(habit.answers_after_ms)).await;
         }
         match told {
-            Told::Accepted => Ok(()),
-            Told::Refused(why) => Err(ApplyError::Refused(why)),
-            Told::Failed(why) => Err(ApplyError::Failed(why)),
+            ActionAnswer::Accepted => Ok(()),
+            ActionAnswer::Refused(why) => Err(ApplyError::Refused(why)),
+            ActionAnswer::Failed(why) => Err(ApplyError::Failed(why)),
         }
     }
 }

@@ -84,13 +84,13 @@ pub struct Applied {
     /// Which action.
     pub action: Action,
     /// What was answered.
-    pub told: Told,
+    pub told: ActionAnswer,
 }
 
 /// What was answered to an action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Told {
+pub enum ActionAnswer {
     /// It was accepted.
     Accepted,
     /// It was refused, for this reason.
@@ -103,7 +103,7 @@ impl Network {
     pub(crate) fn truth(&self) -> Truth {
         let nodes = self.shape.at.iter().filter_map(|at| self.nodes.get(*at));
         Truth {
-            at_ms: self.now / crate::agenda::MS,
+            at_ms: self.now / crate::event_queue::MS,
             nodes: nodes.map(|node| self.truth_of(node)).collect(),
             running: self.running.clone(),
             faults: self.strikes.iter().filter(|strike| strike.is_on()).map(|strike| strike.name()).collect(),

@@ -1,6 +1,6 @@
 //! What moves, and what the workers of a node do with it.
 
-use crate::agenda::Nanos;
+use crate::event_queue::Nanos;
 
 /// An item, or a copy or part of one.
 #[derive(Debug, Clone, Copy)]

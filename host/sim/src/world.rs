@@ -7,14 +7,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::habit::Habit;
+use crate::action_behaviour::ActionBehaviour;
 use crate::load::Load;
 use crate::service::Service;
 
 /// How a simulated pipeline behaves: what its nodes cost, what comes in, and how the data plane takes actions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct World {
+pub struct SimulatedWorld {
     /// What a node does whose type is not listed.
     pub otherwise: Work,
     /// What a node does, by its type. A type that no node has is one that a node can be replaced by.
@@ -27,13 +27,13 @@ pub struct World {
     /// What comes in, by source.
     pub loads: BTreeMap<NodeId, Load>,
     /// How the data plane takes actions, by kind of action.
-    pub habits: BTreeMap<ActionKind, Habit>,
+    pub habits: BTreeMap<ActionKind, ActionBehaviour>,
     /// How far back observations look, in milliseconds.
     #[schemars(range(min = 10, max = 3_600_000))]
     pub window_ms: u64,
 }
 
-impl Default for World {
+impl Default for SimulatedWorld {
     fn default() -> Self {
         Self {
             otherwise: Work::default(),
@@ -54,7 +54,7 @@ pub struct Work {
     /// One line for people.
     pub summary: String,
     /// What it is; none: what the place in the graph says where it is first used, else a processor.
-    pub role: Option<Role>,
+    pub role: Option<SimNodeRole>,
     /// What it can do; two types that provide the same may replace each other.
     pub provides: Vec<String>,
     /// JSON Schema of its configuration. Only shown: configurations are not checked against it.
@@ -64,7 +64,7 @@ pub struct Work {
     /// Milliseconds for one item, by a worker of speed 1 who has the resource behind it for himself.
     pub service_ms: Service,
     /// Where it can be done, and how fast; none listed: everywhere, at speed 1.
-    pub executors: BTreeMap<Executor, Place>,
+    pub executors: BTreeMap<Executor, ExecutorSpeed>,
     /// Share of attempts that fail, from 0 to 1.
     pub errors: f64,
     /// What such a failure says.
@@ -116,7 +116,7 @@ impl Default for Work {
 /// What a node is in its graph.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Role {
+pub enum SimNodeRole {
     /// Takes items in.
     Source,
     /// Works on items.
@@ -128,14 +128,14 @@ pub enum Role {
 /// How a type's work goes in one executor.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Place {
+pub struct ExecutorSpeed {
     /// Service times are divided by it.
     pub speed: f64,
     /// Told to deciders, relative to the cheapest.
     pub cost: f64,
 }
 
-impl Default for Place {
+impl Default for ExecutorSpeed {
     fn default() -> Self {
         Self { speed: 1.0, cost: 1.0 }
     }

@@ -4,20 +4,21 @@
 
 mod support;
 
-use flyball_documents::{Source, locate, read_as, read_manifest, schema_of};
-use flyball_model::{Problem, Status};
+use flyball_documents::{DocumentText, locate, read_as, read_manifest, schema_of};
+use flyball_model::{NodeStatus, Problem};
 use flyball_ports::DataPlane as _;
-use flyball_sim::{Faults, Plan, Sim, World};
+use flyball_sim::{FaultPlan, Plan, Sim, SimulatedWorld};
 use support::*;
 
 fn night() -> Plan {
-    let manifest = read_manifest(&Source::new("manifest.yaml", include_str!("night/manifest.yaml"))).unwrap();
+    let manifest =
+        read_manifest(&DocumentText::new("manifest.yaml", include_str!("night/manifest.yaml"))).unwrap();
     let plan = Plan::of(&manifest, world(include_str!("night/world.yaml")), 42);
     plan.with(faults(include_str!("night/faults.yaml")))
 }
 
 fn told<T: serde::de::DeserializeOwned + schemars::JsonSchema + std::fmt::Debug>(yaml: &str) -> String {
-    let faults = read_as::<T>(&Source::new("d.yaml", yaml), "d").unwrap_err();
+    let faults = read_as::<T>(&DocumentText::new("d.yaml", yaml), "d").unwrap_err();
     let lines = faults.iter().map(|fault| {
         let help = fault.next_step().map(|help| format!("; {help}")).unwrap_or_default();
         format!("{}: {}{help}", fault.line(), fault.message())
@@ -33,13 +34,13 @@ async fn a_night_runs_as_its_documents_say() {
         pass(1.0).await;
         let seen = see(&sim).await;
         if second == 250 {
-            assert_eq!(status(&seen, "transcribe"), Status::Healthy);
+            assert_eq!(status(&seen, "transcribe"), NodeStatus::Healthy);
         }
         if (300..900).contains(&second) {
             worst = worst.max(number(&seen, "transcribe", "queue-depth"));
         }
         if second == 1_300 {
-            assert_eq!(status(&seen, "enrich"), Status::Failed);
+            assert_eq!(status(&seen, "enrich"), NodeStatus::Failed);
         }
     }
     assert!(worst >= 400.0, "three times as slow is too slow for the evening: {worst}");
@@ -54,8 +55,8 @@ async fn a_night_runs_as_its_documents_say() {
 #[test]
 fn documents_are_written_back_as_they_were_read() {
     let plan = night();
-    let world: World = serde_json::from_value(serde_json::to_value(&plan.world).unwrap()).unwrap();
-    let faults: Faults = serde_json::from_value(serde_json::to_value(&plan.faults).unwrap()).unwrap();
+    let world: SimulatedWorld = serde_json::from_value(serde_json::to_value(&plan.world).unwrap()).unwrap();
+    let faults: FaultPlan = serde_json::from_value(serde_json::to_value(&plan.faults).unwrap()).unwrap();
     assert_eq!((world, faults), (plan.world, plan.faults));
 }
 
@@ -82,8 +83,8 @@ fn every_field_of_the_schemas_is_described() {
         }
     }
     let mut found = Vec::new();
-    undescribed("world", &schema_of::<World>("world"), &mut found);
-    undescribed("faults", &schema_of::<Faults>("faults"), &mut found);
+    undescribed("world", &schema_of::<SimulatedWorld>("world"), &mut found);
+    undescribed("faults", &schema_of::<FaultPlan>("faults"), &mut found);
     // Actions are described in their own schema, and each of the ten kinds is described once for all.
     found.retain(|at| !at.contains("/Action/") && !at.contains("/habits/"));
     assert!(found.is_empty(), "{found:#?}");
@@ -91,11 +92,11 @@ fn every_field_of_the_schemas_is_described() {
 
 #[test]
 fn a_misspelt_key_is_told_at_its_line() {
-    let message = told::<World>("otherwise:\n  service_ms: {constant: 1}\n  erors: 0.1\n");
+    let message = told::<SimulatedWorld>("otherwise:\n  service_ms: {constant: 1}\n  erors: 0.1\n");
     assert_eq!(message, "3: unknown key \"erors\"; did you mean \"errors\"?");
-    let message = told::<Faults>("faults:\n  - at_s: 5\n    what: {slow: {node: a, fctor: 3}}\n");
+    let message = told::<FaultPlan>("faults:\n  - at_s: 5\n    what: {slow: {node: a, fctor: 3}}\n");
     assert!(message.starts_with("3: ") && message.contains("fctor"), "{message}");
-    let message = told::<Faults>("faults:\n  - at_s: 5\n    what: {slw: {node: a, factor: 3}}\n");
+    let message = told::<FaultPlan>("faults:\n  - at_s: 5\n    what: {slw: {node: a, factor: 3}}\n");
     assert!(message.starts_with("3: ") && message.contains("slw"), "{message}");
 }
 
@@ -128,6 +129,6 @@ fn what_no_schema_finds_is_told_at_its_place_in_its_document() {
         "faults /faults/0/what: \"calls\" is a source, which has no workers; \
          `load` and `source-restart` are what befalls a source"
     );
-    let located = locate(&Source::new("faults.yaml", text), unsound.faults);
+    let located = locate(&DocumentText::new("faults.yaml", text), unsound.faults);
     assert_eq!(located.iter().next().unwrap().line(), 7);
 }

@@ -4,7 +4,7 @@
 
 mod support;
 
-use flyball_model::{Action, Executor, Status};
+use flyball_model::{Action, Executor, NodeStatus};
 use flyball_ports::DataPlane as _;
 use flyball_sim::{Plan, Sim};
 use serde_json::json;
@@ -28,7 +28,7 @@ async fn at(plan: Plan, seconds: f64) -> Arc<Sim> {
 async fn a_crashed_node_does_nothing_until_it_is_restarted_and_loses_nothing() {
     let sim = at(with("at_s: 10, what: {crash: {node: work}}"), 20.0).await;
     let seen = see(&sim).await;
-    assert_eq!(status(&seen, "work"), Status::Failed);
+    assert_eq!(status(&seen, "work"), NodeStatus::Failed);
     assert!((number(&seen, "work", "heartbeat-age-ms") - 10_000.0).abs() < 1.0);
     assert!(number(&seen, "work", "memory-mb").is_nan());
     assert_eq!(number(&seen, "work", "items-per-second"), 0.0);
@@ -36,10 +36,10 @@ async fn a_crashed_node_does_nothing_until_it_is_restarted_and_loses_nothing() {
     let waiting = truth(&sim, "work").waiting;
     assert!((400..600).contains(&waiting), "{waiting}");
     act(&sim, restart("work")).await.unwrap();
-    assert_eq!(status(&see(&sim).await, "work"), Status::Unknown, "no sample yet is no success");
+    assert_eq!(status(&see(&sim).await, "work"), NodeStatus::Unknown, "no sample yet is no success");
     pass(20.0).await;
     let seen = see(&sim).await;
-    assert_eq!(status(&seen, "work"), Status::Healthy);
+    assert_eq!(status(&seen, "work"), NodeStatus::Healthy);
     assert_eq!(number(&seen, "work", "restarts"), 1.0);
     let account = sim.account();
     assert_eq!((account.lost, account.dead_lettered), (0, 0));
@@ -56,7 +56,7 @@ async fn a_crash_of_one_worker_leaves_the_others_and_may_lose_what_it_had_in_han
     assert_eq!((work.alive, work.dead), (1, 1));
     assert!(work.waiting > 100, "one worker is too slow: {}", work.waiting);
     assert_eq!(sim.account().lost, 1);
-    assert_eq!(status(&see(&sim).await, "work"), Status::Failed);
+    assert_eq!(status(&see(&sim).await, "work"), NodeStatus::Failed);
     assert_whole(&sim);
 }
 
@@ -67,7 +67,7 @@ async fn a_plane_heals_a_crash_by_itself_when_its_time_is_over() {
     assert_eq!(sim.truth().faults, ["crash work"]);
     pass(10.0).await;
     let seen = see(&sim).await;
-    assert_eq!((status(&seen, "work"), number(&seen, "work", "restarts")), (Status::Healthy, 1.0));
+    assert_eq!((status(&seen, "work"), number(&seen, "work", "restarts")), (NodeStatus::Healthy, 1.0));
     assert!(sim.truth().faults.is_empty());
 }
 
@@ -107,11 +107,14 @@ async fn an_error_burst_fails_its_share_of_attempts_and_is_over() {
     let seen = see(&sim).await;
     let share = number(&seen, "work", "errors-per-second") / 50.0;
     assert!((share - 0.49).abs() < 0.1, "each is tried twice: {share}");
-    assert_eq!(status(&seen, "work"), Status::Degraded);
+    assert_eq!(status(&seen, "work"), NodeStatus::Degraded);
     assert_eq!(seen.nodes.last_errors[1].as_deref(), Some("no route"));
     pass(20.0).await;
     let seen = see(&sim).await;
-    assert_eq!((status(&seen, "work"), number(&seen, "work", "errors-per-second")), (Status::Healthy, 0.0));
+    assert_eq!(
+        (status(&seen, "work"), number(&seen, "work", "errors-per-second")),
+        (NodeStatus::Healthy, 0.0)
+    );
     assert_eq!(seen.nodes.last_errors[1], None);
     assert_whole(&sim);
 }
@@ -120,7 +123,7 @@ async fn an_error_burst_fails_its_share_of_attempts_and_is_over() {
 async fn a_node_that_hangs_sends_no_heartbeat_and_a_restart_ends_it() {
     let sim = at(with("at_s: 10, what: {hang: {node: work}}"), 20.0).await;
     let seen = see(&sim).await;
-    assert_eq!(status(&seen, "work"), Status::Degraded);
+    assert_eq!(status(&seen, "work"), NodeStatus::Degraded);
     assert_eq!(number(&seen, "work", "items-per-second"), 0.0);
     assert!(number(&seen, "work", "heartbeat-age-ms") > 9_000.0);
     act(&sim, scale("work", 3)).await.unwrap();
@@ -128,7 +131,7 @@ async fn a_node_that_hangs_sends_no_heartbeat_and_a_restart_ends_it() {
     assert_eq!(number(&see(&sim).await, "work", "items-per-second"), 0.0, "new workers hang, too");
     act(&sim, restart("work")).await.unwrap();
     pass(20.0).await;
-    assert_eq!(status(&see(&sim).await, "work"), Status::Healthy);
+    assert_eq!(status(&see(&sim).await, "work"), NodeStatus::Healthy);
     assert!(sim.truth().faults.is_empty());
     assert_whole(&sim);
 }
@@ -136,7 +139,7 @@ async fn a_node_that_hangs_sends_no_heartbeat_and_a_restart_ends_it() {
 #[tokio::test(start_paused = true)]
 async fn what_hung_goes_on_when_the_hang_is_over_by_itself() {
     let sim = at(with("at_s: 10, for_s: 5, what: {hang: {node: work}}"), 60.0).await;
-    assert_eq!(status(&see(&sim).await, "work"), Status::Healthy);
+    assert_eq!(status(&see(&sim).await, "work"), NodeStatus::Healthy);
     assert!(sim.account().in_flight < 5);
     assert_whole(&sim);
 }
@@ -192,7 +195,7 @@ async fn leaking_memory_grows_until_the_worker_is_killed() {
     assert_eq!(truth(&sim, "work").dead, 0);
     pass(0.2).await;
     let seen = see(&sim).await;
-    assert_eq!(status(&seen, "work"), Status::Failed);
+    assert_eq!(status(&seen, "work"), NodeStatus::Failed);
     assert!(seen.nodes.last_errors[1].as_deref().unwrap().contains("memory"));
     act(&sim, scale("work", 2)).await.unwrap();
     pass(37.9).await;
@@ -210,11 +213,11 @@ async fn a_poisoned_configuration_is_healed_by_another_value() {
         json!({"beam": 0}),
         "somebody set it"
     );
-    assert_eq!(status(&see(&sim).await, "work"), Status::Failed);
+    assert_eq!(status(&see(&sim).await, "work"), NodeStatus::Failed);
     let patch = json!({"beam": null});
     act(&sim, Action::UpdateNodeConfig { node: "work".into(), patch }).await.unwrap();
     pass(10.0).await;
-    assert_eq!(status(&see(&sim).await, "work"), Status::Healthy);
+    assert_eq!(status(&see(&sim).await, "work"), NodeStatus::Healthy);
     assert_whole(&sim);
 }
 
@@ -250,7 +253,7 @@ async fn a_gap_leaves_numbers_out_and_never_says_that_all_is_well() {
     let sim = at(with("at_s: 10, what: {gap: {}}"), 20.0).await;
     let seen = see(&sim).await;
     assert!(number(&seen, "work", "samples").is_nan() && number(&seen, "out", "samples").is_nan());
-    assert_eq!(status(&seen, "out"), Status::Unknown);
+    assert_eq!(status(&seen, "out"), NodeStatus::Unknown);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,8 +7,8 @@ mod support;
 use std::time::Duration;
 
 use flyball_model::{Action, ActionKind, Executor};
-use flyball_ports::{ApplyError, Change, DataPlane as _, Loss, UndoKind};
-use flyball_sim::{Plan, Told};
+use flyball_ports::{ApplyError, DataPlane as _, Loss, PlaneChange, UndoKind};
+use flyball_sim::{ActionAnswer, Plan};
 use serde_json::json;
 use support::*;
 use tokio::time::Instant;
@@ -27,7 +27,7 @@ async fn by_default_every_kind_is_done_at_once_and_loses_nothing() {
     let sim = begin(simple(""));
     assert_eq!(sim.support().len(), ActionKind::ALL.len());
     let scaling = declared(&sim, ActionKind::ScaleNode).unwrap();
-    assert_eq!((scaling.settle_ms, scaling.change), (5_000, Change::Live));
+    assert_eq!((scaling.settle_ms, scaling.change), (5_000, PlaneChange::Live));
     assert_eq!((scaling.undo, scaling.loss), (UndoKind::Reversible, Loss::None));
     act(&sim, scale("work", 3)).await.unwrap();
     assert_eq!(
@@ -40,7 +40,7 @@ async fn by_default_every_kind_is_done_at_once_and_loses_nothing() {
 async fn what_a_plane_declares_is_what_its_world_says() {
     let sim = begin(scaling("settle_ms: 9000, change: redeploy, undo: lossy, loss: in-hand"));
     let scaling = declared(&sim, ActionKind::ScaleNode).unwrap();
-    assert_eq!((scaling.settle_ms, scaling.change), (9_000, Change::Redeploy));
+    assert_eq!((scaling.settle_ms, scaling.change), (9_000, PlaneChange::Redeploy));
     assert_eq!((scaling.undo, scaling.loss), (UndoKind::Lossy, Loss::InHand));
     let sim = begin(simple("habits: {bypass-node: {supported: false}}"));
     assert!(declared(&sim, ActionKind::BypassNode).is_none());
@@ -55,7 +55,7 @@ async fn accepted_may_mean_that_nothing_happens() {
     act(&sim, scale("work", 3)).await.unwrap();
     pass(60.0).await;
     assert_eq!((sim.graph().await.unwrap(), truth(&sim, "work").alive), (before, 1));
-    assert_eq!(sim.applied()[0].told, Told::Accepted);
+    assert_eq!(sim.applied()[0].told, ActionAnswer::Accepted);
 }
 
 #[tokio::test(start_paused = true)]
@@ -108,7 +108,7 @@ async fn a_plane_that_refuses_changes_nothing_and_one_that_fails_leaves_the_grap
     assert!(truth(&sim, "work").paused && see(&sim).await.nodes.is_empty(), "half-way is not without effect");
     pass(10.0).await;
     assert_eq!(truth(&sim, "work").alive, 1);
-    assert!(matches!(sim.applied()[0].told, Told::Failed(_)));
+    assert!(matches!(sim.applied()[0].told, ActionAnswer::Failed(_)));
     assert_whole(&sim);
 }
 

@@ -131,7 +131,7 @@ async fn failed_items_are_tried_again_and_then_dead_lettered_and_filtered_ones_a
 
 #[tokio::test(start_paused = true)]
 async fn one_seed_gives_the_same_observations_and_another_gives_others() {
-    async fn run(seed: u64, look_every_s: f64) -> (String, flyball_sim::Tally) {
+    async fn run(seed: u64, look_every_s: f64) -> (String, flyball_sim::ItemTally) {
         let sim = begin(Plan { seed, ..queue(2, 40.0, 0) });
         for _ in 0..(60.0 / look_every_s) as usize {
             pass(look_every_s).await;
@@ -179,7 +179,7 @@ async fn the_same_manifest_makes_a_plan() {
         "connections": [{"from": "in", "to": "map"}, {"from": "map", "to": "out"}],
     });
     let manifest: flyball_model::Manifest = serde_json::from_value(manifest).unwrap();
-    let sim = Sim::new(Plan::of(&manifest, flyball_sim::World::default(), 1)).unwrap();
+    let sim = Sim::new(Plan::of(&manifest, flyball_sim::SimulatedWorld::default(), 1)).unwrap();
     pass(10.0).await;
     let seen = see(&sim).await;
     assert_eq!(number(&seen, "map", "heartbeat-age-ms"), 0.0);

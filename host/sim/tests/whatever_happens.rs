@@ -8,9 +8,10 @@ mod support;
 use std::sync::Arc;
 
 use flyball_model::{Action, ActionKind, Executor, GraphSpec, NodeId};
-use flyball_ports::{Change, DataPlane as _, Loss};
+use flyball_ports::{DataPlane as _, Loss, PlaneChange};
 use flyball_sim::{
-    Answer, Fault, Faults, Habit, Plan, Rate, RateLimit, Service, Sim, What, WhenFull, Work, World,
+    ActionBehaviour, ActionReply, Fault, FaultPlan, Plan, Rate, RateLimit, Service, Sim, SimulatedWorld,
+    What, WhenFull, Work,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -161,18 +162,18 @@ fn fault() -> impl Strategy<Value = Fault> {
     )
 }
 
-fn habit() -> impl Strategy<Value = (ActionKind, Habit)> {
+fn habit() -> impl Strategy<Value = (ActionKind, ActionBehaviour)> {
     let losses = [None, Some(Loss::None), Some(Loss::InHand), Some(Loss::Waiting)];
     let answers = [
-        Answer::Does,
-        Answer::DoesNothing,
-        Answer::OnlyShows,
-        Answer::OnlyBehaves,
-        Answer::Twice,
-        Answer::Refuses,
-        Answer::Fails,
+        ActionReply::Does,
+        ActionReply::DoesNothing,
+        ActionReply::OnlyShows,
+        ActionReply::OnlyBehaves,
+        ActionReply::Twice,
+        ActionReply::Refuses,
+        ActionReply::Fails,
     ];
-    let changes = [Change::Live, Change::Restart, Change::Redeploy];
+    let changes = [PlaneChange::Live, PlaneChange::Restart, PlaneChange::Redeploy];
     (
         select(&ActionKind::ALL[..]),
         select(answers.to_vec()),
@@ -181,7 +182,7 @@ fn habit() -> impl Strategy<Value = (ActionKind, Habit)> {
         0..3u64,
     )
         .prop_map(|(kind, answer, loses, change, seconds)| {
-            let habit = Habit {
+            let habit = ActionBehaviour {
                 answer,
                 loses,
                 change,
@@ -189,7 +190,7 @@ fn habit() -> impl Strategy<Value = (ActionKind, Habit)> {
                 stops_ms: seconds * 900,
                 topology_empty_ms: seconds * 300,
                 slower_after: 1.2,
-                ..Habit::default()
+                ..ActionBehaviour::default()
             };
             (kind, habit)
         })
@@ -199,8 +200,8 @@ fn work(service_ms: Service, errors: f64, filters: f64, pieces: u32) -> Work {
     Work { service_ms, errors, filters, pieces, contention: 0.1, ..Work::default() }
 }
 
-fn world_of(rate: f64, turns_away: bool, habits: Vec<(ActionKind, Habit)>) -> World {
-    let mut world = World::default();
+fn world_of(rate: f64, turns_away: bool, habits: Vec<(ActionKind, ActionBehaviour)>) -> SimulatedWorld {
+    let mut world = SimulatedWorld::default();
     world.types.insert("work".into(), work(Service::Exponential(20.0), 0.05, 0.1, 1));
     world.types.insert("backup".into(), work(Service::Constant(30.0), 0.0, 0.0, 1));
     world.types.insert("split".into(), work(Service::LogNormal { mean: 5.0, cv: 2.0 }, 0.2, 0.0, 3));
@@ -215,7 +216,7 @@ fn any_plan() -> impl Strategy<Value = Plan> {
     (graph(), any::<u64>(), 1.0..80.0, any::<bool>(), habits, vec(fault(), 0..5)).prop_map(
         |(graph, seed, rate, turns_away, habits, faults)| Plan {
             seed,
-            ..plan(graph, world_of(rate, turns_away, habits)).with(Faults { faults })
+            ..plan(graph, world_of(rate, turns_away, habits)).with(FaultPlan { faults })
         },
     )
 }

@@ -5,7 +5,7 @@ use crate::Head;
 /// Something about a journal that is not as Flyball wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Fault {
+pub enum JournalFault {
     /// SQLite cannot make sense of a part of the file.
     #[error("the file is damaged: {cause}")]
     Damaged {

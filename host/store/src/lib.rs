@@ -32,10 +32,10 @@ mod writer;
 pub use chain::{ChainEnd, Head, NoHead};
 pub use error::StoreError;
 pub use event_entries::{ENTRIES_KEPT, EventEntries};
-pub use fault::Fault;
+pub use fault::JournalFault;
 pub use file::{Migrated, migrate};
 pub use keeping::PluginStates;
-pub use past::Past;
+pub use past::HistoryReader;
 pub use quiet::{QUIET_TICKS_KEPT, QuietTicks, QuietTicksError, QuietTicksReader};
 pub use reader::Reader;
 pub use recordings::{

@@ -6,18 +6,18 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use flyball_model::{ActionRecord, EventRecord, TickRecord, UnixMillis};
-use flyball_ports::{ActionFilter, EventFilter, History, HistoryError, Run, TickFilter};
+use flyball_ports::{ActionFilter, EventFilter, HistoryError, Run, StoredHistory, TickFilter};
 
 use crate::{QuietTicksError, QuietTicksReader, Reader, StoreError};
 
 /// The journal and the quiet ticks of a state directory, to read only.
 #[derive(Debug)]
-pub struct Past {
+pub struct HistoryReader {
     journal: Reader,
     quiet: Option<QuietTicksReader>,
 }
 
-impl Past {
+impl HistoryReader {
     /// Of this state directory.
     ///
     /// # Errors
@@ -40,7 +40,7 @@ impl From<QuietTicksError> for HistoryError {
     }
 }
 
-impl History for Past {
+impl StoredHistory for HistoryReader {
     fn actions(&self, filter: &ActionFilter) -> Result<Vec<ActionRecord>, HistoryError> {
         Ok(self.journal.actions(filter)?)
     }

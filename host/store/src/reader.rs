@@ -5,7 +5,7 @@ use flyball_ports::{ActionFilter, EventFilter, Run, TickFilter};
 use rusqlite::{Connection, Params, Row, named_params};
 
 use crate::verifying::{self, Verified};
-use crate::{Fault, Head, StoreError, events, file, learned, rows};
+use crate::{Head, JournalFault, StoreError, events, file, learned, rows};
 
 /// Whether a plugin decided or judged an action.
 const ACTION_OF_PLUGIN: &str = "(
@@ -241,7 +241,11 @@ impl Reader {
     /// # Errors
     ///
     /// The journal cannot be read to its end, or it has no chain yet.
-    pub fn verify(&self, expected: Option<Head>, tell: impl FnMut(Fault)) -> Result<Verified, StoreError> {
+    pub fn verify(
+        &self,
+        expected: Option<Head>,
+        tell: impl FnMut(JournalFault),
+    ) -> Result<Verified, StoreError> {
         if self.version < 2 {
             return Err(StoreError::Older(self.path.clone()));
         }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::chain::{End, Entry, Head, highest};
 use crate::content::{Table, What, of_row, of_values};
-use crate::fault::Fault;
+use crate::fault::JournalFault;
 
 /// More of a column is not told.
 const LONGEST_TOLD: usize = 60;
@@ -41,7 +41,7 @@ pub struct TakenOver {
 pub(crate) fn verify(
     db: &Connection,
     expected: Option<Head>,
-    mut tell: impl FnMut(Fault),
+    mut tell: impl FnMut(JournalFault),
 ) -> rusqlite::Result<Verified> {
     let mut faults = 0;
     let mut tell = |fault| {
@@ -58,13 +58,13 @@ pub(crate) fn verify(
 }
 
 /// What SQLite itself finds, indexes included, by which rows would not be found.
-fn damages(db: &Connection, tell: &mut impl FnMut(Fault)) -> rusqlite::Result<()> {
+fn damages(db: &Connection, tell: &mut impl FnMut(JournalFault)) -> rusqlite::Result<()> {
     let mut statement = db.prepare("PRAGMA integrity_check")?;
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {
         let cause: String = row.get(0)?;
         if cause != "ok" {
-            tell(Fault::Damaged { cause });
+            tell(JournalFault::Damaged { cause });
         }
     }
     Ok(())
@@ -79,7 +79,11 @@ struct Walked {
 }
 
 /// Each entry by itself, and that it follows the one before it.
-fn walk(db: &Connection, expected: Option<Head>, tell: &mut impl FnMut(Fault)) -> rusqlite::Result<Walked> {
+fn walk(
+    db: &Connection,
+    expected: Option<Head>,
+    tell: &mut impl FnMut(JournalFault),
+) -> rusqlite::Result<Walked> {
     let mut walked = Walked { entries: 0, end: End::default(), forgotten: 0, taken_over: None };
     let mut found = expected.is_none_or(|head| head == Head::default());
     let mut statement = db.prepare("SELECT id, at, what, ref, digest, prev, hash FROM chain ORDER BY id")?;
@@ -91,12 +95,12 @@ fn walk(db: &Connection, expected: Option<Head>, tell: &mut impl FnMut(Fault)) -
         let (digest, prev, hash) = (digest?.as_blob()?, prev?.as_blob()?, hash?.as_blob()?);
         let next = walked.end.id + 1;
         if entry.id > next {
-            tell(Fault::EntriesMissing { first: next, last: entry.id - 1 });
+            tell(JournalFault::EntriesMissing { first: next, last: entry.id - 1 });
         } else if prev != walked.end.hash.0.as_slice() {
-            tell(Fault::LinkBroken { entry: entry.id });
+            tell(JournalFault::LinkBroken { entry: entry.id });
         }
         if entry.hash(digest, prev).as_slice() != hash || entry.id < next {
-            tell(Fault::EntryAltered { entry: entry.id });
+            tell(JournalFault::EntryAltered { entry: entry.id });
         }
         match What::of(what) {
             Some(What::ForgotTicks) => walked.forgotten = walked.forgotten.max(entry.of),
@@ -107,7 +111,7 @@ fn walk(db: &Connection, expected: Option<Head>, tell: &mut impl FnMut(Fault)) -
             Some(_) => {}
             None => {
                 let what = told(ValueRef::Text(what));
-                tell(Fault::EntryStrange { entry: entry.id, what });
+                tell(JournalFault::EntryStrange { entry: entry.id, what });
             }
         }
         let hash = Head(hash.try_into().unwrap_or_default());
@@ -117,10 +121,10 @@ fn walk(db: &Connection, expected: Option<Head>, tell: &mut impl FnMut(Fault)) -
     }
     let written = highest(db)?;
     if written > walked.end.id {
-        tell(Fault::EntriesMissing { first: walked.end.id + 1, last: written });
+        tell(JournalFault::EntriesMissing { first: walked.end.id + 1, last: written });
     }
     if let Some(head) = expected.filter(|_| !found) {
-        tell(Fault::HeadMissing { head });
+        tell(JournalFault::HeadMissing { head });
     }
     Ok(walked)
 }
@@ -138,7 +142,7 @@ fn compare(
     db: &Connection,
     table: Table,
     forgotten: i64,
-    tell: &mut impl FnMut(Fault),
+    tell: &mut impl FnMut(JournalFault),
 ) -> rusqlite::Result<()> {
     let (made, became) = (table.made(), table.became());
     let mut statement =
@@ -153,10 +157,10 @@ fn compare(
     })?;
     let mut entries = entries.peekable();
     let mut gone = None;
-    let mut missing = |of: &OfRow, tell: &mut dyn FnMut(Fault)| {
+    let mut missing = |of: &OfRow, tell: &mut dyn FnMut(JournalFault)| {
         let known = gone.replace(of.id) == Some(of.id) || (table == Table::Ticks && of.id <= forgotten);
         if !known {
-            tell(Fault::RowMissing { table: table.name(), id: of.id, entry: of.entry });
+            tell(JournalFault::RowMissing { table: table.name(), id: of.id, entry: of.entry });
         }
     };
 
@@ -176,21 +180,21 @@ fn compare(
             } else if first.is_none() {
                 first = Some(of);
             } else {
-                tell(Fault::EntryRepeated { entry: of.entry, what: made.word(), id });
+                tell(JournalFault::EntryRepeated { entry: of.entry, what: made.word(), id });
             }
         }
         let Some(first) = first else {
-            tell(Fault::RowUnknown { table: table.name(), id, says: says(row)? });
+            tell(JournalFault::RowUnknown { table: table.name(), id, says: says(row)? });
             continue;
         };
         if of_row(made, id, row, 1)?.as_slice() != first.digest {
-            tell(Fault::RowAltered { table: table.name(), id, what: made.word(), says: says(row)? });
+            tell(JournalFault::RowAltered { table: table.name(), id, what: made.word(), says: says(row)? });
         }
         let Some(became) = became else { continue };
         let now = of_row(became, id, row, 1 + made.columns().split(',').count())?;
         let known = newest.map_or_else(|| of_values(became, id, became.at_first()).to_vec(), |of| of.digest);
         if now.as_slice() != known {
-            tell(Fault::RowAltered { table: table.name(), id, what: became.word(), says: says(row)? });
+            tell(JournalFault::RowAltered { table: table.name(), id, what: became.word(), says: says(row)? });
         }
     }
     while let Some(of) = next_up_to(&mut entries, i64::MAX)? {

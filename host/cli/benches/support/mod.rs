@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_engine::{Engine, EngineOptions, Judge as Sandboxed, Plugin};
+use flyball_engine::{Engine, EngineOptions, Plugin, PluginJudge as Sandboxed};
 use flyball_model::{
     Action, ActionKind, ActionRecord, Assessment, Cost, Decision, EventRecord, Evidence, Executor, Finding,
     Graph, GraphMetrics, GraphSpec, Halt, Learned, Limits, Metrics, MutationPolicy, NodeColumns, NodeSpec,
-    NodeType, Observation, OnFailure, Outcome, PluginId, PluginUse, Proposal, Reason, Rule, Rules, Severity,
-    Status, TickRecord, Trend, Turn, UnixMillis, Verdict, metric,
+    NodeStatus, NodeType, Observation, OnFailure, Outcome, PluginId, PluginUse, Proposal, Reason, Rule,
+    Rules, Severity, TickRecord, Trend, Turn, UnixMillis, Verdict, metric,
 };
 use flyball_ports::{
     ApplyError, Catalog, DataPlane, Decided, Decider, Heuristic, Journal, JournalError, Judge, JudgeError,
@@ -83,7 +83,7 @@ fn observation(session: &str, nodes: usize, flooded: bool) -> Observation {
             ids: (0..nodes).map(|node| Arc::from(format!("node-{node}"))).collect(),
             types: (0..nodes).map(|_| Arc::from("map")).collect(),
             executors: vec![Executor::Native; nodes],
-            statuses: vec![Status::Healthy; nodes],
+            statuses: vec![NodeStatus::Healthy; nodes],
             latency_trends: vec![Trend::Stable; nodes],
             last_errors: vec![None; nodes],
             metrics,
@@ -291,7 +291,7 @@ impl Heuristic for Plain {
         let nodes = &sight.now.nodes;
         let mut findings = Vec::new();
         for node in 0..nodes.len() {
-            let bad = !matches!(nodes.statuses[node], Status::Healthy | Status::Unknown)
+            let bad = !matches!(nodes.statuses[node], NodeStatus::Healthy | NodeStatus::Unknown)
                 || nodes.number(node, metric::ERRORS_PER_SECOND) > 5.0
                 || nodes.number(node, metric::HEARTBEAT_AGE_MS) > 5_000.0;
             let depth = nodes.number(node, metric::QUEUE_DEPTH);

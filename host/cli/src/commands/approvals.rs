@@ -6,7 +6,7 @@ use crate::asking::ask_host;
 use crate::exit::Failure;
 use crate::narrator::{clock, tame};
 use crate::output::{json_value, outln};
-use flyball_host::Request;
+use flyball_host::ControlRequest;
 
 #[derive(Deserialize)]
 struct Standing {
@@ -15,7 +15,7 @@ struct Standing {
 }
 
 pub(crate) fn list(places: &Places, options: &ApprovalsOptions) -> Result<(), Failure> {
-    let answer = asked(places, &Request::Approvals)?;
+    let answer = asked(places, &ControlRequest::Approvals)?;
     if options.json {
         json_value(&answer);
         return Ok(());
@@ -41,17 +41,17 @@ pub(crate) fn list(places: &Places, options: &ApprovalsOptions) -> Result<(), Fa
 }
 
 pub(crate) fn approve(places: &Places, options: &ApproveOptions) -> Result<(), Failure> {
-    asked(places, &Request::Approve { id: options.id.clone() })?;
+    asked(places, &ControlRequest::Approve { id: options.id.clone() })?;
     outln!("approved; it is done on the next tick, if everything still allows it");
     Ok(())
 }
 
 pub(crate) fn deny(places: &Places, options: &DenyOptions) -> Result<(), Failure> {
-    asked(places, &Request::Deny { id: options.id.clone(), why: options.why.clone() })?;
+    asked(places, &ControlRequest::Deny { id: options.id.clone(), why: options.why.clone() })?;
     outln!("denied");
     Ok(())
 }
 
-fn asked(places: &Places, request: &Request) -> Result<serde_json::Value, Failure> {
+fn asked(places: &Places, request: &ControlRequest) -> Result<serde_json::Value, Failure> {
     ask_host(&places.state_dir()?, request)
 }

@@ -2,7 +2,7 @@
 //! actions looks as if nobody had wanted anything. The same no again and again is one line.
 
 use flyball_model::{Ending, TickRecord, UnixMillis, Verdict, shell_word};
-use flyball_ports::{History, TickFilter};
+use flyball_ports::{StoredHistory, TickFilter};
 
 use crate::exit::Failure;
 use crate::narrator::{clock, tame};
@@ -22,7 +22,7 @@ struct Denial {
 
 /// A line for each, with when it was first said; oldest first, at most so many, the newest.
 pub(crate) fn lines(
-    history: &dyn History,
+    history: &dyn StoredHistory,
     filter: TickFilter,
     limit: usize,
 ) -> Result<Vec<(UnixMillis, String)>, Failure> {

@@ -1,7 +1,7 @@
 use anyhow::{Context, anyhow};
 use flyball_host::open_history;
 use flyball_model::{ActionRecord, Ending, Evidence, Finding, Reason, TickRecord, Verdict, VerdictRecord};
-use flyball_ports::{ActionFilter, History, TickFilter};
+use flyball_ports::{ActionFilter, StoredHistory, TickFilter};
 
 use crate::args::{ExplainOptions, Places};
 use crate::exit::Failure;
@@ -53,7 +53,7 @@ pub(crate) fn run(places: &Places, options: &ExplainOptions) -> Result<(), Failu
 }
 
 /// The one that is named, or the only one.
-fn session_of(history: &dyn History, named: Option<&str>) -> Result<String, Failure> {
+fn session_of(history: &dyn StoredHistory, named: Option<&str>) -> Result<String, Failure> {
     let sessions = history.sessions().map_err(anyhow::Error::from)?;
     let names: Vec<String> = sessions.iter().map(|session| tame(session)).collect();
     let names = names.join(", ");
@@ -68,7 +68,7 @@ fn session_of(history: &dyn History, named: Option<&str>) -> Result<String, Fail
     }
 }
 
-fn tick_of(history: &dyn History, session: &str, number: Option<u64>) -> Result<TickRecord, Failure> {
+fn tick_of(history: &dyn StoredHistory, session: &str, number: Option<u64>) -> Result<TickRecord, Failure> {
     match (history.tick(session, number).map_err(anyhow::Error::from)?, number) {
         (Some(tick), _) => Ok(tick),
         (None, Some(number)) => Err(missing(history, session, number)?.into()),
@@ -77,7 +77,7 @@ fn tick_of(history: &dyn History, session: &str, number: Option<u64>) -> Result<
 }
 
 /// That there is no such tick, and which there are.
-fn missing(history: &dyn History, session: &str, number: u64) -> Result<anyhow::Error, Failure> {
+fn missing(history: &dyn StoredHistory, session: &str, number: u64) -> Result<anyhow::Error, Failure> {
     let runs = history.runs(1).map_err(anyhow::Error::from)?;
     let newest = runs.first().map_or(0, |run| run.started);
     let mut range = history.tick_numbers(session, newest).map_err(anyhow::Error::from)?;

@@ -13,13 +13,13 @@ use crate::exit::Failure;
 use crate::narrator::tame;
 use crate::output::outln;
 use flyball_host::StateDir;
-use flyball_host::{Asked, Request, ask, no_host};
+use flyball_host::{ControlRequest, RequestResult, ask, no_host};
 
 pub(crate) fn halt(places: &Places, options: &HaltOptions) -> Result<(), Failure> {
     let state = places.state_dir()?;
-    let request = Request::Halt { session: options.session.clone(), why: options.why.clone() };
+    let request = ControlRequest::Halt { session: options.session.clone(), why: options.why.clone() };
     let session = options.session.as_deref();
-    if let Asked::Answer(answer) = ask(&state, &request)? {
+    if let RequestResult::Answer(answer) = ask(&state, &request)? {
         say_halted(session, &answer);
         return Ok(());
     }
@@ -28,21 +28,21 @@ pub(crate) fn halt(places: &Places, options: &HaltOptions) -> Result<(), Failure
     let asked = ask(&state, &request)?;
     let whose = session.map(|session| format!(" of {session}")).unwrap_or_default();
     match (asked, journaled) {
-        (Asked::Answer(answer), _) => {
+        (RequestResult::Answer(answer), _) => {
             say_halted(session, &answer);
             Ok(())
         }
-        (Asked::NoHost, journaled) => {
+        (RequestResult::NoHost, journaled) => {
             journaled?;
             Err(Failure::NoHost(format!(
                 "{}, so none was stopped; the halt{whose} is in its journal and holds for the next host there",
                 no_host(&state)
             )))
         }
-        (Asked::Unreachable(why), Ok(())) => Err(Failure::NoHost(format!(
+        (RequestResult::Unreachable(why), Ok(())) => Err(Failure::NoHost(format!(
             "{why}. The halt{whose} is in its journal and holds for the next host there"
         ))),
-        (Asked::Unreachable(why), Err(_)) => Err(Failure::NoHost(why)),
+        (RequestResult::Unreachable(why), Err(_)) => Err(Failure::NoHost(why)),
     }
 }
 
@@ -63,15 +63,15 @@ fn say_halted(session: Option<&str>, answer: &Value) {
 
 pub(crate) fn resume(places: &Places, options: &ResumeOptions) -> Result<(), Failure> {
     let state = places.state_dir()?;
-    let request = Request::Resume { session: options.session.clone(), why: options.why.clone() };
+    let request = ControlRequest::Resume { session: options.session.clone(), why: options.why.clone() };
     let session = options.session.as_deref();
     match ask(&state, &request)? {
-        Asked::Answer(_) => {
+        RequestResult::Answer(_) => {
             outln!("{} may act again.", tame(session.unwrap_or("the host")));
             Ok(())
         }
-        Asked::Unreachable(why) => Err(Failure::NoHost(format!("{why}. Nothing was resumed"))),
-        Asked::NoHost => {
+        RequestResult::Unreachable(why) => Err(Failure::NoHost(format!("{why}. Nothing was resumed"))),
+        RequestResult::NoHost => {
             if !is_halted(&state, session)? {
                 let none = "no host runs, and nothing of that name is halted, so there is nothing to resume";
                 return Err(anyhow::anyhow!(none).into());

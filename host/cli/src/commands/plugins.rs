@@ -7,7 +7,7 @@ use crate::narrator::tame;
 use crate::output::{json_pretty, outln};
 use flyball_host::PluginReport;
 use flyball_host::StateDir;
-use flyball_host::{Asked, Request, ask};
+use flyball_host::{ControlRequest, RequestResult, ask};
 use flyball_host::{open_library, plugin_reports};
 
 pub(crate) fn run(places: &Places, options: &PluginsOptions) -> Result<(), Failure> {
@@ -18,11 +18,11 @@ pub(crate) fn run(places: &Places, options: &PluginsOptions) -> Result<(), Failu
     let own_directories = options.judging.policy.is_some() || options.judging.plugins.is_some();
     let running = match own_directories {
         true => None,
-        false => match ask(&state, &Request::Plugins)? {
-            Asked::Answer(answer) => Some(answer),
-            Asked::NoHost => None,
+        false => match ask(&state, &ControlRequest::Plugins)? {
+            RequestResult::Answer(answer) => Some(answer),
+            RequestResult::NoHost => None,
             // What it would use is not what that host uses.
-            Asked::Unreachable(why) => return Err(Failure::NoHost(why)),
+            RequestResult::Unreachable(why) => return Err(Failure::NoHost(why)),
         },
     };
     let hosted = running.is_some();
@@ -63,13 +63,13 @@ fn roll_back(state: &StateDir, name: &str, undo: bool) -> Result<(), Failure> {
             short(&back.over)
         );
     }
-    match ask(state, &Request::Plugins)? {
-        Asked::Answer(_) => Ok(()),
-        Asked::NoHost => {
+    match ask(state, &ControlRequest::Plugins)? {
+        RequestResult::Answer(_) => Ok(()),
+        RequestResult::NoHost => {
             outln!("no host runs with this state directory; the next one takes it over");
             Ok(())
         }
-        Asked::Unreachable(why) => {
+        RequestResult::Unreachable(why) => {
             Err(Failure::NoHost(format!("{why}. It takes over what was written once it sees it")))
         }
     }

@@ -10,7 +10,7 @@ use crate::narrator::{clock, tame};
 use crate::output::{json, outln};
 use crate::summary::recordings_line;
 use flyball_host::RecordingsReport;
-use flyball_host::{Asked, Request, ask};
+use flyball_host::{ControlRequest, RequestResult, ask};
 
 pub(crate) fn run(places: &Places, options: &RecordingsOptions) -> Result<(), Failure> {
     let state = places.state_dir()?;
@@ -31,7 +31,7 @@ pub(crate) fn run(places: &Places, options: &RecordingsOptions) -> Result<(), Fa
         outln!("nothing of that is recorded");
     }
     // A host that does not answer has nothing to add.
-    if let Ok(Asked::Answer(answer)) = ask(&state, &Request::Recordings) {
+    if let Ok(RequestResult::Answer(answer)) = ask(&state, &ControlRequest::Recordings) {
         match serde_json::from_value::<Option<RecordingsReport>>(answer) {
             Ok(Some(report)) => outln!("recorded by the host that runs: {}", recordings_line(&report)),
             Ok(None) => outln!("the host that runs records nothing (`--record off`)"),

@@ -3,7 +3,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use flyball_engine::{CONTRACT_VERSION, CallError, Engine, Judge, LoadError, Plugin, Recorded, Versions};
+use flyball_engine::{
+    CONTRACT_VERSION, CallError, Engine, LoadError, Plugin, PluginJudge, Recorded, Versions,
+};
 use flyball_model::{Grants, Limits, PluginUse, StateGrant};
 use flyball_ports::{CallRecord, Said};
 use flyball_store::{RecordedCall, RecordingsReader, same};
@@ -131,7 +133,7 @@ fn again(
     let grants = granted(&call.used.grants, grant)?;
     let kept = call.kept.clone().or_else(|| grants.state.map(|_| Arc::default()));
     let used = PluginUse { limits, grants, ..(*call.used).clone() };
-    let judge = Judge::offline(plugin, &used, call.generation).map_err(|error| not_granted(&error))?;
+    let judge = PluginJudge::offline(plugin, &used, call.generation).map_err(|error| not_granted(&error))?;
     let (said, cost) =
         judge.again(&call.asked, Recorded { kept, http: &call.http, llm: &call.llm, others: &call.others });
     Ok((said, cost.fuel))

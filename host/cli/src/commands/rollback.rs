@@ -5,11 +5,11 @@ use crate::asking::ask_host;
 use crate::exit::Failure;
 use crate::narrator::tame;
 use crate::output::{json_value, outln};
-use flyball_host::Request;
+use flyball_host::ControlRequest;
 
 pub(crate) fn run(places: &Places, options: &RollbackOptions) -> Result<(), Failure> {
     let state = places.state_dir()?;
-    let request = Request::Rollback { session: options.session.clone(), count: options.count };
+    let request = ControlRequest::Rollback { session: options.session.clone(), count: options.count };
     let answer = ask_host(&state, &request)?;
     if options.json {
         json_value(&answer);

@@ -49,13 +49,13 @@ fn run_and_tell(
 
 /// What the command line says of it.
 fn composed(state: StateDir, options: &RunOptions) -> Result<HostBuilder, Failure> {
-    let times = flyball_pipeline::Options::default();
+    let times = flyball_pipeline::PipelineOptions::default();
     let host = Host::builder_in(state)
         .folders(options.judging.folders())
         .recordings(options.recording.options())
         .webhook(options.notify.webhook()?)
         .dead_letters(options.dead_letters.clone())
-        .pipeline_options(flyball_pipeline::Options {
+        .pipeline_options(flyball_pipeline::PipelineOptions {
             dead_letters_most_bytes: options.dead_letters_max_mb << 20,
             ..times
         })

@@ -13,7 +13,7 @@ pub(crate) fn run(options: &SchemaOptions) -> Result<(), Failure> {
         Document::Manifest => with_node_types(flyball_documents::manifest_schema()),
         Document::Report => flyball_host::schema(),
         Document::Scenario => schemars::schema_for!(Scenario).to_value(),
-        Document::World => schemars::schema_for!(flyball_sim::World).to_value(),
+        Document::World => schemars::schema_for!(flyball_sim::SimulatedWorld).to_value(),
         Document::Case => schemars::schema_for!(flyball_model::Case).to_value(),
     };
     json_pretty(&schema)

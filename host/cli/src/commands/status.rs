@@ -8,25 +8,25 @@ use crate::asking::ask_host;
 use crate::exit::Failure;
 use crate::narrator::{tame, tame_to};
 use crate::output::{json_pretty, outln};
-use flyball_host::Request;
-use flyball_host::{PolicyReport, SessionStatus, Status, UsedPlugin};
+use flyball_host::ControlRequest;
+use flyball_host::{JudgingStatus, PolicyReport, SessionStatus, UsedPlugin};
 
 /// A warning holds a sentence with names and patterns, and is not cut.
 const LONGEST: usize = 2_000;
 
 pub(crate) fn run(places: &Places, options: &StatusOptions) -> Result<(), Failure> {
     let state = places.state_dir()?;
-    let answer = ask_host(&state, &Request::Status)?;
+    let answer = ask_host(&state, &ControlRequest::Status)?;
     if options.json {
         return json_pretty(&answer);
     }
-    let status: Status = serde_json::from_value(answer).context("the host's answer is no status")?;
+    let status: JudgingStatus = serde_json::from_value(answer).context("the host's answer is no status")?;
     outln!("{}", text(&status));
     Ok(())
 }
 
 /// Three tables and the warnings.
-fn text(status: &Status) -> String {
+fn text(status: &JudgingStatus) -> String {
     let mut lines = vec![format!("generation {}", status.generation), String::new()];
     lines.push(format!("{:<22} {:<22} {:<11} {}", "SESSION", "POLICY", "GENERATION", "STATE"));
     lines.extend(status.sessions.iter().map(session));

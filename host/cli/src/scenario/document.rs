@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use flyball_documents::{Source, locate, policy_for, read_as, read_manifest, read_policy};
+use flyball_documents::{DocumentText, locate, policy_for, read_as, read_manifest, read_policy};
 use flyball_engine::{Engine, PolicySource};
 use flyball_host::{Folders, Host, HostBuilder, read_document};
 use flyball_model::{
     ActionKind, Executor, Manifest, NodeId, Outcome, Policy, Problem, UnixMillis, printable_path,
 };
-use flyball_sim::{Fault, Faults, Plan, Unsound, World};
+use flyball_sim::{Fault, FaultPlan, Plan, SimulatedWorld, Unsound};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -96,18 +96,18 @@ pub(crate) struct Folder {
     pub(crate) scenario: Scenario,
     pub(crate) manifest: Manifest,
     /// The policies on trial; one of them judges the manifest's session.
-    policies: Vec<Source>,
+    policies: Vec<DocumentText>,
     /// Where plugins of one's own lie.
     plugins: Option<PathBuf>,
     /// None: it is played on the embedded pipeline.
-    pub(crate) world: Option<World>,
+    pub(crate) world: Option<SimulatedWorld>,
     sources: Sources,
 }
 
 struct Sources {
-    scenario: Source,
-    manifest: Source,
-    world: Option<Source>,
+    scenario: DocumentText,
+    manifest: DocumentText,
+    world: Option<DocumentText>,
 }
 
 /// The folders below this one that hold a scenario, itself included, in the order of their names.
@@ -177,8 +177,8 @@ impl Folder {
     }
 
     /// What is simulated.
-    pub(crate) fn plan(&self, world: World) -> Plan {
-        let faults = Faults { faults: self.scenario.faults.clone() };
+    pub(crate) fn plan(&self, world: SimulatedWorld) -> Plan {
+        let faults = FaultPlan { faults: self.scenario.faults.clone() };
         let plan = Plan::of(&self.manifest, world, self.scenario.seed).with(faults);
         Plan { start: START, ..plan }
     }
@@ -237,7 +237,7 @@ fn misplaced(scenario: &Scenario, manifest: &Manifest) -> Vec<Problem> {
     problems
 }
 
-fn source(folder: &Path, name: &str) -> Result<Source, Failure> {
+fn source(folder: &Path, name: &str) -> Result<DocumentText, Failure> {
     let own = folder.join(name);
     let shared = folder.parent().map(|parent| parent.join(name));
     let file = match shared {
@@ -248,7 +248,7 @@ fn source(folder: &Path, name: &str) -> Result<Source, Failure> {
 }
 
 /// The policies of a directory, as `flyball run` takes them.
-fn policies_in(dir: &Path) -> Result<Vec<Source>, Failure> {
+fn policies_in(dir: &Path) -> Result<Vec<DocumentText>, Failure> {
     let cannot =
         || format!("cannot read {}; name a directory of policies with --policy DIR", printable_path(dir));
     let mut found = Vec::new();
@@ -263,7 +263,7 @@ fn policies_in(dir: &Path) -> Result<Vec<Source>, Failure> {
 }
 
 /// The policies with no judge in a hurry, if one of them judges the session: a scenario that nobody judges shows nothing.
-fn unhurried_all(sources: &[Source], session: &str) -> Result<Vec<Source>, Failure> {
+fn unhurried_all(sources: &[DocumentText], session: &str) -> Result<Vec<DocumentText>, Failure> {
     let read: Vec<Policy> = sources.iter().map(read_policy).collect::<Result<_, _>>()?;
     if policy_for(read.iter(), session).map_err(anyhow::Error::from)?.is_none() {
         let patterns: Vec<String> = read
@@ -276,8 +276,9 @@ fn unhurried_all(sources: &[Source], session: &str) -> Result<Vec<Source>, Failu
         )
         .into());
     }
-    let text =
-        |(source, policy): (&Source, &Policy)| Ok(Source::new(source.name.clone(), unhurried(policy)?));
+    let text = |(source, policy): (&DocumentText, &Policy)| {
+        Ok(DocumentText::new(source.name.clone(), unhurried(policy)?))
+    };
     sources.iter().zip(&read).map(text).collect()
 }
 

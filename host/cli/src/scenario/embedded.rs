@@ -94,11 +94,11 @@ pub(crate) fn play(
 
 async fn run(folder: &Folder, terms: &Embedded, engine: &Engine, state: &Path) -> Result<Played, Failure> {
     let chronicle = Arc::new(Chronicle::default());
-    let times = flyball_pipeline::Options::default();
+    let times = flyball_pipeline::PipelineOptions::default();
     let host = folder
         .host(engine, state)
         .manifest(folder.manifest.clone())
-        .pipeline_options(flyball_pipeline::Options {
+        .pipeline_options(flyball_pipeline::PipelineOptions {
             window: Duration::from_millis(terms.window_ms),
             ..times
         })

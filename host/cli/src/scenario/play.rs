@@ -10,7 +10,7 @@ use flyball_engine::Engine;
 use flyball_host::Threads;
 use flyball_model::{ActionRecord, Ending, Event, EventRecord, Graph, Notice, Outcome, TickRecord};
 use flyball_ports::{Journal as _, Listener};
-use flyball_sim::{Sim, World};
+use flyball_sim::{Sim, SimulatedWorld};
 use parking_lot::Mutex;
 
 use super::document::Folder;
@@ -100,7 +100,12 @@ pub(crate) fn play(folder: &Folder, engine: &Engine, state: &Path) -> Result<Pla
 }
 
 /// In a time of its own, that passes as fast as everything can be judged.
-fn simulated(folder: &Folder, world: &World, engine: &Engine, state: &Path) -> Result<Played, Failure> {
+fn simulated(
+    folder: &Folder,
+    world: &SimulatedWorld,
+    engine: &Engine,
+    state: &Path,
+) -> Result<Played, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -109,7 +114,12 @@ fn simulated(folder: &Folder, world: &World, engine: &Engine, state: &Path) -> R
     runtime.block_on(run(folder, world, engine, state))
 }
 
-async fn run(folder: &Folder, world: &World, engine: &Engine, state: &Path) -> Result<Played, Failure> {
+async fn run(
+    folder: &Folder,
+    world: &SimulatedWorld,
+    engine: &Engine,
+    state: &Path,
+) -> Result<Played, Failure> {
     let sim = Sim::new(folder.plan(world.clone())).map_err(|unsound| folder.located(unsound))?;
     let chronicle = Arc::new(Chronicle::default());
     let settings = folder.manifest.controller.clone();

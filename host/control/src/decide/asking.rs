@@ -52,7 +52,7 @@ struct Vote {
     backed_by: Vec<usize>,
     /// Whether the host itself has nothing against it. What it has something against is followed only where nobody else has
     /// an answer, so that the guards' no is on record.
-    fit: bool,
+    passes_host_checks: bool,
 }
 
 impl<'a> Asking<'a> {
@@ -70,11 +70,11 @@ impl<'a> Asking<'a> {
         if let Some((decider, within)) = first {
             vote = asking.one(decider, within, None).await;
             let why = "the policy's escalation names it, and it answered";
-            asking.explain(vote.iter().filter(|vote| vote.fit), why);
+            asking.explain(vote.iter().filter(|vote| vote.passes_host_checks), why);
             asking.called = Some(decider.name());
         }
         let vote = match vote {
-            Some(vote) if vote.fit => {
+            Some(vote) if vote.passes_host_checks => {
                 let why = format!("{} answered before", asking.called.unwrap_or_default());
                 turns.iter().for_each(|turn| asking.not_asked(turn, None, &why));
                 Some(vote)
@@ -82,7 +82,7 @@ impl<'a> Asking<'a> {
             refused => {
                 let vote = asking.chain(turns, None).await;
                 match vote {
-                    Some(vote) if vote.fit => Some(vote),
+                    Some(vote) if vote.passes_host_checks => Some(vote),
                     vote => refused.or(vote),
                 }
             }
@@ -110,7 +110,7 @@ impl<'a> Asking<'a> {
             let mut turns = turns.iter();
             while let Some(turn) = turns.next() {
                 let Some(vote) = self.turn(turn, group).await else { continue };
-                if vote.fit {
+                if vote.passes_host_checks {
                     let why = format!("{} answered before", turn_name(turn));
                     turns.for_each(|other| self.not_asked(other, group, &why));
                     return Some(vote);
@@ -171,7 +171,12 @@ impl<'a> Asking<'a> {
                         };
                         let answer = under_way.decided(decision.clone(), why, cost);
                         let backed_by = vec![answer];
-                        Some(Vote { by: id.clone(), decision, backed_by, fit: against.is_none() })
+                        Some(Vote {
+                            by: id.clone(),
+                            decision,
+                            backed_by,
+                            passes_host_checks: against.is_none(),
+                        })
                     }
                     // No failure: its answer, with why, is among the answers.
                     Decided::Abstains(why) => {
@@ -253,7 +258,7 @@ impl<'a> Asking<'a> {
                 None => Ok(asked.next().await),
             };
             match next {
-                Ok(Some((index, Some(vote)))) if vote.fit => votes.push((index, vote)),
+                Ok(Some((index, Some(vote)))) if vote.passes_host_checks => votes.push((index, vote)),
                 Ok(Some(_)) => {}
                 Ok(None) => break,
                 Err(_) => {

@@ -34,13 +34,13 @@ pub(crate) struct FollowUp {
     /// Observations since it settled.
     seen: u32,
     /// Of those with fresh samples, how many in a row found nothing of it, and the fewest samples among these.
-    clean: u32,
+    consecutive_clear: u32,
     fewest_samples: f64,
     /// How many in a row still found it.
-    still: u32,
+    consecutive_found: u32,
     /// Observations since the action that were measured and found nothing of it, once there were enough of them in a row: what
     /// is found after that has come back.
-    well: u32,
+    clear_since_action: u32,
     /// The worst that it was for.
     worst: Severity,
 }
@@ -92,10 +92,10 @@ impl FollowUp {
             applied,
             settle,
             seen: 0,
-            clean: 0,
+            consecutive_clear: 0,
             fewest_samples: f64::INFINITY,
-            still: 0,
-            well: 0,
+            consecutive_found: 0,
+            clear_since_action: 0,
         }
     }
 
@@ -110,10 +110,10 @@ impl FollowUp {
             applied: undone,
             settle,
             seen: 0,
-            clean: 0,
+            consecutive_clear: 0,
             fewest_samples: f64::INFINITY,
-            still: 0,
-            well: 0,
+            consecutive_found: 0,
+            clear_since_action: 0,
         }
     }
 
@@ -175,25 +175,30 @@ impl FollowUp {
             return Some((Outcome::Worse, format!("{worse}, {} after the action", seconds(since))));
         }
         if seen(&self.record.proposal.action, look.now) == Some(false) {
-            self.clean = 0;
+            self.consecutive_clear = 0;
             return over.then(|| (Outcome::Ineffective, self.never_took_effect(since)));
         }
         if let Some(reported) = self.reported(look.record) {
             // What is left of lesser trouble, such as what piled up meanwhile, may need its time.
-            self.still = if reported.severity >= self.worst { self.still + 1 } else { 0 };
-            self.clean = 0;
+            self.consecutive_found =
+                if reported.severity >= self.worst { self.consecutive_found + 1 } else { 0 };
+            self.consecutive_clear = 0;
             self.fewest_samples = f64::INFINITY;
-            if self.still >= OBSERVATIONS_TO_AGREE && self.well >= self.well_enough() {
+            if self.consecutive_found >= OBSERVATIONS_TO_AGREE
+                && self.clear_since_action >= self.well_enough()
+            {
                 return Some((Outcome::Unknown, self.came_back(since, reported)));
             }
-            if self.still >= OBSERVATIONS_TO_AGREE {
+            if self.consecutive_found >= OBSERVATIONS_TO_AGREE {
                 return Some((Outcome::Ineffective, self.ineffective(since, reported)));
             }
         } else if let Some(samples) = self.measured(look) {
-            self.still = 0;
-            self.clean += 1;
+            self.consecutive_found = 0;
+            self.consecutive_clear += 1;
             self.fewest_samples = self.fewest_samples.min(samples);
-            if self.clean >= OBSERVATIONS_TO_AGREE && self.measure.looks() >= OBSERVATIONS_TO_AGREE {
+            if self.consecutive_clear >= OBSERVATIONS_TO_AGREE
+                && self.measure.looks() >= OBSERVATIONS_TO_AGREE
+            {
                 return Some(match self.measure.healed_by_itself() {
                     Some(healed) => (Outcome::Unknown, healed),
                     None => (Outcome::Verified, self.verified(since)),
@@ -226,7 +231,7 @@ impl FollowUp {
         format!(
             "{} gone in {} observations in a row with at least {:.0} samples each, {} after the action; {}",
             self.codes(),
-            self.clean,
+            self.consecutive_clear,
             self.fewest_samples.max(1.0),
             seconds(since),
             self.measure.numbers()
@@ -236,7 +241,7 @@ impl FollowUp {
     fn ineffective(&self, since: Duration, reported: &Finding) -> String {
         format!(
             "still found in {} observations in a row, {} after the action: {}: {}",
-            self.still,
+            self.consecutive_found,
             seconds(since),
             reported.code,
             reported.message
@@ -249,12 +254,12 @@ impl FollowUp {
     }
 
     fn watch_for_return(&mut self, look: &Look<'_>) {
-        if self.well >= self.well_enough() {
+        if self.clear_since_action >= self.well_enough() {
             return;
         }
-        self.well = match (self.reported(look.record), self.measured(look)) {
-            (None, Some(_)) => self.well + 1,
-            (None, None) => self.well,
+        self.clear_since_action = match (self.reported(look.record), self.measured(look)) {
+            (None, Some(_)) => self.clear_since_action + 1,
+            (None, None) => self.clear_since_action,
             (Some(_), _) => 0,
         };
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_control::{Controller, Fleet, Options};
+use flyball_control::{Controller, Fleet, LoopOptions};
 use flyball_model::*;
 use flyball_ports::*;
 use parking_lot::Mutex;
@@ -148,7 +148,7 @@ impl DataPlane for Plane {
             ids: nodes.iter().map(|node| Arc::from(node.id.as_str())).collect(),
             types: nodes.iter().map(|node| Arc::from(node.node_type.as_str())).collect(),
             executors: nodes.iter().map(|node| node.executor).collect(),
-            statuses: vec![Status::Healthy; nodes.len()],
+            statuses: vec![NodeStatus::Healthy; nodes.len()],
             latency_trends: vec![Trend::Stable; nodes.len()],
             last_errors: vec![None; nodes.len()],
             metrics: Metrics::default(),
@@ -556,7 +556,7 @@ impl Rig {
             journal.clone(),
             Arc::new(SystemClock),
             told.clone(),
-            Options::default(),
+            LoopOptions::default(),
         ));
         let trouble = Arc::new(Mutex::new(vec![finding("slow", Some("b"))]));
         let rig = Self { plane, judges, journal, told, log, trouble, controller };
@@ -583,7 +583,7 @@ impl Rig {
             self.journal.clone(),
             Arc::new(SystemClock),
             self.told.clone(),
-            Options::default(),
+            LoopOptions::default(),
         )
     }
 

@@ -282,11 +282,11 @@ impl observed::HostObservation for Host {
         vec![observed::Executor::Native; self.nodes().len()]
     }
     fn statuses(&mut self, _: Resource<Seen>) -> Vec<observed::Status> {
-        let status = |status: &flyball_model::Status| match status {
-            flyball_model::Status::Unknown => observed::Status::Unknown,
-            flyball_model::Status::Healthy => observed::Status::Healthy,
-            flyball_model::Status::Degraded => observed::Status::Degraded,
-            flyball_model::Status::Failed => observed::Status::Failed,
+        let status = |status: &flyball_model::NodeStatus| match status {
+            flyball_model::NodeStatus::Unknown => observed::Status::Unknown,
+            flyball_model::NodeStatus::Healthy => observed::Status::Healthy,
+            flyball_model::NodeStatus::Degraded => observed::Status::Degraded,
+            flyball_model::NodeStatus::Failed => observed::Status::Failed,
         };
         self.nodes().statuses.iter().map(status).collect()
     }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use flyball_model::{Grants, HttpAnswer, HttpExchange, Problem};
-use flyball_outbound::{Failure, Permit, Request, Response};
+use flyball_outbound::{Failure, HttpRequest, Permit, Response};
 use wasmtime::component::Linker;
 
 use super::{Capability, Whole};
@@ -56,7 +56,7 @@ impl Web {
             Self::Live(permit) => {
                 let http::Request { method, url, headers, body } = request.clone();
                 let left = deadline.saturating_duration_since(Instant::now());
-                match permit.send(Request { method, url, headers, body }, left) {
+                match permit.send(HttpRequest { method, url, headers, body }, left) {
                     Ok(Response { status, headers, body }) => HttpAnswer::Answered { status, headers, body },
                     Err(Failure::Refused(why)) => HttpAnswer::Refused(why),
                     Err(Failure::Failed(why)) => HttpAnswer::Failed(why),

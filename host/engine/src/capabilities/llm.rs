@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flyball_llm::{Answer, Content, Exchange, Exchanges, Kind, Llm, LlmError, Question};
+use flyball_llm::{Content, Exchanges, Kind, Llm, LlmError, ModelAnswer, ModelExchange, Question};
 use flyball_model::{Grants, LlmAnswer, LlmExchange, LlmUse, Problem};
 use flyball_outbound::Outbound;
 use parking_lot::Mutex;
@@ -119,7 +119,7 @@ fn ask(
     question: Question,
     deadline: Instant,
     waiting: Option<Waiting>,
-) -> (LlmAnswer, Option<Exchange>) {
+) -> (LlmAnswer, Option<ModelExchange>) {
     let heard = Arc::new(Heard::default());
     let llm = llm.clone().kept_by(heard.clone());
     let asked = outbound.wait(async move {
@@ -129,7 +129,7 @@ fn ask(
         }
     });
     let answer = match asked {
-        Some(Some(Ok(Answer { content, .. }))) => LlmAnswer::Answered(match content {
+        Some(Some(Ok(ModelAnswer { content, .. }))) => LlmAnswer::Answered(match content {
             Content::Json(value) => value.to_string(),
             Content::Text(text) => text,
         }),
@@ -165,7 +165,7 @@ fn unanswered(error: &LlmError) -> LlmAnswer {
 }
 
 /// Whatever became of it, and whether the provider tells what it took or not.
-fn used(exchange: &Exchange) -> LlmUse {
+fn used(exchange: &ModelExchange) -> LlmUse {
     let tokens = exchange.tokens.unwrap_or_default();
     LlmUse {
         questions: u32::try_from(exchange.tries.len()).unwrap_or(u32::MAX),
@@ -177,10 +177,10 @@ fn used(exchange: &Exchange) -> LlmUse {
 
 /// Keeps the one exchange of a question.
 #[derive(Default)]
-struct Heard(Mutex<Option<Exchange>>);
+struct Heard(Mutex<Option<ModelExchange>>);
 
 impl Exchanges for Heard {
-    fn keep(&self, exchange: Exchange) {
+    fn keep(&self, exchange: ModelExchange) {
         *self.0.lock() = Some(exchange);
     }
 }

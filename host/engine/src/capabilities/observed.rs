@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use flyball_model::{Executor, Grants, Observation, Status, Trend};
+use flyball_model::{Executor, Grants, NodeStatus, Observation, Trend};
 use wasmtime::component::{Linker, Resource};
 
 use super::{Capability, Whole};
@@ -241,13 +241,13 @@ impl From<observed::Executor> for Executor {
     }
 }
 
-impl From<Status> for observed::Status {
-    fn from(status: Status) -> Self {
+impl From<NodeStatus> for observed::Status {
+    fn from(status: NodeStatus) -> Self {
         match status {
-            Status::Unknown => Self::Unknown,
-            Status::Healthy => Self::Healthy,
-            Status::Degraded => Self::Degraded,
-            Status::Failed => Self::Failed,
+            NodeStatus::Unknown => Self::Unknown,
+            NodeStatus::Healthy => Self::Healthy,
+            NodeStatus::Degraded => Self::Degraded,
+            NodeStatus::Failed => Self::Failed,
         }
     }
 }

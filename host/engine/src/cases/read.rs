@@ -1,6 +1,6 @@
 //! Finds the cases in a component, and each one's place in the file that its author wrote.
 
-use flyball_documents::{Source, read_as};
+use flyball_documents::{DocumentText, read_as};
 use flyball_model::Case;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -112,7 +112,7 @@ impl<'a> Section<'a> {
     fn fault(&self, place: &str, line: usize, text: &[u8], error: &serde_json::Error) -> LoadError {
         let before = "\n".repeat(if self.file.is_some() { line.saturating_sub(1) } else { 0 });
         let name = self.file.clone().unwrap_or_else(|| place.to_owned());
-        let source = Source::new(name, format!("{before}{}", String::from_utf8_lossy(text)));
+        let source = DocumentText::new(name, format!("{before}{}", String::from_utf8_lossy(text)));
         let faults = read_as::<Case>(&source, "Flyball golden case").err();
         let told = faults.map(|faults| faults.lines()).unwrap_or_default();
         if told.is_empty() {

@@ -8,7 +8,7 @@ use flyball_model::{Case, CaseAnswer, HttpExchange, LlmExchange, PluginUse};
 use super::Placed;
 use crate::judge::Recorded;
 use crate::worlds::part_of;
-use crate::{Judge, LoadError, Plugin, Settings};
+use crate::{LoadError, Plugin, PluginJudge, Settings};
 
 /// All cases of a plugin together take no longer.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -76,7 +76,7 @@ fn answer(plugin: &Arc<Plugin>, case: &Case) -> Result<Heard, LoadError> {
         let faults = faults.into_iter().map(|fault| fault.pointer).collect();
         return Ok(Heard::alone(CaseAnswer { faults: Some(faults), ..CaseAnswer::default() }));
     }
-    let judge = Judge::unbound(Arc::clone(plugin), used);
+    let judge = PluginJudge::unbound(Arc::clone(plugin), used);
     let world = plugin.world();
     let asked = (world.of_case)(case).map_err(|what| LoadError::Cases {
         why: format!("{:?} lacks {what}, which a {} is asked about", case.about, world.kind),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_documents::{Faults, Source, locate};
+use flyball_documents::{DocumentFaults, DocumentText, locate};
 use flyball_model::{
     DeciderForm, DeciderRule, DeciderUse, Grants, PluginKind, PluginUse, Policy, Problem, Rule,
     SHADOW_WITHIN_MS, Turn, ValidatorRule, Way, Who, printable_path, shell_word,
@@ -13,12 +13,12 @@ use flyball_model::{
 use super::generation::{Bound, Seal, Serving};
 use crate::signature::{SignatureError, Signer, verify_signature};
 use crate::stage::{Stage, Stopwatch};
-use crate::{Judge, LoadError, Plugin};
+use crate::{LoadError, Plugin, PluginJudge};
 
 /// A policy that is to serve.
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
-    pub(super) source: Source,
+    pub(super) source: DocumentText,
     pub(super) digest: Arc<str>,
     pub(super) policy: Policy,
 }
@@ -60,7 +60,7 @@ pub(super) fn bind(
 #[derive(Debug)]
 pub(super) struct Unbound {
     pub(super) stage: Stage,
-    pub(super) faults: Faults,
+    pub(super) faults: DocumentFaults,
 }
 
 /// The keys that a policy names, and which of them are none.
@@ -97,7 +97,7 @@ struct Binder<'a> {
 }
 
 impl Binder<'_> {
-    fn all(&mut self, key: &str, kind: PluginKind, uses: &[PluginUse]) -> Vec<Arc<Judge>> {
+    fn all(&mut self, key: &str, kind: PluginKind, uses: &[PluginUse]) -> Vec<Arc<PluginJudge>> {
         let mut judges = Vec::new();
         for (index, used) in uses.iter().enumerate() {
             let at = format!("/judges/{key}/{index}");
@@ -112,7 +112,7 @@ impl Binder<'_> {
     fn others(
         &mut self,
         by_kind: &BTreeMap<String, Vec<PluginUse>>,
-    ) -> BTreeMap<PluginKind, Vec<Arc<Judge>>> {
+    ) -> BTreeMap<PluginKind, Vec<Arc<PluginJudge>>> {
         let mut judges = BTreeMap::new();
         for (name, uses) in by_kind {
             let at = format!("others/{}", step(name));
@@ -136,13 +136,13 @@ impl Binder<'_> {
         judges
     }
 
-    fn rules(&mut self, at: &str, rules: &[ValidatorRule]) -> Vec<Rule<Arc<Judge>>> {
+    fn rules(&mut self, at: &str, rules: &[ValidatorRule]) -> Vec<Rule<Arc<PluginJudge>>> {
         let placed = rules.iter().enumerate().map(|(index, rule)| (format!("{at}/{index}"), rule));
         placed.filter_map(|(at, rule)| self.rule(&at, rule)).collect()
     }
 
     /// None: something in it is wrong, and noted.
-    fn rule(&mut self, at: &str, rule: &ValidatorRule) -> Option<Rule<Arc<Judge>>> {
+    fn rule(&mut self, at: &str, rule: &ValidatorRule) -> Option<Rule<Arc<PluginJudge>>> {
         let noted = match rule {
             ValidatorRule::One(used) => self.one(at, PluginKind::Validator, used),
             ValidatorRule::Group(group) => match group.form() {
@@ -170,13 +170,13 @@ impl Binder<'_> {
         }
     }
 
-    fn turns(&mut self, at: &str, rules: &[DeciderRule]) -> Vec<Turn<Arc<Judge>>> {
+    fn turns(&mut self, at: &str, rules: &[DeciderRule]) -> Vec<Turn<Arc<PluginJudge>>> {
         let placed = rules.iter().enumerate().map(|(index, rule)| (format!("{at}/{index}"), rule));
         placed.filter_map(|(at, rule)| self.turn(&at, rule)).collect()
     }
 
     /// None: something in it is wrong, and noted.
-    fn turn(&mut self, at: &str, rule: &DeciderRule) -> Option<Turn<Arc<Judge>>> {
+    fn turn(&mut self, at: &str, rule: &DeciderRule) -> Option<Turn<Arc<PluginJudge>>> {
         let group = match rule {
             DeciderRule::One(used) => {
                 let decider = self.decider(at, used)?;
@@ -206,7 +206,7 @@ impl Binder<'_> {
         Some(Turn { within: group.answer_within_ms.map(Duration::from_millis), who })
     }
 
-    fn shadows(&mut self, shadows: &[DeciderUse]) -> Vec<(Arc<Judge>, Duration)> {
+    fn shadows(&mut self, shadows: &[DeciderUse]) -> Vec<(Arc<PluginJudge>, Duration)> {
         let mut judges = Vec::new();
         for (index, used) in shadows.iter().enumerate() {
             if let Some(judge) = self.decider(&format!("/judges/shadows/{index}"), used) {
@@ -216,7 +216,7 @@ impl Binder<'_> {
         judges
     }
 
-    fn decider(&mut self, at: &str, used: &DeciderUse) -> Option<Arc<Judge>> {
+    fn decider(&mut self, at: &str, used: &DeciderUse) -> Option<Arc<PluginJudge>> {
         match self.one(at, PluginKind::Decider, &used.used) {
             Ok(judge) => Some(Arc::new(judge.named(used.name()))),
             Err((stage, problems)) => {
@@ -231,7 +231,12 @@ impl Binder<'_> {
         self.problems.extend(problems);
     }
 
-    fn one(&mut self, at: &str, kind: PluginKind, used: &PluginUse) -> Result<Judge, (Stage, Vec<Problem>)> {
+    fn one(
+        &mut self,
+        at: &str,
+        kind: PluginKind,
+        used: &PluginUse,
+    ) -> Result<PluginJudge, (Stage, Vec<Problem>)> {
         let name = &used.plugin;
         let named = format!("{at}/plugin");
         let Some(serving) = self.plugins.get(name) else {
@@ -252,7 +257,7 @@ impl Binder<'_> {
         self.check_signature(&named, serving).map_err(|problem| (Stage::Verify, vec![problem]))?;
         self.watch.at(Stage::Link);
         unknown_grants(at, plugin, used).map_err(|problems| (Stage::Link, problems))?;
-        let judge = Judge::new(Arc::clone(plugin), used, self.generation)
+        let judge = PluginJudge::new(Arc::clone(plugin), used, self.generation)
             .map_err(|error| (Stage::Link, unlinked(at, name, error)))?;
         self.watch.at(Stage::Settings);
         let problems = plugin.check_settings(judge.settings(), used.limits).map_err(|error| {

@@ -3,10 +3,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_documents::{Source, policy_for};
+use flyball_documents::{DocumentText, policy_for};
 use flyball_model::{PluginKind, Policy, Rule, Turn};
 
-use crate::{Bill, Judge, Plugin};
+use crate::{LimitUsage, Plugin, PluginJudge};
 
 /// An immutable state of everything that judges.
 #[derive(Debug, Default)]
@@ -54,24 +54,24 @@ impl Serving {
 /// A policy and its judges.
 #[derive(Debug)]
 pub(super) struct Bound {
-    pub(super) source: Source,
+    pub(super) source: DocumentText,
     pub(super) digest: Arc<str>,
     pub(super) policy: Policy,
     /// The generation that brought these judges together.
     pub(super) generation: u64,
-    pub(super) heuristics: Vec<Arc<Judge>>,
-    pub(super) catalogs: Vec<Arc<Judge>>,
-    pub(super) deciders: Vec<Turn<Arc<Judge>>>,
+    pub(super) heuristics: Vec<Arc<PluginJudge>>,
+    pub(super) catalogs: Vec<Arc<PluginJudge>>,
+    pub(super) deciders: Vec<Turn<Arc<PluginJudge>>>,
     /// Each with how long it may think.
-    pub(super) shadows: Vec<(Arc<Judge>, Duration)>,
-    pub(super) validators: Vec<Rule<Arc<Judge>>>,
-    pub(super) reversers: Vec<Arc<Judge>>,
+    pub(super) shadows: Vec<(Arc<PluginJudge>, Duration)>,
+    pub(super) validators: Vec<Rule<Arc<PluginJudge>>>,
+    pub(super) reversers: Vec<Arc<PluginJudge>>,
     /// Of kinds that the loop does not ask itself.
-    pub(super) others: BTreeMap<PluginKind, Vec<Arc<Judge>>>,
+    pub(super) others: BTreeMap<PluginKind, Vec<Arc<PluginJudge>>>,
 }
 
 impl Bound {
-    pub(super) fn judges(&self) -> impl Iterator<Item = &Arc<Judge>> {
+    pub(super) fn judges(&self) -> impl Iterator<Item = &Arc<PluginJudge>> {
         let Self { heuristics, catalogs, deciders, shadows, validators, reversers, others, .. } = self;
         let shadows = shadows.iter().map(|(judge, _)| judge);
         let deciders = deciders.iter().flat_map(Turn::leaves).chain(shadows);
@@ -86,10 +86,10 @@ impl Bound {
 }
 
 /// Of the bills of several uses, for each limit the one that is nearest to it.
-pub(super) fn nearest(all: impl Iterator<Item = Bill>) -> Vec<Bill> {
-    let mut bills: Vec<Bill> = Vec::new();
+pub(super) fn nearest(all: impl Iterator<Item = LimitUsage>) -> Vec<LimitUsage> {
+    let mut bills: Vec<LimitUsage> = Vec::new();
     for bill in all {
-        match bills.iter_mut().find(|known| known.limit == bill.limit) {
+        match bills.iter_mut().find(|known| known.name == bill.name) {
             Some(known) if known.share() < bill.share() => *known = bill,
             Some(_) => {}
             None => bills.push(bill),
@@ -107,7 +107,7 @@ impl Generation {
         self.policies.values().find(|bound| std::ptr::eq(&raw const bound.policy, chosen)).cloned()
     }
 
-    fn uses_of(&self, plugin: &str) -> impl Iterator<Item = &Arc<Judge>> {
+    fn uses_of(&self, plugin: &str) -> impl Iterator<Item = &Arc<PluginJudge>> {
         let judges = self.policies.values().flat_map(|bound| bound.judges());
         judges.filter(move |judge| &*judge.plugin().id().name == plugin)
     }
@@ -118,7 +118,7 @@ impl Generation {
     }
 
     /// The most that its calls used of each limit, in the policy where that was nearest.
-    pub(super) fn bills(&self, plugin: &str) -> Vec<Bill> {
+    pub(super) fn bills(&self, plugin: &str) -> Vec<LimitUsage> {
         nearest(self.uses_of(plugin).flat_map(|judge| judge.bills()))
     }
 

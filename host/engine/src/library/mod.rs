@@ -18,13 +18,13 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flyball_documents::{Faults, Source};
-use flyball_model::{Controller, PluginKind, Policy, printable, printable_path};
+use flyball_documents::{DocumentFaults, DocumentText};
+use flyball_model::{ControllerSection, PluginKind, Policy, printable, printable_path};
 use flyball_ports::{Judges, Panel, Shadow};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::broadcast;
 
-use crate::{Engine, Judge};
+use crate::{Engine, PluginJudge};
 use generation::{Bound, Generation};
 use nodes::Nodes;
 use reload::Reloader;
@@ -32,7 +32,7 @@ use report::Past;
 
 pub use nodes::{NodeWorker, WorkerError};
 pub use policies::PolicyStatus;
-pub use report::{Change, PluginState, PluginStatus, Reload, Subject, Trouble, Usage};
+pub use report::{PluginState, PluginStatus, PluginUsage, Reload, ReloadChange, Subject, Trouble};
 pub use versions::{Back, Served, Versions, VersionsError};
 pub use watch::WatchError;
 
@@ -60,7 +60,7 @@ pub enum PolicySource {
     /// Each `.yaml` and `.yml` file of a directory.
     Dir(PathBuf),
     /// These.
-    Text(Vec<Source>),
+    Text(Vec<DocumentText>),
 }
 
 /// A library that could not be opened.
@@ -68,7 +68,7 @@ pub enum PolicySource {
 pub enum OpenError {
     /// A policy is wrong, or a plugin that it uses is.
     #[error("{0}")]
-    Documents(Faults),
+    Documents(DocumentFaults),
     /// A directory cannot be read.
     #[error("cannot read {path}: {error}", path = printable_path(path))]
     Unreadable {
@@ -107,7 +107,7 @@ impl std::fmt::Debug for Library {
 
 /// A session that was registered, and its panel. A generation that changes nothing of what judges it leaves it its panel.
 struct Session {
-    controller: Controller,
+    controller: ControllerSection,
     panel: Option<Seated>,
 }
 
@@ -149,7 +149,7 @@ impl Library {
     }
 
     /// Tells how a session wants to be controlled. Its policy's rules are narrowed by it.
-    pub fn register(&self, session: &str, controller: Controller) {
+    pub fn register(&self, session: &str, controller: ControllerSection) {
         self.sessions.lock().insert(session.to_owned(), Session { controller, panel: None });
     }
 
@@ -185,7 +185,7 @@ impl Library {
     }
 
     /// What the calls of each component cost so far, also of those that were replaced meanwhile.
-    pub fn usage(&self) -> Vec<Usage> {
+    pub fn usage(&self) -> Vec<PluginUsage> {
         self.past.lock().usage()
     }
 
@@ -222,7 +222,7 @@ impl Library {
     }
 
     /// The judges of one kind that the session's policy names under `judges.others`, for whoever asks them: the loop does not.
-    pub fn others(&self, session: &str, kind: PluginKind) -> Vec<Arc<Judge>> {
+    pub fn others(&self, session: &str, kind: PluginKind) -> Vec<Arc<PluginJudge>> {
         let bound = self.serving().judges(session);
         bound.and_then(|bound| bound.others.get(&kind).cloned()).unwrap_or_default()
     }
@@ -241,7 +241,7 @@ impl Judges for Library {
         let generation = self.serving();
         let mut sessions = self.sessions.lock();
         let Some(known) = sessions.get_mut(session) else {
-            return generation.judges(session).map(|bound| panel(&bound, &Controller::default()));
+            return generation.judges(session).map(|bound| panel(&bound, &ControllerSection::default()));
         };
         if let Some(seated) = &known.panel
             && seated.looked == generation.number
@@ -263,7 +263,7 @@ impl Judges for Library {
     }
 }
 
-fn panel(bound: &Bound, controller: &Controller) -> Arc<Panel> {
+fn panel(bound: &Bound, controller: &ControllerSection) -> Arc<Panel> {
     let Bound { policy, generation, heuristics, catalogs, deciders, shadows, validators, reversers, .. } =
         bound;
     Arc::new(Panel {

@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use flyball_model::{Executor, Limits, NodeOffer, NodeType, PluginKind, PluginUse, Problem, Reach};
-use flyball_ports::Item;
+use flyball_ports::ItemBytes;
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ use super::generation::{Serving, nearest};
 use crate::health::Health;
 use crate::pool::Owner;
 use crate::signature::SignatureError;
-use crate::{Bill, CallError, Judge, LoadError, MetricSink, Plugin, Processed};
+use crate::{CallError, LimitUsage, LoadError, MetricSink, Plugin, PluginJudge, ProcessedBytes};
 
 /// How often, and after which pause, a call is tried for which the engine has no room.
 const ROOM_TRIES: u32 = 100;
@@ -120,7 +120,7 @@ impl Nodes {
     }
 
     /// The sessions in which a plugin is not asked at present and why, and the most that its calls used of each limit.
-    pub(super) fn fares(&self, name: &str) -> (Vec<(Arc<str>, String)>, Vec<Bill>) {
+    pub(super) fn fares(&self, name: &str) -> (Vec<(Arc<str>, String)>, Vec<LimitUsage>) {
         let uses = self.uses.lock();
         let shared: Vec<Arc<Health>> = uses
             .iter()
@@ -146,7 +146,7 @@ struct Asked {
     session: Arc<str>,
     name: String,
     used: PluginUse,
-    judge: Judge,
+    judge: PluginJudge,
     /// A newer version that this node cannot take; it is not tried again.
     refused: Option<Arc<str>>,
     /// Where its own numbers go.
@@ -206,9 +206,9 @@ impl Library {
         name: &str,
         serving: Serving,
         used: &PluginUse,
-    ) -> Result<Judge, WorkerError> {
+    ) -> Result<PluginJudge, WorkerError> {
         self.check_signers(session, name, &serving)?;
-        let judge = Judge::new(serving.plugin, used, 0)
+        let judge = PluginJudge::new(serving.plugin, used, 0)
             .map_err(|error| WorkerError::NotGranted { name: name.to_owned(), error: Box::new(error) })?;
         let problems = judge
             .plugin()
@@ -241,8 +241,8 @@ impl NodeWorker {
     /// # Errors
     ///
     /// The call failed as a whole; no item was answered.
-    pub async fn process(&mut self, items: Vec<Item>) -> Result<Vec<Processed>, CallError> {
-        let items: Arc<[Item]> = items.into();
+    pub async fn process(&mut self, items: Vec<ItemBytes>) -> Result<Vec<ProcessedBytes>, CallError> {
+        let items: Arc<[ItemBytes]> = items.into();
         for _ in 0..ROOM_TRIES {
             match self.once(&items).await {
                 // What merely waits for room did not fail.
@@ -260,7 +260,7 @@ impl NodeWorker {
         asked.metrics = Some(sink);
     }
 
-    async fn once(&self, items: &Arc<[Item]>) -> Result<Vec<Processed>, CallError> {
+    async fn once(&self, items: &Arc<[ItemBytes]>) -> Result<Vec<ProcessedBytes>, CallError> {
         let (library, asked, items) = (Arc::clone(&self.library), Arc::clone(&self.asked), Arc::clone(items));
         let threads = self.library.nodes.threads.pool();
         let answer = threads.run(move || asked.lock().process(&library, &items)).await;
@@ -269,7 +269,11 @@ impl NodeWorker {
 }
 
 impl Asked {
-    fn process(&mut self, library: &Library, items: &Arc<[Item]>) -> Result<Vec<Processed>, CallError> {
+    fn process(
+        &mut self,
+        library: &Library,
+        items: &Arc<[ItemBytes]>,
+    ) -> Result<Vec<ProcessedBytes>, CallError> {
         self.take_newest(library);
         self.judge.process_for(&self.session, items)
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flyball_documents::{Faults, Source, locate};
+use flyball_documents::{DocumentFaults, DocumentText, locate};
 use flyball_model::{Problem, UnixMillis, printable_path};
 use flyball_ports::{Clock, SystemClock};
 
@@ -13,7 +13,7 @@ use super::bind::Candidate;
 use super::folder::{Folder, Found, Holds, Scan};
 use super::generation::{Generation, Seal, Serving};
 use super::missing::{Kept, kept, older};
-use super::report::{Change, PluginState, PluginStatus, Reload, Subject, Trouble};
+use super::report::{PluginState, PluginStatus, Reload, ReloadChange, Subject, Trouble};
 use super::resolve::{Wanted, note, resolve};
 use super::shelf::{self, Shelf};
 use super::versions::Versions;
@@ -21,7 +21,7 @@ use super::writers::Writing;
 use super::{LibraryOptions, OpenError, PolicySource};
 use crate::engine::digest_of;
 use crate::stage::{Stage, Stopwatch};
-use crate::{Description, Engine, Figures, LoadError, Plugin};
+use crate::{CallStatistics, Description, Engine, LoadError, Plugin};
 
 /// What makes generations.
 pub(super) struct Reloader {
@@ -38,7 +38,7 @@ pub(super) struct Reloader {
 
 enum Policies {
     Folder(Box<Folder>),
-    Texts(BTreeMap<String, (Arc<str>, Source)>),
+    Texts(BTreeMap<String, (Arc<str>, DocumentText)>),
 }
 
 /// What a plugin's name stands for on disk or in the host.
@@ -51,7 +51,7 @@ struct Offered {
 
 struct Read {
     plugins: BTreeMap<String, Offered>,
-    policies: BTreeMap<String, (Arc<str>, Source)>,
+    policies: BTreeMap<String, (Arc<str>, DocumentText)>,
     /// By plugin, why its file is not read now; what was last read of it stands among the plugins.
     unread_plugins: BTreeMap<String, String>,
     /// By file, the same.
@@ -137,7 +137,7 @@ impl Reloader {
             self.shelf.policy(source, digest).map_err(OpenError::Documents)?;
         }
         let none = Generation { plugins: self.remembered(engine, &read), ..Generation::default() };
-        let sources: BTreeMap<String, Source> =
+        let sources: BTreeMap<String, DocumentText> =
             read.policies.iter().map(|(file, (_, source))| (file.clone(), source.clone())).collect();
         let mut troubles = BTreeMap::new();
         let watch = &mut Stopwatch::start(Stage::Verify);
@@ -367,7 +367,7 @@ impl Reloader {
             let before = running.plugins.get(name);
             let loaded = self.shelf.plugin(engine, &offered.digest, &offered.bytes, watch);
             let loaded = loaded.and_then(|plugin| fitting(name, plugin, before));
-            let loaded = loaded.and_then(|plugin| modest(name, plugin, before, &policies));
+            let loaded = loaded.and_then(|plugin| hold_if_new_grants(name, plugin, before, &policies));
             let went_back = self.passed_over.contains_key(name);
             match loaded.and_then(|plugin| older(name, plugin, before, went_back, &policies)) {
                 Ok(plugin) => {
@@ -478,7 +478,7 @@ impl Reloader {
             bills: serving.bills(name),
             passed_over: self.passed_over.get(name).cloned(),
             path: desired.map_or_else(|| running.and_then(|one| one.path.clone()), |(_, path)| path.clone()),
-            figures: plugin.map_or_else(Figures::default, |plugin| plugin.stats().figures()),
+            figures: plugin.map_or_else(CallStatistics::default, |plugin| plugin.stats().figures()),
         }
     }
 }
@@ -499,7 +499,7 @@ fn fitting(name: &str, plugin: Arc<Plugin>, before: Option<&Serving>) -> Result<
 }
 
 /// Holds a version that wants more than the one that runs, until every policy that uses it grants that.
-fn modest(
+fn hold_if_new_grants(
     name: &str,
     plugin: Arc<Plugin>,
     before: Option<&Serving>,
@@ -524,7 +524,7 @@ fn modest(
 }
 
 /// A trouble of the whole that was found when everything was put together.
-fn restated(source: &Source, trouble: &Trouble) -> Faults {
+fn restated(source: &DocumentText, trouble: &Trouble) -> DocumentFaults {
     locate(source, vec![Problem::new("", trouble.error.clone())])
 }
 
@@ -548,7 +548,7 @@ fn told(
             if from != to || resealed(subject, running, next) {
                 let from_version = version(subject, running);
                 let to_version = version(subject, next);
-                changes.push(Change { subject: subject.clone(), from, to, from_version, to_version });
+                changes.push(ReloadChange { subject: subject.clone(), from, to, from_version, to_version });
             }
         }
     }

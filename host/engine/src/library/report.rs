@@ -8,7 +8,7 @@ use std::time::Duration;
 use flyball_model::{PluginId, PluginKind, UnixMillis, printable};
 
 use super::generation::Generation;
-use crate::{Bill, CallStats, Figures, Stage};
+use crate::{CallStatistics, CallStats, LimitUsage, Stage};
 
 /// As many reloads are remembered.
 const MOST_RELOADS: usize = 1_000;
@@ -49,7 +49,7 @@ pub struct Trouble {
 
 /// One thing that a reload replaced, brought or took away.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct ReloadChange {
     /// What.
     pub subject: Subject,
     /// SHA-256 of what served before; none: nothing.
@@ -62,7 +62,7 @@ pub struct Change {
     pub to_version: Option<Arc<str>>,
 }
 
-impl Change {
+impl ReloadChange {
     /// What it is and how it changed, in versions and digests.
     fn words(&self) -> String {
         let one = |version: &Option<Arc<str>>, digest: &Arc<str>| {
@@ -91,7 +91,7 @@ impl Change {
     }
 }
 
-impl std::fmt::Display for Change {
+impl std::fmt::Display for ReloadChange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.words())
     }
@@ -103,7 +103,7 @@ pub struct Reload {
     /// When it began.
     pub at: UnixMillis,
     /// What serves otherwise since. Empty: nothing, because nothing that changed loads.
-    pub changes: Vec<Change>,
+    pub changes: Vec<ReloadChange>,
     /// What newly does not load; the last good one of it serves on.
     pub troubles: Vec<Trouble>,
     /// The generation that served before.
@@ -162,24 +162,24 @@ pub struct PluginStatus {
     /// The sessions in which the running one is not asked at present, and why.
     pub quarantined: Vec<(Arc<str>, String)>,
     /// The most that calls of the running one used of each limit, over all policies.
-    pub bills: Vec<Bill>,
+    pub bills: Vec<LimitUsage>,
     /// The digest that was rolled back and is passed over.
     pub passed_over: Option<Arc<str>>,
     /// Its file; none: it came with the host.
     pub path: Option<PathBuf>,
     /// What the running one's calls cost so far.
-    pub figures: Figures,
+    pub figures: CallStatistics,
 }
 
 /// What the calls of one component cost.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Usage {
+pub struct PluginUsage {
     /// Which.
     pub id: PluginId,
     /// Of which kind.
     pub kind: PluginKind,
     /// The figures.
-    pub figures: Figures,
+    pub figures: CallStatistics,
 }
 
 /// What was.
@@ -213,10 +213,10 @@ impl Past {
         }
     }
 
-    pub(super) fn usage(&self) -> Vec<Usage> {
+    pub(super) fn usage(&self) -> Vec<PluginUsage> {
         self.components
             .iter()
-            .map(|(id, kind, stats)| Usage { id: id.clone(), kind: *kind, figures: stats.figures() })
+            .map(|(id, kind, stats)| PluginUsage { id: id.clone(), kind: *kind, figures: stats.figures() })
             .collect()
     }
 }

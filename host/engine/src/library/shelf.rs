@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flyball_documents::{Faults, Source, read_policy};
+use flyball_documents::{DocumentFaults, DocumentText, read_policy};
 use flyball_model::Policy;
 
 use super::folder::Found;
@@ -18,7 +18,7 @@ const AGAIN: Duration = Duration::from_secs(30);
 pub(super) struct Shelf {
     busy: HashMap<Arc<str>, (Instant, LoadError)>,
     plugins: HashMap<Arc<str>, Result<Arc<Plugin>, LoadError>>,
-    policies: HashMap<(String, Arc<str>), Result<Policy, Faults>>,
+    policies: HashMap<(String, Arc<str>), Result<Policy, DocumentFaults>>,
 }
 
 impl Shelf {
@@ -51,7 +51,11 @@ impl Shelf {
         loaded
     }
 
-    pub(super) fn policy(&mut self, source: &Source, digest: &Arc<str>) -> Result<Policy, Faults> {
+    pub(super) fn policy(
+        &mut self,
+        source: &DocumentText,
+        digest: &Arc<str>,
+    ) -> Result<Policy, DocumentFaults> {
         let key = (source.name.clone(), Arc::clone(digest));
         self.policies.entry(key).or_insert_with(|| read_policy(source)).clone()
     }
@@ -65,6 +69,6 @@ impl Shelf {
 }
 
 /// A policy's text. It was read as UTF-8.
-pub(super) fn source(found: &Found) -> Source {
-    Source::new(found.path.display().to_string(), String::from_utf8_lossy(&found.bytes).into_owned())
+pub(super) fn source(found: &Found) -> DocumentText {
+    DocumentText::new(found.path.display().to_string(), String::from_utf8_lossy(&found.bytes).into_owned())
 }

@@ -3,7 +3,7 @@
 //! What a catalog says of a type's reach does not count, as only the data plane knows it. The table (`mod.rs`) calls this.
 
 use flyball_model::{Case, CaseAnswer, NodeOffer, NodeType, PluginKind, Reach};
-use flyball_ports::{Asked, Said};
+use flyball_ports::{CallInput, Said};
 
 use super::{World, lift, of_another_kind};
 use crate::bindings::{listing, offers};
@@ -20,19 +20,19 @@ impl World for Catalog {
     type Params = ();
     type Results = (Result<Vec<offers::NodeType>, listing::Failure>,);
 
-    fn lower(asked: &Asked) -> Option<()> {
-        matches!(asked, Asked::List).then_some(())
+    fn lower(asked: &CallInput) -> Option<()> {
+        matches!(asked, CallInput::List).then_some(())
     }
 
-    fn lift(_: &Asked, (said,): Self::Results) -> Result<Said, CallError> {
+    fn lift(_: &CallInput, (said,): Self::Results) -> Result<Said, CallError> {
         match said {
             Ok(types) => Ok(Said::NodeTypes(types.into_iter().map(node_type).collect::<Result<_, _>>()?)),
             Err(failure) => Err(CallError::Declined { message: plain(&failure.message, LONGEST_REASON) }),
         }
     }
 
-    fn of_case(_: &Case) -> Result<Asked, &'static str> {
-        Ok(Asked::List)
+    fn of_case(_: &Case) -> Result<CallInput, &'static str> {
+        Ok(CallInput::List)
     }
 
     fn in_case(said: Said, _: &Case) -> CaseAnswer {

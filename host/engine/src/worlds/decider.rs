@@ -3,7 +3,7 @@
 //! The table (`mod.rs`) calls this. Whether the action may happen is for others to say.
 
 use flyball_model::{ActionKind, Case, CaseAnswer, Decision, PluginKind};
-use flyball_ports::{Asked, Decided, Said, Situation};
+use flyball_ports::{CallInput, Decided, Said, Situation};
 use wasmtime::component::Resource;
 
 use super::lower::{constraints, each, finding, learned, past_action};
@@ -28,13 +28,13 @@ impl World for Decider {
     type Params = (Resource<Seen>, Resource<Past>, deciding::Situation);
     type Results = (Result<deciding::Decision, deciding::Failure>,);
 
-    fn lower(asked: &Asked) -> Option<Self::Params> {
-        let Asked::Decide(_, situation) = asked else { return None };
+    fn lower(asked: &CallInput) -> Option<Self::Params> {
+        let CallInput::Decide(_, situation) = asked else { return None };
         let (now, past) = looking();
         Some((now, past, lowered(situation)))
     }
 
-    fn lift(_: &Asked, (said,): Self::Results) -> Result<Said, CallError> {
+    fn lift(_: &CallInput, (said,): Self::Results) -> Result<Said, CallError> {
         Ok(Said::Decided(match said {
             Ok(decision) => Decided::For(Decision {
                 analysis: decision.analysis,
@@ -48,8 +48,8 @@ impl World for Decider {
         }))
     }
 
-    fn of_case(case: &Case) -> Result<Asked, &'static str> {
-        Ok(Asked::Decide(cases::sight(case), cases::situation(case)))
+    fn of_case(case: &Case) -> Result<CallInput, &'static str> {
+        Ok(CallInput::Decide(cases::sight(case), cases::situation(case)))
     }
 
     fn in_case(said: Said, _: &Case) -> CaseAnswer {

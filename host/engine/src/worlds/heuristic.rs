@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use flyball_model::{Assessment, Case, CaseAnswer, Check, Finding, NodeColumns, PluginKind, Severity, Side};
-use flyball_ports::{Asked, Said};
+use flyball_ports::{CallInput, Said};
 
 use super::lift::{evidence, invalid};
 use super::{Looking, World, looking, of_another_kind};
@@ -23,18 +23,18 @@ impl World for Heuristic {
     type Params = Looking;
     type Results = (assessing::Assessment,);
 
-    fn lower(asked: &Asked) -> Option<Looking> {
-        matches!(asked, Asked::Assess(_)).then(looking)
+    fn lower(asked: &CallInput) -> Option<Looking> {
+        matches!(asked, CallInput::Assess(_)).then(looking)
     }
 
-    fn lift(asked: &Asked, (said,): Self::Results) -> Result<Said, CallError> {
+    fn lift(asked: &CallInput, (said,): Self::Results) -> Result<Said, CallError> {
         let none = NodeColumns::default();
         let nodes = asked.sight().map_or(&none, |sight| &sight.now.nodes);
         Ok(Said::Assessed(assessment(said, nodes)?))
     }
 
-    fn of_case(case: &Case) -> Result<Asked, &'static str> {
-        Ok(Asked::Assess(cases::sight(case)))
+    fn of_case(case: &Case) -> Result<CallInput, &'static str> {
+        Ok(CallInput::Assess(cases::sight(case)))
     }
 
     fn in_case(said: Said, case: &Case) -> CaseAnswer {

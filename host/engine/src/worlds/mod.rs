@@ -18,7 +18,7 @@ mod reverser;
 mod validator;
 
 use flyball_model::{Case, CaseAnswer, Limits, PluginKind};
-use flyball_ports::{Asked, Said};
+use flyball_ports::{CallInput, Said};
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower, Resource};
 
 use crate::call::{Ended, Given, Ready};
@@ -42,21 +42,21 @@ pub trait World: 'static {
     type Results: ComponentNamedList + Lift + Send + Sync + 'static;
 
     /// From the host's question to the guest's. None: it is no question for plugins of this kind.
-    fn lower(asked: &Asked) -> Option<Self::Params>;
+    fn lower(asked: &CallInput) -> Option<Self::Params>;
 
     /// From what the guest said to an answer of the host's.
     ///
     /// # Errors
     ///
     /// It says that it cannot answer, or what it says is no answer.
-    fn lift(asked: &Asked, results: Self::Results) -> Result<Said, CallError>;
+    fn lift(asked: &CallInput, results: Self::Results) -> Result<Said, CallError>;
 
     /// What a golden case asks.
     ///
     /// # Errors
     ///
     /// What the case lacks.
-    fn of_case(case: &Case) -> Result<Asked, &'static str>;
+    fn of_case(case: &Case) -> Result<CallInput, &'static str>;
 
     /// An answer in the words of a golden case.
     fn in_case(said: Said, case: &Case) -> CaseAnswer;
@@ -111,8 +111,8 @@ pub(crate) struct Served {
     /// Whether a component's function has the world's shape, without calling it.
     pub(crate) check: fn(&Ready, &ComponentExportIndex, Limits) -> Result<(), CallError>,
     /// One call in a fresh instance. None: the question is none for plugins of this kind.
-    pub(crate) call: fn(&Ready, &ComponentExportIndex, &Asked, Given) -> Option<Ended<Said>>,
-    pub(crate) of_case: fn(&Case) -> Result<Asked, &'static str>,
+    pub(crate) call: fn(&Ready, &ComponentExportIndex, &CallInput, Given) -> Option<Ended<Said>>,
+    pub(crate) of_case: fn(&Case) -> Result<CallInput, &'static str>,
     pub(crate) in_case: fn(Said, &Case) -> CaseAnswer,
 }
 
@@ -134,7 +134,7 @@ impl Served {
 fn call<W: World>(
     ready: &Ready,
     function: &ComponentExportIndex,
-    asked: &Asked,
+    asked: &CallInput,
     given: Given,
 ) -> Option<Ended<Said>> {
     let params = W::lower(asked)?;

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use flyball_model::{Case, CaseAnswer, PluginKind};
-use flyball_ports::{Asked, Processed, Said};
+use flyball_ports::{CallInput, ProcessedBytes, Said};
 use serde_json::Value;
 
 use super::lift::invalid;
@@ -21,17 +21,17 @@ impl World for Node {
     const FUNCTION: &'static str = "process";
     const TYPES: &'static [&'static str] = &[];
     type Params = (Vec<processing::Item>,);
-    type Results = (Vec<Processed>,);
+    type Results = (Vec<ProcessedBytes>,);
 
-    fn lower(asked: &Asked) -> Option<Self::Params> {
-        let Asked::Process(items) = asked else { return None };
+    fn lower(asked: &CallInput) -> Option<Self::Params> {
+        let CallInput::Process(items) = asked else { return None };
         let items = items.iter().map(|(id, body)| processing::Item { id: *id, body: body.clone() });
         Some((items.collect(),))
     }
 
-    fn lift(asked: &Asked, (said,): Self::Results) -> Result<Said, CallError> {
+    fn lift(asked: &CallInput, (said,): Self::Results) -> Result<Said, CallError> {
         let given = match asked {
-            Asked::Process(items) => items.len(),
+            CallInput::Process(items) => items.len(),
             _ => 0,
         };
         if said.len() == given {
@@ -40,9 +40,9 @@ impl World for Node {
         Err(invalid("list", format!("{} answers for {given} items", said.len())))
     }
 
-    fn of_case(case: &Case) -> Result<Asked, &'static str> {
+    fn of_case(case: &Case) -> Result<CallInput, &'static str> {
         let body = case.item.clone().unwrap_or_default().to_string().into_bytes();
-        Ok(Asked::Process(Arc::new([(1, body)])))
+        Ok(CallInput::Process(Arc::new([(1, body)])))
     }
 
     fn in_case(said: Said, case: &Case) -> CaseAnswer {

@@ -3,7 +3,7 @@
 //! The table (`mod.rs`) calls this. That an inverse is no more than an inverse is upheld by the loop.
 
 use flyball_model::{Case, CaseAnswer, PluginKind, Reversal};
-use flyball_ports::{Asked, Said};
+use flyball_ports::{CallInput, Said};
 
 use super::{World, lift, lower, of_another_kind, part_of};
 use crate::bindings::{actions, reversing};
@@ -20,8 +20,8 @@ impl World for Reverser {
     type Params = (reversing::Applied,);
     type Results = (Result<Vec<actions::Action>, String>,);
 
-    fn lower(asked: &Asked) -> Option<Self::Params> {
-        let Asked::Reverse { action, before, after } = asked else { return None };
+    fn lower(asked: &CallInput) -> Option<Self::Params> {
+        let CallInput::Reverse { action, before, after } = asked else { return None };
         Some((reversing::Applied {
             action: lower::action(action),
             before: lower::graph(before),
@@ -29,7 +29,7 @@ impl World for Reverser {
         },))
     }
 
-    fn lift(_: &Asked, (said,): Self::Results) -> Result<Said, CallError> {
+    fn lift(_: &CallInput, (said,): Self::Results) -> Result<Said, CallError> {
         Ok(Said::Reversal(match said {
             Ok(actions) => Reversal::Reversible {
                 actions: actions.into_iter().map(lift::action).collect::<Result<_, _>>()?,
@@ -38,9 +38,9 @@ impl World for Reverser {
         }))
     }
 
-    fn of_case(case: &Case) -> Result<Asked, &'static str> {
+    fn of_case(case: &Case) -> Result<CallInput, &'static str> {
         let applied = case.applied.clone().ok_or("`applied`")?;
-        Ok(Asked::Reverse {
+        Ok(CallInput::Reverse {
             action: applied.action,
             before: applied.before.spec().into(),
             after: applied.after.spec().into(),

@@ -3,7 +3,7 @@
 //! The table (`mod.rs`) calls this. That a validator which fails means no is upheld by whoever asks.
 
 use flyball_model::{Amendment, Case, CaseAnswer, PluginKind, Reason, Verdict};
-use flyball_ports::{Asked, Said, Situation};
+use flyball_ports::{CallInput, Said, Situation};
 use wasmtime::component::Resource;
 
 use super::lower::{constraints, each, finding, past_action};
@@ -27,13 +27,13 @@ impl World for Validator {
     type Params = (Resource<Seen>, Resource<Past>, reviewing::Proposed);
     type Results = (reviewing::Verdict,);
 
-    fn lower(asked: &Asked) -> Option<Self::Params> {
-        let Asked::Review { proposal, decided_by, situation, .. } = asked else { return None };
+    fn lower(asked: &CallInput) -> Option<Self::Params> {
+        let CallInput::Review { proposal, decided_by, situation, .. } = asked else { return None };
         let (now, past) = looking();
         Some((now, past, proposed(lower::proposal(proposal), decided_by, situation)))
     }
 
-    fn lift(_: &Asked, (said,): Self::Results) -> Result<Said, CallError> {
+    fn lift(_: &CallInput, (said,): Self::Results) -> Result<Said, CallError> {
         Ok(Said::Verdict(match said {
             reviewing::Verdict::Allow => Verdict::Allow,
             reviewing::Verdict::Deny(why) => Verdict::Deny(lift::reason(why)),
@@ -45,8 +45,8 @@ impl World for Validator {
         }))
     }
 
-    fn of_case(case: &Case) -> Result<Asked, &'static str> {
-        Ok(Asked::Review {
+    fn of_case(case: &Case) -> Result<CallInput, &'static str> {
+        Ok(CallInput::Review {
             sight: cases::sight(case),
             proposal: case.proposed.clone().ok_or("`proposed`")?,
             decided_by: case.decided_by.clone(),

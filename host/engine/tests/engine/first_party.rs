@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use flyball_documents::Source;
+use flyball_documents::DocumentText;
 use flyball_engine::{Library, LibraryOptions, OpenError, PolicySource};
-use flyball_model::{Controller, MutationPolicy, Turn, Who};
+use flyball_model::{ControllerSection, MutationPolicy, Turn, Who};
 use flyball_ports::Judges;
 use serde_json::json;
 
@@ -18,7 +18,7 @@ fn library(policy: &str) -> Result<Arc<Library>, OpenError> {
             .collect(),
         plugins_dir: None,
         versions: None,
-        policies: PolicySource::Text(vec![Source::new("policy.yaml", policy)]),
+        policies: PolicySource::Text(vec![DocumentText::new("policy.yaml", policy)]),
     })
 }
 
@@ -27,7 +27,7 @@ async fn the_default_policy_finds_a_failed_node() {
     let library = library(include_str!("../../../../policies/default.yaml")).unwrap();
     library.register(
         "orders",
-        Controller { mutation_policy: Some(MutationPolicy::Heal), ..Controller::default() },
+        ControllerSection { mutation_policy: Some(MutationPolicy::Heal), ..ControllerSection::default() },
     );
     let panel = library.panel("orders").unwrap();
     assert!(Arc::ptr_eq(&panel, &library.panel("orders").unwrap()));

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use flyball_engine::{Judge, Recorded};
+use flyball_engine::{PluginJudge, Recorded};
 use flyball_model::{Grants, Limits, PluginKind, PluginUse, StateGrant};
-use flyball_ports::Asked;
+use flyball_ports::CallInput;
 use serde_json::json;
 
 use crate::guests::{engine, used};
@@ -19,18 +19,18 @@ const TOLERANCE: f64 = 0.1;
 /// Set to write down what is taken now.
 const RENEW: &str = "FLYBALL_RENEW_FUEL";
 
-fn asked(kind: PluginKind) -> Option<Asked> {
+fn asked(kind: PluginKind) -> Option<CallInput> {
     let (sight, situation, proposal) = (sight(50, 1), situation(50), proposal());
     Some(match kind {
-        PluginKind::Heuristic => Asked::Assess(sight),
-        PluginKind::Decider => Asked::Decide(sight, situation),
+        PluginKind::Heuristic => CallInput::Assess(sight),
+        PluginKind::Decider => CallInput::Decide(sight, situation),
         PluginKind::Validator => {
-            Asked::Review { sight, proposal, decided_by: "rule-decider".to_owned(), situation }
+            CallInput::Review { sight, proposal, decided_by: "rule-decider".to_owned(), situation }
         }
         PluginKind::Reverser => {
-            Asked::Reverse { action: proposal.action, before: graph(50).into(), after: graph(50).into() }
+            CallInput::Reverse { action: proposal.action, before: graph(50).into(), after: graph(50).into() }
         }
-        PluginKind::Catalog => Asked::List,
+        PluginKind::Catalog => CallInput::List,
         _ => return None,
     })
 }
@@ -59,7 +59,7 @@ fn no_first_party_plugin_takes_more_instructions_than_it_did() {
             continue;
         }
         let used = PluginUse { grants: granted(part.name), ..used(part.name, Limits::default()) };
-        let judge = Judge::new(plugin, &used, 1).unwrap();
+        let judge = PluginJudge::new(plugin, &used, 1).unwrap();
         let (said, cost) =
             judge.again(&asked, Recorded { kept: Some(Arc::default()), ..Recorded::default() });
         match said {
@@ -89,8 +89,8 @@ fn no_first_party_plugin_takes_more_instructions_than_it_did() {
 fn the_llm_decider_asks_about_ten_thousand_nodes_within_the_default_limits() {
     let part = flyball_first_party::find("llm-decider").unwrap();
     let used = PluginUse { grants: granted(part.name), ..used(part.name, Limits::default()) };
-    let judge = Judge::new(Arc::new(engine().load(part.wasm).unwrap()), &used, 1).unwrap();
-    let asked = Asked::Decide(sight(10_000, 1), situation(10_000));
+    let judge = PluginJudge::new(Arc::new(engine().load(part.wasm).unwrap()), &used, 1).unwrap();
+    let asked = CallInput::Decide(sight(10_000, 1), situation(10_000));
     let (said, cost) = judge.again(&asked, Recorded { kept: Some(Arc::default()), ..Recorded::default() });
     assert!(said.unwrap_err().contains("not in the recording"));
     assert!(cost.host_calls < 2_000 && cost.fuel < 30_000_000, "{cost:?}");

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use flyball_engine::{Engine, EngineOptions, Judge};
+use flyball_engine::{Engine, EngineOptions, PluginJudge};
 use flyball_model::{Grants, Limits, PluginUse, StateGrant};
 use flyball_ports::{Changes, Decided, Decider, Heuristic, Judge as Port, Keeper};
 
@@ -50,19 +50,19 @@ impl Keeper for Kept {
     }
 }
 
-fn keeping(kept: &Arc<Kept>, body: &str, grants: Grants) -> Judge {
+fn keeping(kept: &Arc<Kept>, body: &str, grants: Grants) -> PluginJudge {
     let keeper: Arc<dyn Keeper> = kept.clone();
     let engine = Engine::new(EngineOptions { keeper: Some(keeper), ..EngineOptions::default() }).unwrap();
     let plugin = engine.load(&guest_importing("keeper", "1.0.0", STATE, body)).unwrap();
-    Judge::new(Arc::new(plugin), &using(grants), 1).unwrap()
+    PluginJudge::new(Arc::new(plugin), &using(grants), 1).unwrap()
 }
 
 #[test]
 fn a_plugin_that_imports_what_is_not_granted_is_refused_by_the_name_of_the_grant() {
     let plugin = Arc::new(engine().load(&guest_importing("keeper", "1.0.0", STATE, COUNTS)).unwrap());
-    let said = Judge::new(Arc::clone(&plugin), &using(Grants::default()), 1).unwrap_err().to_string();
+    let said = PluginJudge::new(Arc::clone(&plugin), &using(Grants::default()), 1).unwrap_err().to_string();
     assert!(said.contains("flyball:plugin/state@0.1.0") && said.contains("`grants.state`"), "{said}");
-    Judge::new(plugin, &using(state(1)), 1).unwrap();
+    PluginJudge::new(plugin, &using(state(1)), 1).unwrap();
 }
 
 #[tokio::test]
@@ -85,7 +85,7 @@ async fn a_call_that_fails_keeps_nothing() {
 }
 
 /// The LLM decider, and a model at which nobody listens.
-fn decider() -> Judge {
+fn decider() -> PluginJudge {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let llm = serde_json::json!({
         "provider": "openai", "model": "none", "base_url": format!("http://127.0.0.1:{port}"), "limits": { "tries": 1 },
@@ -94,7 +94,7 @@ fn decider() -> Judge {
     let wasm = flyball_first_party::find("llm-decider").unwrap().wasm;
     let limits = Limits { time_ms: 10_000, ..Limits::default() };
     let used = PluginUse { grants: Grants { llm, ..state(64) }, ..used("llm-decider", limits) };
-    Judge::new(Arc::new(engine().load(wasm).unwrap()), &used, 1).unwrap()
+    PluginJudge::new(Arc::new(engine().load(wasm).unwrap()), &used, 1).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,7 +137,7 @@ async fn uses_of_one_plugin_that_a_policy_names_apart_keep_apart() {
     let keeper: Arc<dyn Keeper> = owners.clone();
     let engine = Engine::new(EngineOptions { keeper: Some(keeper), ..EngineOptions::default() }).unwrap();
     let plugin = Arc::new(engine.load(&guest_importing("keeper", "1.0.0", STATE, COUNTS)).unwrap());
-    let judge = || Judge::new(Arc::clone(&plugin), &using(state(1)), 1).unwrap();
+    let judge = || PluginJudge::new(Arc::clone(&plugin), &using(state(1)), 1).unwrap();
     for (judge, name) in
         [(judge(), "keeper"), (judge().named("keeper"), "keeper"), (judge().named("trial"), "trial")]
     {

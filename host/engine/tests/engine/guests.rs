@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use flyball_engine::{Engine, EngineOptions, Judge, LoadError, Plugin};
+use flyball_engine::{Engine, EngineOptions, LoadError, Plugin, PluginJudge};
 use flyball_model::{Limits, PluginUse};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -193,10 +193,10 @@ pub fn node_guest(name: &str, version: &str, body: &str) -> Vec<u8> {
 }
 
 /// A judge of it within these limits.
-pub fn judge(component: &[u8], limits: Limits) -> Judge {
+pub fn judge(component: &[u8], limits: Limits) -> PluginJudge {
     let plugin = engine().load(component).unwrap();
     let name = plugin.id().name.to_string();
-    Judge::new(Arc::new(plugin), &used(&name, limits), 1).unwrap()
+    PluginJudge::new(Arc::new(plugin), &used(&name, limits), 1).unwrap()
 }
 
 pub fn used(name: &str, limits: Limits) -> PluginUse {

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flyball_engine::{Engine, EngineOptions, Judge, Recorded};
+use flyball_engine::{Engine, EngineOptions, PluginJudge, Recorded};
 use flyball_model::{Assessment, Grants, Limits, LlmGrant, LlmUse, PluginUse, SecretSource};
-use flyball_ports::{Asked, CallRecord, Heuristic, Recorder, Said};
+use flyball_ports::{CallInput, CallRecord, Heuristic, Recorder, Said};
 use serde_json::json;
 
 use crate::guests::{engine, guest_importing, used};
@@ -35,8 +35,8 @@ fn granted(llm: LlmGrant, time_ms: u64) -> PluginUse {
     PluginUse { grants, ..used("asking", Limits { time_ms, ..Limits::default() }) }
 }
 
-fn judge(engine: &Engine, used: &PluginUse, times: usize) -> Judge {
-    Judge::new(Arc::new(engine.load(&asking(times)).unwrap()), used, 1).unwrap()
+fn judge(engine: &Engine, used: &PluginUse, times: usize) -> PluginJudge {
+    PluginJudge::new(Arc::new(engine.load(&asking(times)).unwrap()), used, 1).unwrap()
 }
 
 /// The key in its file, and a grant to ask this server with it.
@@ -73,7 +73,7 @@ impl Recorder for Calls {
 #[test]
 fn a_plugin_that_asks_a_model_serves_only_where_one_is_granted() {
     let plugin = Arc::new(engine().load(&asking(1)).unwrap());
-    let refused = Judge::new(plugin, &used("asking", Limits::default()), 1).unwrap_err().to_string();
+    let refused = PluginJudge::new(plugin, &used("asking", Limits::default()), 1).unwrap_err().to_string();
     assert!(refused.contains("flyball:plugin/llm@0.1.0"), "{refused}");
     assert!(refused.contains("`grants.llm`"), "{refused}");
 }
@@ -84,7 +84,7 @@ fn a_grant_without_its_key_is_refused_before_anything_is_asked() {
     let llm: LlmGrant =
         serde_json::from_value(json!({ "provider": "anthropic", "model": "m", "key": key })).unwrap();
     let plugin = Arc::new(engine().load(&asking(1)).unwrap());
-    let refused = Judge::new(plugin, &granted(llm, 1_000), 1).unwrap_err().to_string();
+    let refused = PluginJudge::new(plugin, &granted(llm, 1_000), 1).unwrap_err().to_string();
     assert!(refused.contains("its grant `llm` is not sound"), "{refused}");
     assert!(refused.contains("set FLYBALL_TEST_NO_SUCH_KEY for the host"), "{refused}");
 }
@@ -125,12 +125,12 @@ async fn a_recorded_call_says_the_same_again_without_model_and_key() {
     drop((server, key));
 
     let call = calls.0.lock().unwrap()[0].clone();
-    let offline = Judge::offline(Arc::new(engine.load(&asking(1)).unwrap()), &used, 1).unwrap();
+    let offline = PluginJudge::offline(Arc::new(engine.load(&asking(1)).unwrap()), &used, 1).unwrap();
     let (said, cost) = offline.again(&call.asked, Recorded { llm: &call.llm, ..Recorded::default() });
     assert_eq!(said, call.said);
     assert_eq!((cost.fuel, cost.llm), (call.cost.fuel, call.cost.llm));
 
-    let (said, _) = offline.again(&Asked::Assess(sight(3, 1)), Recorded::default());
+    let (said, _) = offline.again(&CallInput::Assess(sight(3, 1)), Recorded::default());
     let Ok(Said::Assessed(Assessment { findings: found, .. })) = said else { panic!("{said:?}") };
     assert!(found[0].message.contains("this question is not in the recording"), "{found:?}");
 }
@@ -200,7 +200,7 @@ async fn a_form_that_would_take_the_host_for_ever_is_not_compiled() {
         form.len()
     );
     let plugin = engine().load(&guest_importing("asking", "1.0.0", &fields, &ask)).unwrap();
-    let judge = Judge::new(Arc::new(plugin), &granted(grant, 20_000), 1).unwrap();
+    let judge = PluginJudge::new(Arc::new(plugin), &granted(grant, 20_000), 1).unwrap();
     let judged = judge.assess(&sight(3, 1)).await.unwrap();
     assert_eq!(server.asked().len(), 0);
     assert!(judged.refused[0].contains("holds itself"), "{:?}", judged.refused);

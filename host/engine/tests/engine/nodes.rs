@@ -31,7 +31,7 @@ impl Nodes {
             first_party: Vec::new(),
             plugins_dir: Some(folder.path().to_owned()),
             versions: None,
-            policies: PolicySource::Text(vec![flyball_documents::Source::new("p.yaml", policy)]),
+            policies: PolicySource::Text(vec![flyball_documents::DocumentText::new("p.yaml", policy)]),
         });
         Self { folder, library: library.unwrap() }
     }
@@ -101,7 +101,7 @@ async fn a_node_that_fails_five_times_in_a_row_is_in_quarantine_until_another_ve
     let quarantine = nodes.quarantine();
     assert!(quarantine[0].starts_with("orders: in quarantine after"), "{quarantine:?}");
     let status = nodes.library.status().into_iter().find(|status| status.name == "spin").unwrap();
-    let time = status.bills.iter().find(|bill| bill.limit == "time_ms").unwrap();
+    let time = status.bills.iter().find(|bill| bill.name == "time_ms").unwrap();
     assert!(time.near() && status.figures.errors >= 5, "{status:?}");
     assert_eq!(nodes.worker("sieve").process(one_item()).await, Ok(vec![Ok(Vec::new())]));
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use flyball_engine::{Engine, EngineOptions, Judge};
+use flyball_engine::{Engine, EngineOptions, PluginJudge};
 use flyball_model::{Action, Grants, Limits, PluginUse, Proposal, StateGrant, Verdict};
 use flyball_ports::{Changes, Keeper, Validator};
 
@@ -60,15 +60,15 @@ fn validator() -> Vec<u8> {
     encoded(&core.replace(assess, review), "validator", &contract(&[]))
 }
 
-fn quota(kept: &Arc<Kept>) -> Judge {
+fn quota(kept: &Arc<Kept>) -> PluginJudge {
     let keeper: Arc<dyn Keeper> = kept.clone();
     let engine = Engine::new(EngineOptions { keeper: Some(keeper), ..EngineOptions::default() }).unwrap();
     let grants = Grants { state: Some(StateGrant { max_kb: 1 }), ..Grants::default() };
     let used = PluginUse { grants, ..used("quota", Limits::default()) };
-    Judge::new(Arc::new(engine.load(&validator()).unwrap()), &used, 1).unwrap()
+    PluginJudge::new(Arc::new(engine.load(&validator()).unwrap()), &used, 1).unwrap()
 }
 
-async fn asked(judge: &Judge, tick: u64) -> Verdict {
+async fn asked(judge: &PluginJudge, tick: u64) -> Verdict {
     let action = Action::RestartProcess { node: "node-0".to_owned() };
     let proposal = Proposal { action, reason: "it hangs".to_owned(), confidence: None, rests_on: Vec::new() };
     judge.review(&sight(1, tick), &proposal, "rule-decider", &situation(1)).await.unwrap().said

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flyball_model::{
     Action, ActionKind, Executor, Finding, GraphSpec, History, MutationPolicy, NodeColumns, NodeSpec,
-    Observation, Proposal, Rules, Severity, Status, Trend, metric,
+    NodeStatus, Observation, Proposal, Rules, Severity, Trend, metric,
 };
 use flyball_ports::{Sight, Situation};
 
@@ -14,13 +14,13 @@ pub fn sight(nodes: usize, tick: u64) -> Sight {
     let mut columns = NodeColumns {
         types: ids.iter().map(|_| "tokenise".into()).collect(),
         executors: vec![Executor::Native; nodes],
-        statuses: vec![Status::Healthy; nodes],
+        statuses: vec![NodeStatus::Healthy; nodes],
         latency_trends: vec![Trend::Stable; nodes],
         last_errors: vec![None; nodes],
         ids,
         metrics: Default::default(),
     };
-    columns.statuses[0] = Status::Failed;
+    columns.statuses[0] = NodeStatus::Failed;
     for (name, value) in [
         (metric::LATENCY_P99_MS, 4.0),
         (metric::ITEMS_PER_SECOND, 100.0),

@@ -120,7 +120,10 @@ fn what_came_with_the_host_needs_no_signature_and_a_text_that_is_no_key_is_told_
             first_party: vec![("probe".to_owned(), version("1.0.0").into())],
             plugins_dir: None,
             versions: None,
-            policies: PolicySource::Text(vec![flyball_documents::Source::new("main.yaml", policy(signer))]),
+            policies: PolicySource::Text(vec![flyball_documents::DocumentText::new(
+                "main.yaml",
+                policy(signer),
+            )]),
         })
     };
     assert_eq!(open(&keys().pk.to_base64()).unwrap().generation(), 1);

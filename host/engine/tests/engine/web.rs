@@ -7,8 +7,8 @@ use axum::Router;
 use axum::http::HeaderMap;
 use axum::response::Redirect;
 use axum::routing::get;
-use flyball_documents::Source;
-use flyball_engine::{Judge, Library, LibraryOptions, PolicySource};
+use flyball_documents::DocumentText;
+use flyball_engine::{Library, LibraryOptions, PluginJudge, PolicySource};
 use flyball_model::{Grants, HttpGrant, Limits, PluginUse};
 use flyball_ports::{Heuristic, Judges};
 use serde_json::json;
@@ -30,7 +30,7 @@ fn with_first_party(policy: String) -> Arc<Library> {
         engine: engine(),
         first_party,
         plugins_dir: None,
-        policies: PolicySource::Text(vec![Source::new("policy.yaml", policy)]),
+        policies: PolicySource::Text(vec![DocumentText::new("policy.yaml", policy)]),
         versions: None,
     })
     .unwrap()
@@ -88,11 +88,11 @@ fn asking(urls: &[String], then: &str) -> Vec<u8> {
     guest_importing("asking", "1.0.0", &fields, &format!("{body} {then}"))
 }
 
-fn bound(component: &[u8], http: HttpGrant, time_ms: u64) -> Judge {
+fn bound(component: &[u8], http: HttpGrant, time_ms: u64) -> PluginJudge {
     let grants = Grants { http: Some(http), ..Grants::default() };
     let limits = Limits { time_ms, ..Limits::default() };
     let plugin = Arc::new(engine().load(component).unwrap());
-    Judge::new(plugin, &PluginUse { grants, ..used("asking", limits) }, 1).unwrap()
+    PluginJudge::new(plugin, &PluginUse { grants, ..used("asking", limits) }, 1).unwrap()
 }
 
 fn grant(origins: Vec<String>, private: &str) -> HttpGrant {

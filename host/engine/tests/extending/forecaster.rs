@@ -4,7 +4,7 @@
 use flyball_engine::CallError;
 use flyball_engine::worlds::{Past, Seen, World, looking, sight};
 use flyball_model::{Case, CaseAnswer, PluginKind};
-use flyball_ports::{Asked, Said};
+use flyball_ports::{CallInput, Said};
 use serde_json::json;
 use wasmtime::component::Resource;
 
@@ -34,14 +34,14 @@ impl World for Forecaster {
     type Params = (Resource<Seen>, Resource<Past>, u32);
     type Results = (u32,);
 
-    fn lower(asked: &Asked) -> Option<Self::Params> {
-        let Asked::Other { sight: Some(_), question } = asked else { return None };
+    fn lower(asked: &CallInput) -> Option<Self::Params> {
+        let CallInput::Other { sight: Some(_), question } = asked else { return None };
         let ahead = question.get("ahead")?.as_u64()?.try_into().ok()?;
         let (now, past) = looking();
         Some((now, past, ahead))
     }
 
-    fn lift(_: &Asked, (items,): (u32,)) -> Result<Said, CallError> {
+    fn lift(_: &CallInput, (items,): (u32,)) -> Result<Said, CallError> {
         if items > MOST {
             let why = format!("{items}; at most {MOST}");
             return Err(CallError::InvalidAnswer { field: "forecast", why });
@@ -49,9 +49,9 @@ impl World for Forecaster {
         Ok(Said::Other(json!({ "items": items })))
     }
 
-    fn of_case(case: &Case) -> Result<Asked, &'static str> {
+    fn of_case(case: &Case) -> Result<CallInput, &'static str> {
         let question = case.question.clone().ok_or("`question`")?;
-        Ok(Asked::Other { sight: Some(sight(case)), question })
+        Ok(CallInput::Other { sight: Some(sight(case)), question })
     }
 
     fn in_case(said: Said, _: &Case) -> CaseAnswer {

@@ -25,18 +25,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_control::{Controller, Options};
-use flyball_documents::Source;
+use flyball_control::{Controller, LoopOptions};
+use flyball_documents::DocumentText;
 use flyball_engine::capabilities::Capabilities;
 use flyball_engine::worlds::{World, Worlds};
 use flyball_engine::{
-    Engine, EngineOptions, Judge, Library, LibraryOptions, LoadError, PolicySource, Recorded, Subject,
+    Engine, EngineOptions, Library, LibraryOptions, LoadError, PluginJudge, PolicySource, Recorded, Subject,
 };
 use flyball_model::{Action, ActionRecord, Limits, Outcome, PluginUse, TickRecord};
-use flyball_ports::{Asked, Listener, Recorder, Said, SystemClock};
+use flyball_ports::{ActionFilter, CallInput, Listener, Recorder, Said, SystemClock};
 use flyball_store::{
-    ActionFilter, CallFilter, Reader, RecordedCall, Recordings, RecordingsOptions, RecordingsReader, Store,
-    Which, same,
+    CallFilter, Reader, RecordedCall, Recordings, RecordingsOptions, RecordingsReader, Store, Which, same,
 };
 use serde_json::json;
 
@@ -97,7 +96,7 @@ impl Place {
         Ok(Self { library: library.map_err(|error| error.to_string())?, folder })
     }
 
-    fn judge(&self) -> Arc<Judge> {
+    fn judge(&self) -> Arc<PluginJudge> {
         let found = self.library.others("orders", Forecaster::KIND);
         assert_eq!(found.len(), 1);
         Arc::clone(&found[0])
@@ -108,11 +107,11 @@ impl Place {
     }
 }
 
-fn question(ahead: u64) -> Asked {
-    Asked::Other { sight: Some(sight(3, 7)), question: json!({ "ahead": ahead }) }
+fn question(ahead: u64) -> CallInput {
+    CallInput::Other { sight: Some(sight(3, 7)), question: json!({ "ahead": ahead }) }
 }
 
-async fn items(judge: &Judge, ahead: u64) -> u64 {
+async fn items(judge: &PluginJudge, ahead: u64) -> u64 {
     match judge.asked(question(ahead)).await.unwrap().said {
         Said::Other(answer) => answer["items"].as_u64().unwrap(),
         other => panic!("{other:?}"),
@@ -168,7 +167,7 @@ async fn what_no_honest_plugin_says_is_refused_by_its_kind() {
 #[tokio::test]
 async fn a_question_of_another_kind_is_an_error_of_the_call() {
     let place = Place::with(POLICY, None).unwrap();
-    let error = place.judge().asked(Asked::List).await.unwrap_err();
+    let error = place.judge().asked(CallInput::List).await.unwrap_err();
     assert!(error.why.contains("it is a forecaster"), "{error}");
 }
 
@@ -189,7 +188,7 @@ async fn a_call_is_recorded_with_what_the_capability_answered_and_replays_bit_fo
 
     let plugin = Arc::new(engine(None).load(&a_forecaster("1.0.0", 0, &[GOOD_CASE])).unwrap());
     assert_eq!(plugin.id(), &call.by);
-    let offline = Judge::offline(plugin, &call.used, call.generation).unwrap();
+    let offline = PluginJudge::offline(plugin, &call.used, call.generation).unwrap();
     let (again, cost) = offline.again(&call.asked, Recorded { others: &call.others, ..Recorded::default() });
     assert!(same(&again, &call.said), "{again:?}");
     assert_eq!(cost.fuel, call.cost.fuel);
@@ -260,7 +259,7 @@ fn what_is_not_granted_is_not_linked() {
         grants: Default::default(),
         on_failure: Default::default(),
     };
-    let refused = Judge::new(plugin, &used, 1).unwrap_err();
+    let refused = PluginJudge::new(plugin, &used, 1).unwrap_err();
     assert!(matches!(&refused, LoadError::NotGranted { grant: "dice", .. }), "{refused}");
 }
 
@@ -282,7 +281,7 @@ judges:
         first_party: first_party.map(|plugin| (plugin.name.to_owned(), plugin.wasm.into())).collect(),
         plugins_dir: None,
         versions: None,
-        policies: PolicySource::Text(vec![Source::new("policy.yaml", policy)]),
+        policies: PolicySource::Text(vec![DocumentText::new("policy.yaml", policy)]),
     });
     let plane = Arc::new(Tank::new());
     let controller = Controller::new(
@@ -292,7 +291,7 @@ judges:
         Arc::new(SystemClock),
         Arc::new(Nobody),
         // A tick waits for its decider, however busy the machine is.
-        Options { answer_within: Duration::from_secs(60), ..Options::default() },
+        LoopOptions { answer_within: Duration::from_secs(60), ..LoopOptions::default() },
     );
     let mut last = controller.tick().await;
     for _ in 0..10 {

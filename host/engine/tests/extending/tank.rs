@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flyball_model::{
-    Action, ActionKind, Executor, Graph, GraphMetrics, GraphSpec, Metrics, NodeColumns, NodeSpec, NodeType,
-    Observation, Status, Trend, metric,
+    Action, ActionKind, Executor, Graph, GraphMetrics, GraphSpec, Metrics, NodeColumns, NodeSpec, NodeStatus,
+    NodeType, Observation, Trend, metric,
 };
 use flyball_ports::{ApplyError, DataPlane, PlaneError, Support};
 use parking_lot::Mutex;
@@ -70,7 +70,7 @@ impl DataPlane for Tank {
                 ids: ["tank".into()].into(),
                 types: ["tank".into()].into(),
                 executors: vec![Executor::Native],
-                statuses: vec![Status::Healthy],
+                statuses: vec![NodeStatus::Healthy],
                 latency_trends: vec![Trend::Stable],
                 last_errors: vec![None],
                 metrics,

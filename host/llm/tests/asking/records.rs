@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flyball_llm::{Decimal, Exchange, Kind, Llms, Outcome, Prices, Provider, Stop, Tokens};
+use flyball_llm::{Decimal, Kind, Llms, ModelExchange, Prices, Provider, QuestionOutcome, Stop, Tokens};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -40,13 +40,13 @@ async fn a_question_is_kept_with_its_answer_its_tries_and_what_it_took() {
         assert!(matches!(exchange.stop, Some(Stop::End | Stop::Tool)));
         assert_eq!(exchange.tokens, Some(Tokens { input: 100, output: 20, cached: 40 }));
         assert_eq!(exchange.cost, Some(Decimal::millionths(120)));
-        assert_eq!(exchange.outcome, Outcome::Answered);
+        assert_eq!(exchange.outcome, QuestionOutcome::Answered);
         let [failed, good] = &exchange.tries[..] else { panic!("{:?}", exchange.tries) };
         assert_eq!((failed.status, failed.request_id.as_deref()), (Some(500), Some("req_1")));
         assert_eq!(failed.failed.as_ref().unwrap().kind, Kind::Server);
         assert_eq!((good.status, good.request_id.as_deref()), (Some(200), Some("req_2")));
         assert_eq!(good.failed, None);
-        let read: Exchange = serde_json::from_str(&serde_json::to_string(exchange).unwrap()).unwrap();
+        let read: ModelExchange = serde_json::from_str(&serde_json::to_string(exchange).unwrap()).unwrap();
         assert_eq!(&read, exchange);
     }
 }
@@ -65,7 +65,7 @@ async fn the_same_question_has_the_same_digest_and_another_has_another() {
     let [first, known, other] = &kept.all()[..] else { panic!("{:?}", kept.all()) };
     assert_eq!(first.digest, known.digest);
     assert_ne!(first.digest, other.digest);
-    assert_eq!((&known.outcome, known.tries.len(), known.tokens), (&Outcome::Known, 0, None));
+    assert_eq!((&known.outcome, known.tries.len(), known.tokens), (&QuestionOutcome::Known, 0, None));
 }
 
 #[tokio::test]
@@ -87,10 +87,10 @@ async fn what_failed_and_what_was_not_sent_are_kept_with_the_cause() {
         .await
         .unwrap_err();
     let [failed, unsent] = &kept.all()[..] else { panic!("{:?}", kept.all()) };
-    let Outcome::Failed(why) = &failed.outcome else { panic!("{failed:?}") };
+    let QuestionOutcome::Failed(why) = &failed.outcome else { panic!("{failed:?}") };
     assert_eq!((why.kind, why.cause.as_str()), (Kind::NotFound, "it answers 404: no such model"));
     assert_eq!(failed.status, Some(404));
-    assert!(matches!(&unsent.outcome, Outcome::Failed(why) if why.kind == Kind::Budget));
+    assert!(matches!(&unsent.outcome, QuestionOutcome::Failed(why) if why.kind == Kind::Budget));
     assert!(unsent.tries.is_empty());
 }
 
@@ -104,5 +104,5 @@ async fn what_nobody_waited_for_is_kept_as_that() {
         answer = llm.ask("s", &question, Instant::now() + LONG) => panic!("{answer:?}"),
         _ = server.arrived.recv() => {}
     }
-    assert_eq!(kept.all()[0].outcome, Outcome::Abandoned);
+    assert_eq!(kept.all()[0].outcome, QuestionOutcome::Abandoned);
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_llm::{Answer, AnswerBy, LlmError, LlmGrant, Llms, Provider, Question};
+use flyball_llm::{AnswerBy, LlmError, LlmGrant, Llms, ModelAnswer, Provider, Question};
 use flyball_model::SecretSource;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -58,11 +58,11 @@ fn key_file() -> String {
     path.display().to_string()
 }
 
-pub async fn ask(grant: &LlmGrant) -> Result<Answer, LlmError> {
+pub async fn ask(grant: &LlmGrant) -> Result<ModelAnswer, LlmError> {
     ask_for(grant, &question(), Duration::from_secs(20)).await
 }
 
-pub async fn ask_for(grant: &LlmGrant, question: &Question, time: Duration) -> Result<Answer, LlmError> {
+pub async fn ask_for(grant: &LlmGrant, question: &Question, time: Duration) -> Result<ModelAnswer, LlmError> {
     Llms::new().permit(grant).unwrap().ask("s", question, Instant::now() + time).await
 }
 
@@ -185,10 +185,10 @@ pub fn fails(provider: Provider, status: u16, message: &str) -> Reply {
 
 /// Keeps what it is told.
 #[derive(Default)]
-pub struct Kept(std::sync::Mutex<Vec<flyball_llm::Exchange>>);
+pub struct Kept(std::sync::Mutex<Vec<flyball_llm::ModelExchange>>);
 
 impl flyball_llm::Exchanges for Kept {
-    fn keep(&self, exchange: flyball_llm::Exchange) {
+    fn keep(&self, exchange: flyball_llm::ModelExchange) {
         self.0.lock().unwrap().push(exchange);
     }
 }
@@ -198,7 +198,7 @@ impl Kept {
         Arc::default()
     }
 
-    pub fn all(&self) -> Vec<flyball_llm::Exchange> {
+    pub fn all(&self) -> Vec<flyball_llm::ModelExchange> {
         self.0.lock().unwrap().clone()
     }
 }

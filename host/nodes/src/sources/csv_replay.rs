@@ -17,7 +17,7 @@ use super::csv_records::{Record, Records};
 use super::{BATCH_BYTES, SourceConfig, timestamp};
 use crate::check::nearest;
 use crate::source::share;
-use crate::{Progress, Source, SourceError, Taken, Unreadable};
+use crate::{Source, SourceError, SourceProgress, Taken, Unreadable};
 
 /// Replays a trace: each row of a CSV file with a header is an item, given at the time that it says, counted from the
 /// first row's and divided by the speed. Its cells are the item's fields. A cell is a number only where its text is the
@@ -297,13 +297,13 @@ impl Source for Replay {
         self.waiting = None;
     }
 
-    fn progress(&self) -> Progress {
+    fn progress(&self) -> SourceProgress {
         let by_limit = self.limit.map(|limit| share(self.items as f64, limit as f64));
         let by_time = self.until.map(|until| share(self.trace_time, until));
         let by_size = share(self.rows.bytes() as f64, self.size as f64);
         let fraction = [by_limit, by_time, Some(by_size)].into_iter().flatten().fold(0.0, f64::max);
         let fraction = if self.ended { 1.0 } else { fraction };
-        Progress { items: self.items, total: self.limit, fraction: Some(fraction) }
+        SourceProgress { items: self.items, total: self.limit, fraction: Some(fraction) }
     }
 }
 

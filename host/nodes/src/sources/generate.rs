@@ -8,7 +8,7 @@ use tokio::time::{Duration, Instant, sleep_until};
 
 use super::{BATCH_BYTES, SourceConfig};
 use crate::template::{Missing, Template};
-use crate::{Progress, Source, SourceError, Taken};
+use crate::{Source, SourceError, SourceProgress, Taken};
 
 /// Makes items by a template at a rate. When the pipeline does not keep up, those that are due wait and are given later:
 /// the load does not yield.
@@ -191,8 +191,8 @@ impl Source for Generator {
         self.ended = true;
     }
 
-    fn progress(&self) -> Progress {
-        Progress::of_items(self.made, self.limit)
+    fn progress(&self) -> SourceProgress {
+        SourceProgress::of_items(self.made, self.limit)
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use super::input::Input;
 use super::{BATCH_BYTES, SourceConfig};
 use crate::source::share;
-use crate::{Progress, Source, SourceError, Taken, Unreadable};
+use crate::{Source, SourceError, SourceProgress, Taken, Unreadable};
 
 /// One item for each line of a file, a text without its line end. A mark of the byte order at the beginning of a file is
 /// left out.
@@ -242,10 +242,10 @@ impl<R: tokio::io::AsyncRead + Unpin + Send> Source for LineReader<R> {
         self.ended = true;
     }
 
-    fn progress(&self) -> Progress {
+    fn progress(&self) -> SourceProgress {
         let fraction =
             self.size.map(|size| if self.ended { 1.0 } else { share(self.bytes as f64, size as f64) });
-        Progress { items: self.items, total: None, fraction }
+        SourceProgress { items: self.items, total: None, fraction }
     }
 }
 

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_model::{Action, Executor, Manifest, NodeOffer, NodeType, Observation, Status};
+use flyball_model::{Action, Executor, Manifest, NodeOffer, NodeStatus, NodeType, Observation};
 use flyball_nodes::{Item, Json, Number, ProcessError, Processed, Processor, WasmNodes};
-use flyball_pipeline::{BuiltinChild, Options, Parts, Pipeline};
+use flyball_pipeline::{BuiltinChild, Pipeline, PipelineInputs, PipelineOptions};
 use flyball_ports::{ApplyError, DataPlane};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -119,8 +119,12 @@ pub struct Run {
     pub folder: TempDir,
 }
 
-pub fn options() -> Options {
-    Options { patience: Duration::from_millis(500), drain: Duration::from_secs(5), ..Options::default() }
+pub fn options() -> PipelineOptions {
+    PipelineOptions {
+        patience: Duration::from_millis(500),
+        drain: Duration::from_secs(5),
+        ..PipelineOptions::default()
+    }
 }
 
 /// A manifest from its nodes and edges; `OUT` in a path stands for the test's folder.
@@ -159,17 +163,17 @@ impl Run {
         Self::start_with(manifest, options()).await
     }
 
-    pub async fn start_with(manifest: Value, options: Options) -> Self {
+    pub async fn start_with(manifest: Value, options: PipelineOptions) -> Self {
         Self::prepared(manifest, options, |_| {}).await
     }
 
     /// With what is put into its folder before it starts.
-    pub async fn prepared(manifest: Value, options: Options, prepare: impl FnOnce(&Path)) -> Self {
+    pub async fn prepared(manifest: Value, options: PipelineOptions, prepare: impl FnOnce(&Path)) -> Self {
         let folder = TempDir::new().unwrap();
         prepare(folder.path());
         let text = manifest.to_string().replace("OUT", folder.path().to_str().unwrap());
         let manifest: Manifest = serde_json::from_str(&text).unwrap();
-        let parts = Parts {
+        let parts = PipelineInputs {
             wasm: Arc::new(TestNodes),
             builtin_child: Some(child()),
             dead_letters: Some(folder.path().join("dead.jsonl")),
@@ -255,12 +259,12 @@ impl Run {
         self.pipeline.observe().await.unwrap()
     }
 
-    pub async fn status(&self, node: &str) -> Status {
+    pub async fn status(&self, node: &str) -> NodeStatus {
         let seen = self.observe().await;
         seen.nodes.statuses[seen.nodes.find(node).unwrap()]
     }
 
-    pub async fn has_status(&self, node: &str, status: Status) {
+    pub async fn has_status(&self, node: &str, status: NodeStatus) {
         let wait = async {
             while self.status(node).await != status {
                 tokio::time::sleep(Duration::from_millis(5)).await;

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_documents::{Source, read_as};
-use flyball_model::{Action, Executor, GraphSpec, NodeSpec, Observation, Status};
+use flyball_documents::{DocumentText, read_as};
+use flyball_model::{Action, Executor, GraphSpec, NodeSpec, NodeStatus, Observation};
 use flyball_ports::{ApplyError, DataPlane as _};
-use flyball_sim::{Faults, NodeTruth, Plan, Sim, World};
+use flyball_sim::{FaultPlan, NodeTruth, Plan, Sim, SimulatedWorld};
 use serde_json::json;
 
 pub fn node(id: &str) -> NodeSpec {
@@ -33,17 +33,27 @@ pub fn line(ids: &[&str]) -> GraphSpec {
     }
 }
 
-pub fn world(yaml: &str) -> World {
-    read_as(&Source::new("world.yaml", yaml), "Flyball world").unwrap_or_else(|faults| panic!("{faults:?}"))
+pub fn world(yaml: &str) -> SimulatedWorld {
+    read_as(&DocumentText::new("world.yaml", yaml), "Flyball world")
+        .unwrap_or_else(|faults| panic!("{faults:?}"))
 }
 
-pub fn faults(yaml: &str) -> Faults {
-    read_as(&Source::new("faults.yaml", yaml), "Flyball faults").unwrap_or_else(|faults| panic!("{faults:?}"))
+pub fn faults(yaml: &str) -> FaultPlan {
+    read_as(&DocumentText::new("faults.yaml", yaml), "Flyball faults")
+        .unwrap_or_else(|faults| panic!("{faults:?}"))
 }
 
-pub fn plan(graph: GraphSpec, world: World) -> Plan {
+pub fn plan(graph: GraphSpec, world: SimulatedWorld) -> Plan {
     let session = "s".to_owned();
-    Plan { session, graph, retries: BTreeMap::new(), world, faults: Faults::default(), seed: 7, start: 1_000 }
+    Plan {
+        session,
+        graph,
+        retries: BTreeMap::new(),
+        world,
+        faults: FaultPlan::default(),
+        seed: 7,
+        start: 1_000,
+    }
 }
 
 /// `in → work → out`, 50 items a second, 5 ms each.
@@ -72,7 +82,7 @@ pub fn number(seen: &Observation, node: &str, metric: &str) -> f64 {
     seen.nodes.number(seen.nodes.find(node).unwrap(), metric)
 }
 
-pub fn status(seen: &Observation, node: &str) -> Status {
+pub fn status(seen: &Observation, node: &str) -> NodeStatus {
     seen.nodes.statuses[seen.nodes.find(node).unwrap()]
 }
 

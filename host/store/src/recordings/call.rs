@@ -6,7 +6,7 @@ use flyball_model::{
     Action, ActionKind, Exchange, Finding, HttpExchange, Learned, LlmExchange, NodeType, PastAction,
     Proposal, Rules,
 };
-use flyball_ports::{Asked, CallRecord, Item, Situation};
+use flyball_ports::{CallInput, CallRecord, ItemBytes, Situation};
 use rusqlite::{Connection, Row, named_params};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,7 +25,7 @@ pub(crate) enum Question {
     Decide(Told),
     Review { proposal: Proposal, decided_by: String, told: Told },
     Reverse(Action),
-    Process(Vec<Item>),
+    Process(Vec<ItemBytes>),
     Other(Value),
 }
 
@@ -245,7 +245,7 @@ fn shared(
     let past = sight.map(|sight| parts.window(batch, &sight.past)).transpose()?;
     let types = situation.map(|situation| parts.types(batch, &situation.node_types)).transpose()?;
     let (graph, after) = match &call.asked {
-        Asked::Reverse { before, after, .. } => {
+        CallInput::Reverse { before, after, .. } => {
             (Some(parts.graph(batch, before)?), Some(parts.graph(batch, after)?))
         }
         _ => (situation.map(|situation| parts.graph(batch, &situation.graph)).transpose()?, None),
@@ -263,27 +263,27 @@ fn hide(mask: &Mask, types: &[NodeType], call: &mut CallRecord) -> u32 {
         masked += mask.value(&mut exchange.question) + mask.value(&mut exchange.answer);
     }
     masked += call.said.as_mut().map_or(0, |said| mask.said(said, types));
-    if let Asked::Other { question, .. } = &mut call.asked {
+    if let CallInput::Other { question, .. } = &mut call.asked {
         masked += mask.value(question);
     }
     masked
 }
 
-fn question(asked: Asked, hide: &mut impl FnMut(&mut Action)) -> Question {
+fn question(asked: CallInput, hide: &mut impl FnMut(&mut Action)) -> Question {
     match asked {
-        Asked::Assess(_) => Question::Assess,
-        Asked::List => Question::List,
-        Asked::Decide(_, situation) => Question::Decide(told(situation, hide)),
-        Asked::Review { mut proposal, decided_by, situation, .. } => {
+        CallInput::Assess(_) => Question::Assess,
+        CallInput::List => Question::List,
+        CallInput::Decide(_, situation) => Question::Decide(told(situation, hide)),
+        CallInput::Review { mut proposal, decided_by, situation, .. } => {
             hide(&mut proposal.action);
             Question::Review { proposal, decided_by, told: told(situation, hide) }
         }
-        Asked::Reverse { mut action, .. } => {
+        CallInput::Reverse { mut action, .. } => {
             hide(&mut action);
             Question::Reverse(action)
         }
-        Asked::Process(items) => Question::Process(items.to_vec()),
-        Asked::Other { question, .. } => Question::Other(question),
+        CallInput::Process(items) => Question::Process(items.to_vec()),
+        CallInput::Other { question, .. } => Question::Other(question),
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flyball_model::{Cost, History, NodeType, Observation, PluginId, PluginKind, UnixMillis};
-use flyball_ports::{Asked, CallRecord, Said, Sight, Situation};
+use flyball_ports::{CallInput, CallRecord, Said, Sight, Situation};
 use rusqlite::{Connection, OptionalExtension, named_params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -239,23 +239,23 @@ impl Reading<'_> {
             })
         };
         let asked = match question {
-            Question::Assess => Asked::Assess(self.sight(now, past)?),
-            Question::List => Asked::List,
-            Question::Decide(told) => Asked::Decide(self.sight(now, past)?, situation(self, told)?),
-            Question::Review { proposal, decided_by, told } => Asked::Review {
+            Question::Assess => CallInput::Assess(self.sight(now, past)?),
+            Question::List => CallInput::List,
+            Question::Decide(told) => CallInput::Decide(self.sight(now, past)?, situation(self, told)?),
+            Question::Review { proposal, decided_by, told } => CallInput::Review {
                 sight: self.sight(now, past)?,
                 proposal,
                 decided_by,
                 situation: situation(self, told)?,
             },
-            Question::Reverse(action) => Asked::Reverse {
+            Question::Reverse(action) => CallInput::Reverse {
                 action,
                 before: self.needed(graph, "graph before")?,
                 after: self.needed(after, "graph after")?,
             },
-            Question::Process(items) => Asked::Process(items.into()),
+            Question::Process(items) => CallInput::Process(items.into()),
             Question::Other(question) => {
-                Asked::Other { sight: now.map(|now| self.sight(Some(now), past)).transpose()?, question }
+                CallInput::Other { sight: now.map(|now| self.sight(Some(now), past)).transpose()?, question }
             }
         };
         let kept: Option<BTreeMap<String, Vec<u8>>> = kept.map(|kept| self.part(kept)).transpose()?;

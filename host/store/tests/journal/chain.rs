@@ -2,14 +2,14 @@ use std::path::Path;
 
 use flyball_model::{Ending, Outcome};
 use flyball_ports::Journal;
-use flyball_store::{Fault, Head, Reader, Store, StoreError, Verified, migrate};
+use flyball_store::{Head, JournalFault, Reader, Store, StoreError, Verified, migrate};
 use rusqlite::Connection;
 
 use crate::migrating::version_1;
 use crate::records::{concluded, halted, intent, resumed, tick};
 
 /// What the chain comes to, and each fault.
-pub(crate) fn verified(directory: &Path, expected: Option<Head>) -> (Verified, Vec<Fault>) {
+pub(crate) fn verified(directory: &Path, expected: Option<Head>) -> (Verified, Vec<JournalFault>) {
     let mut faults = Vec::new();
     let reader = Reader::open(directory).unwrap();
     let verified = reader.verify(expected, |fault| faults.push(fault)).unwrap();
@@ -121,12 +121,15 @@ async fn a_chain_that_was_rewritten_is_told_by_a_head_that_was_kept_elsewhere() 
     );
     assert_eq!(faults(directory.path()), Vec::<String>::new());
     let (_, faults) = verified(directory.path(), Some(kept.head));
-    assert_eq!(faults, [Fault::HeadMissing { head: kept.head }]);
+    assert_eq!(faults, [JournalFault::HeadMissing { head: kept.head }]);
     assert!(faults[0].to_string().contains(&kept.head.to_string()));
 
     // A host that goes on does not bring it back.
     drop(some(directory.path()).await);
-    assert_eq!(verified(directory.path(), Some(kept.head)).1, [Fault::HeadMissing { head: kept.head }]);
+    assert_eq!(
+        verified(directory.path(), Some(kept.head)).1,
+        [JournalFault::HeadMissing { head: kept.head }]
+    );
 }
 
 #[tokio::test]
@@ -135,7 +138,7 @@ async fn an_end_that_was_cut_off_is_told_also_when_a_host_went_on_from_there() {
     drop(some(directory.path()).await);
     alter(directory.path(), "DELETE FROM chain WHERE id >= 9");
     drop(some(directory.path()).await);
-    let missing = Fault::EntriesMissing { first: 9, last: 10 };
+    let missing = JournalFault::EntriesMissing { first: 9, last: 10 };
     assert!(verified(directory.path(), None).1.contains(&missing));
 }
 
@@ -150,7 +153,7 @@ async fn a_chain_that_is_altered_under_a_running_host_shows_the_break() {
     );
     store.record(&halted(None, 5)).await.unwrap();
     let (_, faults) = verified(directory.path(), None);
-    assert_eq!(faults[0], Fault::EntriesMissing { first: 9, last: 10 }, "{faults:?}");
+    assert_eq!(faults[0], JournalFault::EntriesMissing { first: 9, last: 10 }, "{faults:?}");
 }
 
 #[tokio::test]

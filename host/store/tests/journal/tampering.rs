@@ -4,7 +4,7 @@ use std::path::Path;
 
 use flyball_model::{Ending, Event, Outcome};
 use flyball_ports::Journal;
-use flyball_store::{Fault, Store};
+use flyball_store::{JournalFault, Store};
 use proptest::prelude::*;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
@@ -166,7 +166,7 @@ fn flipped(bytes: &[u8], byte: usize, flip: u8) -> Vec<u8> {
 }
 
 /// What is found in a copy of the journal to which this was done; none: nothing was altered by it.
-fn found_after(journal: &Path, harm: impl FnOnce(&Connection) -> bool) -> Option<Vec<Fault>> {
+fn found_after(journal: &Path, harm: impl FnOnce(&Connection) -> bool) -> Option<Vec<JournalFault>> {
     let copy = tempfile::tempdir().unwrap();
     std::fs::copy(journal.join("journal.db"), copy.path().join("journal.db")).unwrap();
     let db = Connection::open(copy.path().join("journal.db")).unwrap();

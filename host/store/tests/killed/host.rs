@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use flyball_control::{Controller, Options};
+use flyball_control::{Controller, LoopOptions};
 use flyball_model::*;
 use flyball_ports::*;
 use flyball_store::Store;
@@ -227,7 +227,7 @@ pub fn run(home: &Path, step: Option<String>) {
             Arc::new(journal),
             Arc::new(SystemClock),
             Arc::new(Nobody),
-            Options::default(),
+            LoopOptions::default(),
         );
         for tick in 0..TICKS {
             controller.tick().await;

@@ -78,7 +78,7 @@ impl DataPlane for Plane {
             ids: nodes.iter().map(|node| Arc::from(node.id.as_str())).collect(),
             types: nodes.iter().map(|node| Arc::from(node.node_type.as_str())).collect(),
             executors: nodes.iter().map(|node| node.executor).collect(),
-            statuses: vec![Status::Healthy; nodes.len()],
+            statuses: vec![NodeStatus::Healthy; nodes.len()],
             latency_trends: vec![Trend::Stable; nodes.len()],
             last_errors: vec![None; nodes.len()],
             metrics: Metrics::default(),

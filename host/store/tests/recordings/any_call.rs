@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use flyball_model::{
     Action, Amendment, Assessment, Check, Decision, Evidence, Exchange, Executor, Finding, GraphMetrics,
-    History, HttpAnswer, HttpExchange, Metrics, NodeColumns, NodeOffer, NodeType, Observation, PastAction,
-    Proposal, Reason, Reversal, SeenError, Severity, Side, Status, Trend, Verdict,
+    History, HttpAnswer, HttpExchange, Metrics, NodeColumns, NodeOffer, NodeStatus, NodeType, Observation,
+    PastAction, Proposal, Reason, Reversal, SeenError, Severity, Side, Trend, Verdict,
 };
-use flyball_ports::{Asked, CallRecord, Decided, Recorder, Said, Sight};
+use flyball_ports::{CallInput, CallRecord, Decided, Recorder, Said, Sight};
 use flyball_store::{CallFilter, RecordingsReader, same};
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -69,7 +69,7 @@ prop_compose! {
         let nodes = NodeColumns {
             types: ids.iter().cloned().collect(),
             executors: vec![Executor::Wasm; ids.len()],
-            statuses: vec![Status::Degraded; ids.len()],
+            statuses: vec![NodeStatus::Degraded; ids.len()],
             latency_trends: vec![Trend::Falling; ids.len()],
             last_errors: ids.iter().map(|id| (!id.is_empty()).then(|| Arc::clone(id))).collect(),
             ids,
@@ -190,7 +190,7 @@ fn said() -> impl Strategy<Value = Result<Said, String>> {
     ]
 }
 
-fn asked() -> impl Strategy<Value = Asked> {
+fn asked() -> impl Strategy<Value = CallInput> {
     let sight = (observation(), vec(observation(), 0..4)).prop_map(|(now, before)| {
         let mut past = History::new(before.len());
         before.into_iter().for_each(|seen| past.push(Arc::new(seen)));
@@ -216,14 +216,16 @@ fn asked() -> impl Strategy<Value = Asked> {
             });
     (0..8, sight, situation, proposal(), action(), any_json()).prop_map(
         |(which, sight, situation, proposal, action, config)| match which {
-            0 => Asked::Assess(sight),
-            1 => Asked::List,
-            2 => Asked::Decide(sight, situation),
-            3 => Asked::Review { sight, proposal, decided_by: "rules".to_owned(), situation },
-            4 => Asked::Process(Arc::new([(7, config.to_string().into_bytes())])),
-            5 => Asked::Other { sight: Some(sight), question: config },
-            6 => Asked::Other { sight: None, question: config },
-            _ => Asked::Reverse { action, before: graph(config).into(), after: graph(Value::Null).into() },
+            0 => CallInput::Assess(sight),
+            1 => CallInput::List,
+            2 => CallInput::Decide(sight, situation),
+            3 => CallInput::Review { sight, proposal, decided_by: "rules".to_owned(), situation },
+            4 => CallInput::Process(Arc::new([(7, config.to_string().into_bytes())])),
+            5 => CallInput::Other { sight: Some(sight), question: config },
+            6 => CallInput::Other { sight: None, question: config },
+            _ => {
+                CallInput::Reverse { action, before: graph(config).into(), after: graph(Value::Null).into() }
+            }
         },
     )
 }
@@ -268,7 +270,7 @@ fn bits(sight: &Sight) -> Vec<u64> {
 }
 
 /// What has numbers in it that may be none, and compares bit for bit as an answer does.
-fn as_answers(asked: &Asked) -> Vec<Result<Said, String>> {
+fn as_answers(asked: &CallInput) -> Vec<Result<Said, String>> {
     let decided = |proposal: &Proposal| {
         let proposal = proposal.clone();
         Ok(Decided::For(Decision { analysis: String::new(), issues: Vec::new(), proposal }).into())
@@ -282,7 +284,7 @@ fn as_answers(asked: &Asked) -> Vec<Result<Said, String>> {
         latency.rests_on = vec![Evidence { value: situation.rules.max_latency_ms, ..Evidence::default() }];
         answers.push(Ok(Assessment::from(vec![latency]).into()));
     }
-    if let Asked::Review { proposal, .. } = asked {
+    if let CallInput::Review { proposal, .. } = asked {
         answers.push(decided(proposal));
     }
     answers

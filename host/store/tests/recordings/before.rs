@@ -1,7 +1,7 @@
 //! Recordings of an earlier host are read as it wrote them.
 
 use flyball_model::PluginKind;
-use flyball_ports::{Asked, Said};
+use flyball_ports::{CallInput, Said};
 
 use crate::calls::read;
 
@@ -21,10 +21,10 @@ fn calls_that_were_recorded_before_there_were_other_kinds_are_whole_and_unaltere
         assert!(!recorded.altered, "{recorded:?}");
         let call = &recorded.call;
         match (&call.asked, &call.said) {
-            (Asked::Assess(_), Ok(Said::Assessed(said))) => assert_eq!(said.findings.len(), 1),
-            (Asked::List, Ok(Said::NodeTypes(_)))
-            | (Asked::Decide(..), Ok(Said::Decided(_)))
-            | (Asked::Review { .. }, Ok(Said::Verdict(_))) => {}
+            (CallInput::Assess(_), Ok(Said::Assessed(said))) => assert_eq!(said.findings.len(), 1),
+            (CallInput::List, Ok(Said::NodeTypes(_)))
+            | (CallInput::Decide(..), Ok(Said::Decided(_)))
+            | (CallInput::Review { .. }, Ok(Said::Verdict(_))) => {}
             other => panic!("{other:?}"),
         }
         assert!(call.others.is_empty() && call.cost.fuel > 0, "{call:?}");

@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use flyball_model::{HttpAnswer, HttpExchange};
-use flyball_ports::{Asked, CallRecord, Recorder, Said};
+use flyball_ports::{CallInput, CallRecord, Recorder, Said};
 use flyball_store::{CallFilter, RecordingsOptions, RecordingsReader};
 
 use crate::calls::{SOON, all, assessed, call, read, recorded, start};
@@ -35,7 +35,7 @@ fn large(seed: u64, length: usize) -> CallRecord {
         body: Vec::new(),
         answer,
     };
-    CallRecord { http: vec![exchange], ..call(Asked::List, Ok(Said::NodeTypes(Vec::new()))) }
+    CallRecord { http: vec![exchange], ..call(CallInput::List, Ok(Said::NodeTypes(Vec::new()))) }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use flyball_model::{
     Cost, Executor, Finding, GraphSpec, History, MutationPolicy, NodeSpec, Observation, PluginId, PluginKind,
     PluginUse, Rules, Severity,
 };
-use flyball_ports::{Asked, CallRecord, Recorder, Said, Sight, Situation};
+use flyball_ports::{CallInput, CallRecord, Recorder, Said, Sight, Situation};
 use flyball_store::{CallFilter, RecordedCall, Recordings, RecordingsOptions, RecordingsReader, Which};
 use serde_json::{Value, json};
 
@@ -117,15 +117,15 @@ pub fn situation(graph: GraphSpec) -> Situation {
     }
 }
 
-pub fn call(asked: Asked, said: Result<Said, String>) -> CallRecord {
+pub fn call(asked: CallInput, said: Result<Said, String>) -> CallRecord {
     let kind = match &asked {
-        Asked::Assess(_) => PluginKind::Heuristic,
-        Asked::List => PluginKind::Catalog,
-        Asked::Decide(..) => PluginKind::Decider,
-        Asked::Review { .. } => PluginKind::Validator,
-        Asked::Reverse { .. } => PluginKind::Reverser,
-        Asked::Process(_) => PluginKind::Node,
-        Asked::Other { .. } => PluginKind::of("forecaster"),
+        CallInput::Assess(_) => PluginKind::Heuristic,
+        CallInput::List => PluginKind::Catalog,
+        CallInput::Decide(..) => PluginKind::Decider,
+        CallInput::Review { .. } => PluginKind::Validator,
+        CallInput::Reverse { .. } => PluginKind::Reverser,
+        CallInput::Process(_) => PluginKind::Node,
+        CallInput::Other { .. } => PluginKind::of("forecaster"),
     };
     CallRecord {
         by: PluginId { name: "watcher".into(), version: "1.2.3".into(), digest: "ab".repeat(32).into() },
@@ -157,7 +157,7 @@ pub fn call(asked: Asked, said: Result<Said, String>) -> CallRecord {
 /// A heuristic's on this tick, which finds something or nothing.
 pub fn assessed(tick: u64, finds: bool) -> CallRecord {
     call(
-        Asked::Assess(sight(tick)),
+        CallInput::Assess(sight(tick)),
         Ok(Said::Assessed(if finds { vec![finding()] } else { Vec::new() }.into())),
     )
 }

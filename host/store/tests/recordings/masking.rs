@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use flyball_model::{Action, Decision, Exchange, HttpAnswer, HttpExchange, Proposal};
-use flyball_ports::{Asked, CallRecord, Decided, Said};
+use flyball_ports::{CallInput, CallRecord, Decided, Said};
 use flyball_store::{MASKED, RecordingsOptions};
 use serde_json::json;
 
@@ -29,7 +29,7 @@ fn telling() -> CallRecord {
             body: body.clone(),
             answer: HttpAnswer::Answered { status: 200, headers: headers(), body },
         }],
-        ..call(Asked::Decide(sight(3), situation(graph(config))), Ok(decided.into()))
+        ..call(CallInput::Decide(sight(3), situation(graph(config))), Ok(decided.into()))
     }
 }
 
@@ -57,7 +57,7 @@ fn placeholders_of_secrets_are_no_secrets_and_stay() {
         answer: HttpAnswer::Refused("no".to_owned()),
     };
     let asked =
-        CallRecord { http: vec![exchange.clone()], ..call(Asked::List, Ok(Said::NodeTypes(Vec::new()))) };
+        CallRecord { http: vec![exchange.clone()], ..call(CallInput::List, Ok(Said::NodeTypes(Vec::new()))) };
     let found = recorded(directory.path(), all(), vec![asked]);
     assert_eq!((found[0].masked, &found[0].call.http), (0, &vec![exchange]));
 }
@@ -66,11 +66,14 @@ fn placeholders_of_secrets_are_no_secrets_and_stay() {
 fn fields_that_an_operator_names_are_masked_too() {
     let directory = tempfile::tempdir().unwrap();
     let config = json!({ "customer-number": 4711, "size": 3, "max_tokens": 5 });
-    let asked =
-        Asked::Reverse { action: Action::NoOp, before: graph(config).into(), after: graph(json!({})).into() };
+    let asked = CallInput::Reverse {
+        action: Action::NoOp,
+        before: graph(config).into(),
+        after: graph(json!({})).into(),
+    };
     let options = RecordingsOptions { mask: vec!["customer_number".to_owned()], ..all() };
     let found = recorded(directory.path(), options, vec![call(asked, Err("no".to_owned()))]);
-    let Asked::Reverse { before, .. } = &found[0].call.asked else { panic!("not a reversal") };
+    let CallInput::Reverse { before, .. } = &found[0].call.asked else { panic!("not a reversal") };
     assert_eq!(before.nodes[0].config, json!({ "customer-number": MASKED, "size": 3, "max_tokens": 5 }));
     assert_eq!(found[0].masked, 1);
 }
@@ -80,7 +83,7 @@ fn what_passes_between_the_host_and_kinds_and_capabilities_of_somebody_elses_is_
     let directory = tempfile::tempdir().unwrap();
     let secret = || json!({ "place": "here", "password": "hunter2" });
     let exchange = Exchange { capability: "dice".to_owned(), question: secret(), answer: secret() };
-    let asked = Asked::Other { sight: None, question: secret() };
+    let asked = CallInput::Other { sight: None, question: secret() };
     let mut used = used();
     used.grants.others.insert("dice".to_owned(), secret());
     let used = Arc::new(used);

@@ -1,4 +1,4 @@
-use flyball_ports::{Asked, Decided, Said};
+use flyball_ports::{CallInput, Decided, Said};
 use flyball_store::{CallFilter, RecordingsOptions, RecordingsReader};
 
 use crate::calls::{all, assessed, call, graph, recorded, sight, situation};
@@ -17,8 +17,8 @@ fn all_calls_of_a_tick_on_which_a_judge_says_something_are_recorded_and_no_other
         assessed(2, true),
         assessed(2, false),
         assessed(3, false),
-        call(Asked::Assess(sight(4)), Err("trapped".to_owned())),
-        call(Asked::List, Ok(Said::NodeTypes(Vec::new()))),
+        call(CallInput::Assess(sight(4)), Err("trapped".to_owned())),
+        call(CallInput::List, Ok(Said::NodeTypes(Vec::new()))),
     ];
     let found = recorded(directory.path(), RecordingsOptions::default(), calls);
     assert_eq!(ticks(&found), [2, 2, 2, 4, 0]);
@@ -32,7 +32,7 @@ fn the_quiet_calls_of_a_tick_that_a_slow_decider_thinks_about_are_recorded_too()
         assessed(1, false),
         assessed(2, false),
         assessed(3, false),
-        call(Asked::Decide(sight(1), situation(graph(().into()))), decided),
+        call(CallInput::Decide(sight(1), situation(graph(().into()))), decided),
     ];
     let found = recorded(directory.path(), RecordingsOptions::default(), calls);
     assert_eq!(ticks(&found), [1, 1]);

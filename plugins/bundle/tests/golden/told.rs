@@ -40,10 +40,10 @@ fn node(from: &model::CaseNode) -> testing::SeenNode {
         node_type: from.node_type.clone(),
         executor: executor(from.executor),
         status: match from.status {
-            model::Status::Unknown => sdk::Status::Unknown,
-            model::Status::Healthy => sdk::Status::Healthy,
-            model::Status::Degraded => sdk::Status::Degraded,
-            model::Status::Failed => sdk::Status::Failed,
+            model::NodeStatus::Unknown => sdk::Status::Unknown,
+            model::NodeStatus::Healthy => sdk::Status::Healthy,
+            model::NodeStatus::Degraded => sdk::Status::Degraded,
+            model::NodeStatus::Failed => sdk::Status::Failed,
         },
         latency_trend: match from.trend {
             model::Trend::Falling => sdk::Trend::Falling,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use flyball_documents::{
-    Source, is_manifest, is_policy, locate, policy_warnings, read_as, read_manifest, read_policy,
+    DocumentText, is_manifest, is_policy, locate, policy_warnings, read_as, read_manifest, read_policy,
 };
 use flyball_engine::{PolicySource, Versions};
 use flyball_model::{Case, HttpGrant, Manifest, Policy, Problem, ValidatorRule};
@@ -47,7 +47,7 @@ fn policy(
     bench: &Bench,
     place: usize,
     file: &Path,
-    source: Source,
+    source: DocumentText,
     found: &mut Found,
 ) -> Result<Checked, Failure> {
     let policy = read_policy(&source)?;
@@ -119,7 +119,7 @@ fn manifest(
     bench: &mut Bench,
     place: usize,
     file: &Path,
-    source: Source,
+    source: DocumentText,
     found: &mut Found,
 ) -> Result<Checked, Failure> {
     // What is wrong with the document itself is told without loading a plugin.
@@ -147,7 +147,7 @@ fn manifest_summary(manifest: &Manifest) -> String {
     )
 }
 
-fn case(file: &Path, source: &Source) -> Result<Checked, Failure> {
+fn case(file: &Path, source: &DocumentText) -> Result<Checked, Failure> {
     let case: Case = read_as(source, "Flyball golden case")?;
     Ok(Checked::good(file, "case", format!("golden case: {}", crate::narrator::tame(&case.about))))
 }

@@ -13,7 +13,7 @@ mod told;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flyball_documents::Source;
+use flyball_documents::DocumentText;
 use flyball_engine::{Engine, Library};
 use flyball_model::{Manifest, Policy};
 
@@ -36,8 +36,8 @@ struct Bench {
 /// The documents and plugins that were read, each with the place of its file among those that were checked.
 #[derive(Default)]
 struct Found {
-    manifests: Vec<(usize, Source, Manifest)>,
-    policies: Vec<(usize, Source, Policy)>,
+    manifests: Vec<(usize, DocumentText, Manifest)>,
+    policies: Vec<(usize, DocumentText, Policy)>,
     /// By name.
     plugins: Vec<(usize, String)>,
 }

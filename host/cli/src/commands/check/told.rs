@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use flyball_documents::{Fault, Faults};
+use flyball_documents::{DocumentFault, DocumentFaults};
 use flyball_model::{printable, printable_path};
 use serde::Serialize;
 
@@ -55,7 +55,7 @@ impl Told {
         Self::of_file(Path::new(file), "unused-plugin", message, Some(help.to_owned()))
     }
 
-    fn of_fault(fault: &Fault) -> Self {
+    fn of_fault(fault: &DocumentFault) -> Self {
         Self {
             file: fault.name().to_owned(),
             line: Some(fault.line()),
@@ -67,7 +67,7 @@ impl Told {
     }
 
     /// Each of a document's.
-    pub(super) fn of_faults(faults: &Faults) -> Vec<Self> {
+    pub(super) fn of_faults(faults: &DocumentFaults) -> Vec<Self> {
         faults.iter().map(Self::of_fault).collect()
     }
 

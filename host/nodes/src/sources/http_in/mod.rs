@@ -22,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 use super::{BATCH_BYTES, SourceConfig};
-use crate::{Progress, Source, SourceError, Taken};
+use crate::{Source, SourceError, SourceProgress, Taken};
 
 /// Takes items by HTTP: `POST /items` with one JSON value or several, one behind the other (a line each, usually), as
 /// `application/json` or `application/x-ndjson`. The answer is 202 with how many were accepted; all of a body are or
@@ -219,8 +219,8 @@ impl Source for Listener {
         self.items.close();
     }
 
-    fn progress(&self) -> Progress {
-        Progress::of_items(self.given, None)
+    fn progress(&self) -> SourceProgress {
+        SourceProgress::of_items(self.given, None)
     }
 
     fn address(&self) -> Option<SocketAddr> {

@@ -4,40 +4,40 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flyball_model::{Executor, GraphSpec, NodeId, NodeOffer, NodeSpec, NodeType};
 
-use crate::world::{Place, Role, Work, World};
+use crate::world::{ExecutorSpeed, SimNodeRole, SimulatedWorld, Work};
 
 /// Items that may wait, and workers that a node may have, at most: as in the embedded pipeline.
 pub(crate) const MOST_WAITING: u32 = 1_000_000;
 pub(crate) const MOST_REPLICAS: u32 = 256;
 
 #[derive(Debug)]
-pub(crate) struct Stock {
-    pub(crate) world: World,
+pub(crate) struct NodeTypes {
+    pub(crate) world: SimulatedWorld,
     /// The type that each node began with.
     first_types: BTreeMap<NodeId, String>,
-    roles: BTreeMap<NodeId, Role>,
-    types: BTreeMap<String, Role>,
+    roles: BTreeMap<NodeId, SimNodeRole>,
+    types: BTreeMap<String, SimNodeRole>,
     retries: BTreeMap<NodeId, u32>,
 }
 
-impl Stock {
-    pub(crate) fn new(world: World, graph: &GraphSpec, retries: BTreeMap<NodeId, u32>) -> Self {
+impl NodeTypes {
+    pub(crate) fn new(world: SimulatedWorld, graph: &GraphSpec, retries: BTreeMap<NodeId, u32>) -> Self {
         let fed: BTreeSet<&str> = graph.edges.iter().map(|(_, to)| to.as_str()).collect();
         let feeding: BTreeSet<&str> = graph.edges.iter().map(|(from, _)| from.as_str()).collect();
         let place =
             |node: &NodeSpec| match (fed.contains(node.id.as_str()), feeding.contains(node.id.as_str())) {
-                (false, _) => Role::Source,
-                (true, true) => Role::Processor,
-                (true, false) => Role::Sink,
+                (false, _) => SimNodeRole::Source,
+                (true, true) => SimNodeRole::Processor,
+                (true, false) => SimNodeRole::Sink,
             };
-        let roles: BTreeMap<NodeId, Role> =
+        let roles: BTreeMap<NodeId, SimNodeRole> =
             graph.nodes.iter().map(|node| (node.id.clone(), place(node))).collect();
         let mut types = BTreeMap::new();
         for node in &graph.nodes {
             types.entry(node.node_type.clone()).or_insert_with(|| place(node));
         }
         for (name, work) in &world.types {
-            let role = types.entry(name.clone()).or_insert(Role::Processor);
+            let role = types.entry(name.clone()).or_insert(SimNodeRole::Processor);
             *role = work.role.unwrap_or(*role);
         }
         let first_types = graph.nodes.iter().map(|node| (node.id.clone(), node.node_type.clone())).collect();
@@ -45,11 +45,11 @@ impl Stock {
     }
 
     /// Whatever was inserted is a processor.
-    pub(crate) fn role(&self, id: &str) -> Role {
-        self.roles.get(id).copied().unwrap_or(Role::Processor)
+    pub(crate) fn role(&self, id: &str) -> SimNodeRole {
+        self.roles.get(id).copied().unwrap_or(SimNodeRole::Processor)
     }
 
-    pub(crate) fn role_of_type(&self, node_type: &str) -> Result<Role, String> {
+    pub(crate) fn role_of_type(&self, node_type: &str) -> Result<SimNodeRole, String> {
         self.types.get(node_type).copied().ok_or_else(|| {
             let near = nearest(node_type, self.types.keys().map(String::as_str))
                 .map(|near| format!("; did you mean \"{near}\"?"))
@@ -74,11 +74,11 @@ impl Stock {
     }
 
     /// Where a type can work; one of which nothing is said can do so everywhere.
-    pub(crate) fn places(&self, node_type: &str) -> BTreeMap<Executor, Place> {
+    pub(crate) fn places(&self, node_type: &str) -> BTreeMap<Executor, ExecutorSpeed> {
         let listed = &self.of_type(node_type).executors;
         if listed.is_empty() {
             let everywhere = [Executor::Native, Executor::Multiprocess, Executor::Wasm];
-            return everywhere.map(|executor| (executor, Place::default())).into();
+            return everywhere.map(|executor| (executor, ExecutorSpeed::default())).into();
         }
         listed.clone()
     }
@@ -94,7 +94,7 @@ impl Stock {
             .map(|name| {
                 let work = self.of_type(name);
                 let places = self.places(name);
-                let least = |value: fn(&Place) -> f64| {
+                let least = |value: fn(&ExecutorSpeed) -> f64| {
                     places
                         .values()
                         .map(value)

@@ -12,8 +12,8 @@ use crate::network::Network;
 use crate::node::{Making, Node, Past};
 use crate::service::Clockwork;
 use crate::shape::Shape;
-use crate::tap::Tap;
-use crate::world::Role;
+use crate::simulated_source::SimulatedSource;
+use crate::world::SimNodeRole;
 
 impl Network {
     /// The node that is in the graph by this name.
@@ -22,7 +22,7 @@ impl Network {
     }
 
     /// Every node becomes what the running graph says; what is lost by it is lost.
-    pub(crate) fn reform(&mut self, loses: Loss) {
+    pub(crate) fn follow_graph(&mut self, loses: Loss) {
         let specs = self.running.nodes.clone();
         let kept: BTreeSet<&str> = specs.iter().map(|spec| spec.id.as_str()).collect();
         for at in self.shape.at.clone() {
@@ -41,7 +41,7 @@ impl Network {
             });
         }
         self.link(found);
-        self.feel_all();
+        self.apply_faults();
         self.list_all();
     }
 
@@ -52,7 +52,8 @@ impl Network {
             gone.map_or((self.nodes.len(), Past::default()), |gone| (gone.number, gone.past()));
         let role = self.stock.role(&spec.id);
         let load = || self.stock.world.loads.get(&spec.id).unwrap_or(&self.stock.world.load).clone();
-        let tap = (role == Role::Source).then(|| Tap::new(load(), self.chance(&format!("{}/load", spec.id))));
+        let tap = (role == SimNodeRole::Source)
+            .then(|| SimulatedSource::new(load(), self.chance(&format!("{}/load", spec.id))));
         let making = Making {
             number,
             past,

@@ -4,17 +4,17 @@ use flyball_model::Action;
 use flyball_ports::Loss;
 use serde_json::json;
 
-use crate::agenda::{Event, nanos};
 use crate::condition::Condition;
 use crate::edit::edit;
+use crate::event_queue::{Event, nanos};
 use crate::fault::What;
+use crate::fault_effect::{FaultEffect, FaultStage};
 use crate::network::Network;
-use crate::strike::{Stage, Strike};
 use crate::worker::Worker;
 
 impl Network {
-    pub(crate) fn plan_strikes(&mut self) {
-        for (strike, Strike { fault, .. }) in self.strikes.iter().enumerate() {
+    pub(crate) fn plan_faults(&mut self) {
+        for (strike, FaultEffect { fault, .. }) in self.strikes.iter().enumerate() {
             let begins = nanos(fault.at_s);
             self.agenda.at(begins, Event::Begin { strike });
             if let Some(seconds) = fault.for_s {
@@ -31,7 +31,7 @@ impl Network {
         let befallen = self.strikes.get(number).and_then(|strike| strike.fault.what.node());
         let node_type = befallen.and_then(|id| self.running.node(id)).map(|spec| spec.node_type.clone());
         if let Some(strike) = self.strikes.get_mut(number) {
-            strike.stage = Stage::On { since: self.now, node_type };
+            strike.stage = FaultStage::On { since: self.now, node_type };
         }
         match self.what(number) {
             Some(What::Crash { node, workers, loses }) => {
@@ -51,7 +51,7 @@ impl Network {
             Some(What::Ghost { node }) => self.haunt(number, &node),
             _ => {}
         }
-        self.feel_all();
+        self.apply_faults();
     }
 
     /// Somebody else changes the graph, and perhaps again in a while.
@@ -67,13 +67,13 @@ impl Network {
         // What is so already is no change.
         let _ = edit(&mut self.shown, action, &self.stock);
         self.carry_out(action, Loss::None);
-        self.feel_all();
+        self.apply_faults();
     }
 
     pub(crate) fn end(&mut self, number: usize) {
         let what = self.what(number);
         if let Some(strike) = self.strikes.get_mut(number) {
-            strike.stage = Stage::Over;
+            strike.stage = FaultStage::Over;
         }
         match what {
             Some(What::Crash { node, .. }) => {
@@ -92,14 +92,14 @@ impl Network {
         }
         self.seen_last.remove(&number);
         self.ghosts.remove(&number);
-        self.feel_all();
+        self.apply_faults();
     }
 
     /// Ends what an action ends.
     pub(crate) fn relieve(&mut self, action: &Action) {
         for strike in &mut self.strikes {
             if strike.is_on() && strike.fault.is_ended_by(action) {
-                strike.stage = Stage::Over;
+                strike.stage = FaultStage::Over;
             }
         }
     }
@@ -162,14 +162,14 @@ impl Network {
     }
 
     /// What faults and settings do to every node from now on.
-    pub(crate) fn feel_all(&mut self) {
+    pub(crate) fn apply_faults(&mut self) {
         for at in self.shape.at.clone() {
-            self.feel(at);
+            self.apply_faults_to(at);
         }
-        self.turn_taps();
+        self.set_source_rates();
     }
 
-    fn feel(&mut self, at: usize) {
+    fn apply_faults_to(&mut self, at: usize) {
         let now = self.now;
         let Some(node) = self.nodes.get_mut(at) else { return };
         let mut condition = Condition::of(&node.spec, &node.work, &self.strikes, now);
@@ -193,7 +193,7 @@ impl Network {
     }
 
     /// Every source gives what it gives now.
-    pub(crate) fn turn_taps(&mut self) {
+    pub(crate) fn set_source_rates(&mut self) {
         let (now, seconds) = (self.now, self.now as f64 / 1e9);
         for at in self.shape.at.clone() {
             let Some(node) = self.nodes.get_mut(at) else { continue };
@@ -208,7 +208,7 @@ impl Network {
             }
             let started = tap.stopped && !stopped;
             tap.stopped = stopped;
-            tap.turn(tap.load.rate.at(seconds) * factor, now, at, &mut self.agenda);
+            tap.set_rate(tap.load.rate.at(seconds) * factor, now, at, &mut self.agenda);
             if started {
                 self.list(at);
             }

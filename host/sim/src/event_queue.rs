@@ -30,12 +30,12 @@ pub(crate) enum Event {
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Agenda {
+pub(crate) struct EventQueue {
     heap: BinaryHeap<Reverse<(Nanos, u64, Event)>>,
     planned: u64,
 }
 
-impl Agenda {
+impl EventQueue {
     pub(crate) fn at(&mut self, time: Nanos, event: Event) {
         self.planned += 1;
         self.heap.push(Reverse((time, self.planned, event)));

@@ -1,13 +1,13 @@
 //! How a data plane takes actions. Real ones answer before anything has happened, do half of it, or something else.
 
-use flyball_ports::{Change, Loss, UndoKind};
+use flyball_ports::{Loss, PlaneChange, UndoKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How a data plane takes one kind of action.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Habit {
+pub struct ActionBehaviour {
     /// Whether it can be done at all; what cannot is never offered.
     pub supported: bool,
     /// How long until its effect can be measured, as the plane declares it, in milliseconds; none: the reading window
@@ -15,7 +15,7 @@ pub struct Habit {
     pub settle_ms: Option<u64>,
     /// What goes on meanwhile, as the plane declares it. With `restart` the node stops for `stops_ms`, with `redeploy`
     /// all of them.
-    pub change: Change,
+    pub change: PlaneChange,
     /// Whether it can be undone, as the plane declares it.
     pub undo: UndoKind,
     /// What work may be lost by it, as the plane declares it.
@@ -23,7 +23,7 @@ pub struct Habit {
     /// What work is lost by it; none: what is declared.
     pub loses: Option<Loss>,
     /// What becomes of it.
-    pub answer: Answer,
+    pub answer: ActionReply,
     /// What a refusal or a failure says.
     pub why: String,
     /// How long until `apply` returns, in milliseconds.
@@ -38,16 +38,16 @@ pub struct Habit {
     pub slower_after: f64,
 }
 
-impl Default for Habit {
+impl Default for ActionBehaviour {
     fn default() -> Self {
         Self {
             supported: true,
             settle_ms: None,
-            change: Change::Live,
+            change: PlaneChange::Live,
             undo: UndoKind::Reversible,
             loss: Loss::None,
             loses: None,
-            answer: Answer::Does,
+            answer: ActionReply::Does,
             why: "the plane does not take it".to_owned(),
             answers_after_ms: 0,
             effective_after_ms: 0,
@@ -61,7 +61,7 @@ impl Default for Habit {
 /// What becomes of an action that is sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Answer {
+pub enum ActionReply {
     /// It is accepted and done.
     #[default]
     Does,
@@ -79,7 +79,7 @@ pub enum Answer {
     Fails,
 }
 
-impl Habit {
+impl ActionBehaviour {
     pub(crate) fn really_loses(&self) -> Loss {
         self.loses.unwrap_or(self.loss)
     }

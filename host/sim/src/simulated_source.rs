@@ -2,14 +2,14 @@
 
 use rand::rngs::ChaCha8Rng;
 
-use crate::agenda::{Agenda, Event, Nanos, nanos};
+use crate::event_queue::{Event, EventQueue, Nanos, nanos};
 use crate::load::{Load, Spacing};
 use crate::service::unit;
 
 /// A source's load. Arrivals are placed by their integral: the next one comes when as much of the rate has passed as was
 /// drawn for it, so a rate that changes meanwhile counts from then on, and a fault changes no later draw.
 #[derive(Debug)]
-pub(crate) struct Tap {
+pub(crate) struct SimulatedSource {
     pub(crate) load: Load,
     rng: ChaCha8Rng,
     rate: f64,
@@ -24,7 +24,7 @@ pub(crate) struct Tap {
     pub(crate) turned_away: u64,
 }
 
-impl Tap {
+impl SimulatedSource {
     pub(crate) fn new(load: Load, rng: ChaCha8Rng) -> Self {
         let mut tap = Self {
             load,
@@ -50,7 +50,7 @@ impl Tap {
     }
 
     /// Whether this is still the arrival that is to come; then the next one is planned.
-    pub(crate) fn arrives(&mut self, planned: u64, now: Nanos, node: usize, agenda: &mut Agenda) -> bool {
+    pub(crate) fn arrives(&mut self, planned: u64, now: Nanos, node: usize, agenda: &mut EventQueue) -> bool {
         if planned != self.planned {
             return false;
         }
@@ -63,7 +63,7 @@ impl Tap {
     }
 
     /// From now on at this rate.
-    pub(crate) fn turn(&mut self, rate: f64, now: Nanos, node: usize, agenda: &mut Agenda) {
+    pub(crate) fn set_rate(&mut self, rate: f64, now: Nanos, node: usize, agenda: &mut EventQueue) {
         if rate == self.rate {
             return;
         }
@@ -74,7 +74,7 @@ impl Tap {
         self.plan(node, agenda);
     }
 
-    fn plan(&mut self, node: usize, agenda: &mut Agenda) {
+    fn plan(&mut self, node: usize, agenda: &mut EventQueue) {
         self.planned += 1;
         if self.rate > 0.0 {
             let at = self.since.saturating_add(nanos(self.need / self.rate));

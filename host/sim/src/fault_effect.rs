@@ -1,17 +1,17 @@
 use flyball_model::NodeSpec;
 
-use crate::agenda::Nanos;
+use crate::event_queue::Nanos;
 use crate::fault::Fault;
 
 /// A fault, and how far it is.
 #[derive(Debug)]
-pub(crate) struct Strike {
+pub(crate) struct FaultEffect {
     pub(crate) fault: Fault,
-    pub(crate) stage: Stage,
+    pub(crate) stage: FaultStage,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(crate) enum FaultStage {
     Coming,
     /// Since then, and the type that its node had.
     On {
@@ -21,18 +21,18 @@ pub(crate) enum Stage {
     Over,
 }
 
-impl Strike {
+impl FaultEffect {
     pub(crate) fn new(fault: Fault) -> Self {
-        Self { fault, stage: Stage::Coming }
+        Self { fault, stage: FaultStage::Coming }
     }
 
     pub(crate) fn is_on(&self) -> bool {
-        matches!(self.stage, Stage::On { .. })
+        matches!(self.stage, FaultStage::On { .. })
     }
 
     /// Since when it befalls the node.
-    pub(crate) fn befalls(&self, spec: &NodeSpec) -> Option<Nanos> {
-        let Stage::On { since, node_type } = &self.stage else { return None };
+    pub(crate) fn affects_since(&self, spec: &NodeSpec) -> Option<Nanos> {
+        let FaultStage::On { since, node_type } = &self.stage else { return None };
         let same_type = node_type.as_ref().is_none_or(|began| *began == spec.node_type);
         let free = self.fault.what.of_work() && !self.fault.any_type && !same_type;
         (self.fault.what.node() == Some(&spec.id) && !spec.bypassed && !free).then_some(*since)

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "a test")]
 //! A reader that is cut at any entry and begins again sees each once, in order, over restarts of the host.
 
 use std::sync::Arc;

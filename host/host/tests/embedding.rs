@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "a test")]
 //! A host in a program of one's own.
 
 use std::sync::Arc;

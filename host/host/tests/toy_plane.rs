@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "a test")]
 //! A data plane of one's own, in one file: a bakery that no room of Flyball knows. It is watched, healed, recorded and rolled back
 //! like any other.
 

@@ -223,7 +223,7 @@ impl fmt::Debug for EventEntries {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test")]
 
     use flyball_model::Warning;
 

@@ -1,12 +1,38 @@
+use clap::Args;
+use flyball_host::ControlRequest;
 use flyball_model::Approval;
 use serde::Deserialize;
 
-use crate::args::{ApprovalsOptions, ApproveOptions, DenyOptions, Places};
+use crate::args::Places;
 use crate::asking::ask_host;
 use crate::exit::Failure;
 use crate::narrator::{clock, tame};
 use crate::output::{json_value, outln};
-use flyball_host::ControlRequest;
+
+#[derive(Debug, Args)]
+pub(crate) struct ApprovalsOptions {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ApproveOptions {
+    /// The question, as `flyball approvals` names it
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DenyOptions {
+    /// The question, as `flyball approvals` names it
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+
+    /// Why; it is journaled
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) why: String,
+}
 
 #[derive(Deserialize)]
 struct Standing {

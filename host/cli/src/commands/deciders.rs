@@ -1,11 +1,29 @@
+use std::time::Duration;
+
+use clap::Args;
+use flyball_host::{Figures, Tally, open_history};
 use flyball_ports::ActionFilter;
 
-use crate::args::{DecidersOptions, Places};
+use crate::args::{Places, duration};
 use crate::commands::recordings::ago;
 use crate::exit::Failure;
 use crate::output::{json_pretty, outln};
 use crate::tally_text;
-use flyball_host::{Figures, Tally, open_history};
+
+#[derive(Debug, Args)]
+pub(crate) struct DecidersOptions {
+    /// Only in this session
+    #[arg(long, value_name = "NAME")]
+    pub(crate) session: Option<String>,
+
+    /// Only what happened in this last time: 10m, 1h
+    #[arg(long, value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
+    pub(crate) since: Option<Duration>,
+
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 pub(crate) fn run(places: &Places, options: &DecidersOptions) -> Result<(), Failure> {
     let state = places.state_dir()?;

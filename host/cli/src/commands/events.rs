@@ -6,15 +6,57 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use clap::ValueEnum as _;
+use clap::{Args, ValueEnum};
 use flyball_model::{EntryNumber, LogEntry, printable_path};
 use flyball_ports::EventStore as _;
 use flyball_store::EventEntries;
 
-use crate::args::{EventsOptions, Places};
+use crate::args::Places;
 use crate::exit::Failure;
 use crate::narrator::happened_text;
 use crate::output::{json, outln};
+
+#[derive(Debug, Args)]
+pub(crate) struct EventsOptions {
+    /// Begin after this entry; 0.0 is the beginning [default: before the newest]
+    #[arg(long, value_name = "RUN.PLACE")]
+    pub(crate) after: Option<EntryNumber>,
+
+    /// Only this session's
+    #[arg(long, value_name = "NAME")]
+    pub(crate) session: Option<String>,
+
+    /// Only these kinds: tick, concluded, event, reload, warning
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub(crate) what: Vec<EventKind>,
+
+    /// At most this many
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20, conflicts_with = "follow")]
+    pub(crate) limit: usize,
+
+    /// Go on with what comes, until Ctrl-C
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+
+    /// Print JSON lines, whole
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which entries of the event log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EventKind {
+    /// Ticks on which something was found, decided, done or failed
+    Tick,
+    /// What came of actions
+    Concluded,
+    /// What people and guards did to the loop itself
+    Event,
+    /// Changes of policies and plugins
+    Reload,
+    /// What is missing between sessions, policies and plugins
+    Warning,
+}
 
 /// Entries that are read at once.
 const PAGE: usize = 256;
@@ -72,7 +114,7 @@ fn last(entries: &EventEntries, options: &EventsOptions) -> Result<VecDeque<Arc<
 }
 
 fn is_wanted(entry: &LogEntry, options: &EventsOptions) -> bool {
-    let kind = |kind: &crate::args::EventKind| {
+    let kind = |kind: &EventKind| {
         kind.to_possible_value().is_some_and(|kind| kind.get_name() == entry.happened.name())
     };
     (options.what.is_empty() || options.what.iter().any(kind))

@@ -1,14 +1,30 @@
 use anyhow::{Context, anyhow};
+use clap::Args;
 use flyball_host::open_history;
 use flyball_model::{ActionRecord, Ending, Evidence, Finding, Reason, TickRecord, Verdict, VerdictRecord};
 use flyball_ports::{ActionFilter, StoredHistory, TickFilter};
 
-use crate::args::{ExplainOptions, Places};
+use crate::args::Places;
 use crate::exit::Failure;
 use crate::looked_at::{checks_text, gates_text};
 use crate::narrator::{clock, tame, tame_to};
 use crate::output::out;
 use crate::tally_text;
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainOptions {
+    /// A tick of a session, by its number, acted or quiet [default: the newest on which something was found]
+    #[arg(value_name = "TICK", conflicts_with = "action")]
+    pub(crate) tick: Option<u64>,
+
+    /// An action, by its number in `flyball journal`
+    #[arg(long, value_name = "ID")]
+    pub(crate) action: Option<u64>,
+
+    /// Of which session; may be left out when there is only one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) session: Option<String>,
+}
 
 /// All numbers of an action's outcome.
 const LONGEST_NOTE: usize = 2_000;

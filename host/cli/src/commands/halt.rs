@@ -2,18 +2,40 @@
 //! and then it is said that nobody was reached. Never is a host said to have stopped that did not say so itself.
 
 use anyhow::Context;
+use clap::Args;
+use flyball_host::{ControlRequest, RequestResult, StateDir, ask, no_host};
 use flyball_model::{Caller, Event, EventRecord, shell_word};
 use flyball_ports::{Clock, Journal, SystemClock};
 use flyball_store::Store;
 use nix::unistd::geteuid;
 use serde_json::Value;
 
-use crate::args::{HaltOptions, Places, ResumeOptions};
+use crate::args::Places;
 use crate::exit::Failure;
 use crate::narrator::tame;
 use crate::output::outln;
-use flyball_host::StateDir;
-use flyball_host::{ControlRequest, RequestResult, ask, no_host};
+
+#[derive(Debug, Args)]
+pub(crate) struct HaltOptions {
+    /// Only this session [default: all of the host]
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: Option<String>,
+
+    /// Why; it is told wherever the halt shows
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) why: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResumeOptions {
+    /// This session, halted or frozen [default: the host]
+    #[arg(value_name = "SESSION")]
+    pub(crate) session: Option<String>,
+
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) why: String,
+}
 
 pub(crate) fn halt(places: &Places, options: &HaltOptions) -> Result<(), Failure> {
     let state = places.state_dir()?;

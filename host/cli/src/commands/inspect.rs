@@ -1,21 +1,36 @@
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use clap::Args;
 use flyball_engine::{
     CONTRACT_VERSION, Plugin, SignatureError, Signer, signature_beside, signed_by, verify_signature,
 };
+use flyball_host::open_engine;
 use flyball_model::printable_path;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::verify::signers;
-use crate::args::{InspectOptions, Places};
+use crate::args::Places;
 use crate::exit::Failure;
 use crate::files;
 use crate::narrator::tame;
 use crate::output::{json_pretty, out};
-use flyball_host::open_engine;
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectOptions {
+    /// A plugin
+    pub(crate) file: PathBuf,
+
+    /// Check its signature against this public key (its text or its file); may be given several times
+    #[arg(long = "key", value_name = "PUB")]
+    pub(crate) keys: Vec<String>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 pub(crate) fn run(places: &Places, options: &InspectOptions) -> Result<(), Failure> {
     let state = places.state_dir()?;

@@ -1,15 +1,89 @@
+use std::time::Duration;
+
 use anyhow::anyhow;
-use flyball_model::{ActionRecord, TickRecord, UnixMillis};
+use clap::{Args, Subcommand};
+use flyball_host::{StateDir, open_history};
+use flyball_model::{ActionRecord, Outcome, TickRecord, UnixMillis};
 use flyball_ports::{ActionFilter, EventFilter, TickFilter};
 use flyball_store::{Head, Reader, TakenOver};
+use serde_json::Value;
 
-use crate::args::{JournalCommand, JournalOptions, Places};
+use crate::args::{Places, duration};
 use crate::commands::denials;
 use crate::commands::recordings::ago;
 use crate::exit::Failure;
 use crate::narrator::{clock, event_text, tame};
 use crate::output::{json, json_value, outln};
-use flyball_host::{StateDir, open_history};
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct JournalOptions {
+    #[command(subcommand)]
+    pub(crate) command: Option<JournalCommand>,
+
+    /// Only this session's
+    #[arg(long, value_name = "NAME")]
+    pub(crate) session: Option<String>,
+
+    /// Only actions on this node
+    #[arg(long, value_name = "NODE", conflicts_with_all = ["ticks", "events"])]
+    pub(crate) node: Option<String>,
+
+    /// Only actions that came to this: verified, ineffective, worse, unknown, failed, rolled-back…
+    #[arg(long, value_name = "OUTCOME", value_parser = outcome, conflicts_with_all = ["ticks", "events"])]
+    pub(crate) outcome: Option<Outcome>,
+
+    /// Only what this plugin decided or judged
+    #[arg(long, value_name = "NAME", conflicts_with = "events")]
+    pub(crate) plugin: Option<String>,
+
+    /// Only what happened in this last time: 10m, 1h
+    #[arg(long, value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
+    pub(crate) since: Option<Duration>,
+
+    /// Ticks on which something was found, instead of actions
+    #[arg(long)]
+    pub(crate) ticks: bool,
+
+    /// What people and guards did to the loop itself (halts, approvals, notices), instead of actions
+    #[arg(long, conflicts_with = "ticks")]
+    pub(crate) events: bool,
+
+    /// At most this many, the newest
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+
+    /// Print JSON lines, whole
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JournalCommand {
+    /// Take a journal of version 1 over, which has no chain yet
+    ///
+    /// A host does not do so by itself: nothing shows whether such a file was altered since it was written. What is taken over
+    /// stays as it is, and `journal verify` says ever after how many rows were. Do it only if you know where the file is from.
+    Migrate,
+    /// Hold everything in the journal against its hash chain, also while a host runs
+    ///
+    /// Each fault is a line. What the chain cannot tell by itself is that someone who may write the file wrote all of it
+    /// anew: keep the head that is printed where they cannot write, and name it the next time. Heads also go out with each
+    /// notice (--notify) and stand in each report.
+    Verify {
+        /// A head that an earlier verification printed: say whether everything up to it is still there
+        #[arg(long, value_name = "HASH")]
+        head: Option<Head>,
+
+        /// Print JSON lines: each fault, and at the end what it came to
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn outcome(text: &str) -> Result<Outcome, serde_json::Error> {
+    serde_json::from_value(Value::String(text.to_owned()))
+}
 
 pub(crate) fn run(places: &Places, options: &JournalOptions) -> Result<(), Failure> {
     let state = places.state_dir()?;

@@ -5,12 +5,19 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use clap::Args;
 use flyball_model::printable_path;
 use minisign::KeyPair;
 
-use crate::args::KeygenOptions;
 use crate::exit::Failure;
 use crate::output::outln;
+
+#[derive(Debug, Args)]
+pub(crate) struct KeygenOptions {
+    /// Where the keys go: NAME.key, which signs and stays secret, and NAME.pub, which policies name
+    #[arg(long, value_name = "NAME", default_value = "flyball")]
+    pub(crate) out: PathBuf,
+}
 
 pub(crate) fn run(options: &KeygenOptions) -> Result<(), Failure> {
     let (secret, public) = (with(&options.out, ".key"), with(&options.out, ".pub"));

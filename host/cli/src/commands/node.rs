@@ -1,7 +1,23 @@
 use anyhow::Context;
+use clap::Args;
+use serde_json::Value;
 
-use crate::args::NodeOptions;
 use crate::exit::Failure;
+
+#[derive(Debug, Args)]
+pub(crate) struct NodeOptions {
+    /// A built-in node type
+    #[arg(value_name = "TYPE")]
+    pub(crate) node_type: String,
+
+    /// Its configuration
+    #[arg(long, value_name = "JSON", value_parser = json, default_value = "{}")]
+    pub(crate) config: Value,
+}
+
+fn json(text: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(text)
+}
 
 /// The other end of a multiprocess node: this process is the child.
 pub(crate) fn run(options: &NodeOptions) -> Result<(), Failure> {

@@ -1,14 +1,44 @@
 use anyhow::Context;
+use clap::{Args, Subcommand};
 use flyball_engine::Versions;
+use flyball_host::{
+    ControlRequest, PluginReport, RequestResult, StateDir, ask, open_library, plugin_reports,
+};
 
-use crate::args::{Places, PluginsCommand, PluginsOptions};
+use crate::args::{Judging, Places};
 use crate::exit::Failure;
 use crate::narrator::tame;
 use crate::output::{json_pretty, outln};
-use flyball_host::PluginReport;
-use flyball_host::StateDir;
-use flyball_host::{ControlRequest, RequestResult, ask};
-use flyball_host::{open_library, plugin_reports};
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct PluginsOptions {
+    #[command(subcommand)]
+    pub(crate) command: Option<PluginsCommand>,
+
+    #[command(flatten)]
+    pub(crate) judging: Judging,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginsCommand {
+    /// Go back to the version of a plugin that served before; a running host takes it over at once
+    ///
+    /// What the plugin's file holds now is passed over until the file changes. Once more goes back one further.
+    Rollback {
+        /// The plugin
+        #[arg(value_name = "NAME")]
+        name: String,
+
+        /// Go forward again, to what the plugin's file holds
+        #[arg(long)]
+        undo: bool,
+    },
+}
 
 pub(crate) fn run(places: &Places, options: &PluginsOptions) -> Result<(), Failure> {
     let state = places.state_dir()?;

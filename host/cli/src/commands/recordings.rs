@@ -1,16 +1,46 @@
 use std::time::Duration;
 
+use clap::Args;
+use flyball_host::{ControlRequest, RecordingsReport, RequestResult, ask};
 use flyball_model::{Reversal, UnixMillis, Verdict};
 use flyball_ports::{Clock, Decided, Said, SystemClock};
 use flyball_store::{CallFilter, Listed, RecordingsReader};
 
-use crate::args::{Places, Recorded, RecordingsOptions};
+use crate::args::{Places, duration};
 use crate::exit::Failure;
 use crate::narrator::{clock, tame};
 use crate::output::{json, outln};
 use crate::summary::recordings_line;
-use flyball_host::RecordingsReport;
-use flyball_host::{ControlRequest, RequestResult, ask};
+
+#[derive(Debug, Args)]
+pub(crate) struct RecordingsOptions {
+    #[command(flatten)]
+    pub(crate) of: RecordedSelection,
+
+    /// At most this many, the newest
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    pub(crate) limit: usize,
+
+    /// Print JSON lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which recorded calls.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RecordedSelection {
+    /// Only this session's
+    #[arg(long, value_name = "NAME")]
+    pub(crate) session: Option<String>,
+
+    /// Only this plugin's
+    #[arg(long, value_name = "NAME")]
+    pub(crate) plugin: Option<String>,
+
+    /// Only what was recorded in this last time: 10m, 1h
+    #[arg(long, value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
+    pub(crate) since: Option<Duration>,
+}
 
 pub(crate) fn run(places: &Places, options: &RecordingsOptions) -> Result<(), Failure> {
     let state = places.state_dir()?;
@@ -48,7 +78,7 @@ pub(crate) fn ago(time: Duration) -> UnixMillis {
 }
 
 /// What the arguments pick.
-pub(crate) fn filter(of: &Recorded) -> CallFilter {
+pub(crate) fn filter(of: &RecordedSelection) -> CallFilter {
     CallFilter {
         session: of.session.clone(),
         plugin: of.plugin.clone(),

@@ -1,26 +1,70 @@
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
+use clap::{Args, ValueEnum};
 use flyball_engine::{
     CONTRACT_VERSION, CallError, Engine, LoadError, Plugin, PluginJudge, Recorded, Versions,
 };
+use flyball_host::{StateDir, open_engine};
 use flyball_model::{Grants, Limits, PluginUse, StateGrant};
 use flyball_ports::{CallRecord, Said};
 use flyball_store::{RecordedCall, RecordingsReader, same};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::args::{Grant, Places, ReplayOptions};
-use crate::commands::recordings::{filter, summary};
+use crate::args::Places;
+use crate::commands::recordings::{RecordedSelection, filter, summary};
 use crate::exit::Failure;
 use crate::files;
 use crate::narrator::tame;
 use crate::output::{json_value, outln};
 use crate::wordless::wordless;
-use flyball_host::StateDir;
-use flyball_host::open_engine;
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayOptions {
+    /// Calls, by their numbers in `flyball recordings`
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) ids: Vec<u64>,
+
+    /// Everything that is recorded
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    #[command(flatten)]
+    pub(crate) of: RecordedSelection,
+
+    /// Ask this component instead of the one that was asked then, and compare what it wants done: actions, verdicts, findings
+    #[arg(long, value_name = "FILE")]
+    pub(crate) with: Option<PathBuf>,
+
+    /// Grant it this beside what the recorded call was granted. Nothing outside is reached: what it asks is answered from the
+    /// recording
+    #[arg(long, value_name = "GRANT", value_delimiter = ',', requires = "with")]
+    pub(crate) grant: Vec<Grant>,
+
+    /// Compare wording and fuel too, as is done without --with
+    #[arg(long, requires = "with")]
+    pub(crate) exact: bool,
+
+    /// Print JSON lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What may be granted to a component that is only tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Grant {
+    /// Lines in the host's log
+    Log,
+    /// Values kept between calls, as they were recorded
+    State,
+    /// HTTP answers, as they were recorded
+    Http,
+    /// A language model's answers, as they were recorded
+    Llm,
+}
 
 /// A machine that is slower than the one that recorded must not say something else: time is no part of an answer.
 const LEAST_TIME_MS: u64 = 60_000;

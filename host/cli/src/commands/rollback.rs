@@ -1,11 +1,27 @@
+use clap::Args;
+use flyball_host::ControlRequest;
 use serde_json::Value;
 
-use crate::args::{Places, RollbackOptions};
+use crate::args::Places;
 use crate::asking::ask_host;
 use crate::exit::Failure;
 use crate::narrator::tame;
 use crate::output::{json_value, outln};
-use flyball_host::ControlRequest;
+
+#[derive(Debug, Args)]
+pub(crate) struct RollbackOptions {
+    /// How many actions to undo, newest first
+    #[arg(value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) count: u32,
+
+    /// Of which session; may be left out when only one runs
+    #[arg(long, value_name = "NAME")]
+    pub(crate) session: Option<String>,
+
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 pub(crate) fn run(places: &Places, options: &RollbackOptions) -> Result<(), Failure> {
     let state = places.state_dir()?;

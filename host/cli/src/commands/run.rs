@@ -1,17 +1,142 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-use flyball_host::{Host, HostBuilder, Report, StateDir, Threads};
+use anyhow::{Context, anyhow};
+use clap::{Args, ValueEnum};
+use flyball_host::{Host, HostBuilder, Report, StateDir, Threads, Webhook};
 use flyball_pipeline::BuiltinChild;
+use flyball_store::{RecordingsOptions, Which};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::task::JoinHandle;
 
-use crate::args::{Places, RunOptions};
+use crate::args::{Judging, Places, duration};
 use crate::exit::Failure;
 use crate::narrator::{Form, Narrator};
 use crate::report_file::ReportFile;
 use crate::summary;
+
+/// What dead letters may take of the disk, in MiB, where nobody says.
+const DEAD_LETTERS_MB: u64 = 256;
+
+#[derive(Debug, Args)]
+pub(crate) struct RunOptions {
+    /// Pipelines; each is a session
+    #[arg(required = true, value_name = "MANIFEST")]
+    pub(crate) manifests: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) judging: Judging,
+
+    /// Stop after this long: 250ms, 90s, 5m, 1.5h, 1d
+    #[arg(long, value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
+    pub(crate) duration: Option<Duration>,
+
+    /// Write one JSON document on the whole run (its schema: `flyball schema report`). A file is replaced; a device, a pipe
+    /// or an open descriptor is written to
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+
+    /// Say what happens as JSON lines, instead of for people
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Where items that failed for good are kept, with their errors [default: dead-letters.jsonl in the state
+    /// directory]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dead_letters: Option<PathBuf>,
+
+    /// How long that file may get; what fails for good then stays in flight and its node waits, until the file is moved away
+    #[arg(long, value_name = "MIB", default_value_t = DEAD_LETTERS_MB, value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
+    pub(crate) dead_letters_max_mb: u64,
+
+    /// How long the items on their way may take to arrive when the run is stopped
+    #[arg(long, value_name = "TIME", value_parser = duration, allow_hyphen_values = true, default_value = "10s")]
+    pub(crate) drain: Duration,
+
+    #[command(flatten)]
+    pub(crate) recording: Recording,
+
+    /// Decide and judge, and do nothing: what would have been done is in the journal
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    #[command(flatten)]
+    pub(crate) notify: Notify,
+}
+
+/// Whom people's notices go to, beside the journal and the terminal.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Notify {
+    /// Post each notice (frozen, approval asked, undo failed, escalated, systemic fault, unanswered, no policy, policy changed) to this URL, as JSON
+    #[arg(long = "notify", value_name = "URL")]
+    pub(crate) url: Option<String>,
+
+    /// The environment variable with the secret that notices are signed with (HMAC-SHA-256, header Flyball-Signature)
+    #[arg(long = "notify-secret-env", value_name = "NAME", requires = "url")]
+    pub(crate) secret_env: Option<String>,
+}
+
+impl Notify {
+    /// None: nobody is to be told.
+    pub(crate) fn webhook(&self) -> Result<Option<Webhook>, Failure> {
+        let Some(url) = &self.url else { return Ok(None) };
+        let read = url.parse().with_context(|| format!("--notify: {url:?} is not a URL"))?;
+        let secret = self.secret_env.as_ref().map(|name| {
+            std::env::var(name)
+                .map_err(|_| anyhow!("--notify-secret-env: the environment has no variable {name}; set it"))
+        });
+        Ok(Some(Webhook::new(read, secret.transpose()?)))
+    }
+}
+
+/// Which calls of judges are recorded, for `replay`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Recording {
+    /// Which calls of judges to record for `flyball replay`
+    #[arg(long, value_name = "WHICH", default_value = "found")]
+    pub(crate) record: Record,
+
+    /// The most that recordings take of the disk, in MiB; the oldest go
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    pub(crate) record_max_mb: u64,
+
+    /// For how many days recordings are kept
+    #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) record_days: u32,
+
+    /// Fields whose values are masked in recordings, beside password, token, api_key and the like
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    pub(crate) record_mask: Vec<String>,
+}
+
+impl Recording {
+    /// None: no calls are recorded.
+    pub(crate) fn options(&self) -> Option<RecordingsOptions> {
+        let which = match self.record {
+            Record::Found => Which::Found,
+            Record::All => Which::All,
+            Record::Off => return None,
+        };
+        Some(RecordingsOptions {
+            which,
+            most_bytes: self.record_max_mb << 20,
+            days: self.record_days,
+            mask: self.record_mask.clone(),
+        })
+    }
+}
+
+/// Which calls are recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Record {
+    /// All calls of a tick on which a judge said something or failed
+    Found,
+    /// All calls
+    All,
+    /// None
+    Off,
+}
 
 /// How long the newest entries of a host that ended may take to be told.
 const LAST_ENTRIES: Duration = Duration::from_secs(2);

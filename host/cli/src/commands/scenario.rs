@@ -1,15 +1,38 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
+use clap::Args;
 use flyball_engine::Engine;
+use flyball_host::open_engine;
+use flyball_model::printable_path;
 
-use crate::args::{Places, ScenarioOptions};
+use crate::args::{Judging, Places};
 use crate::exit::Failure;
 use crate::output::{json_value, out, outln};
 use crate::scenario::{Folder, Played, differences, folders, play};
-use flyball_host::open_engine;
-use flyball_model::printable_path;
+
+#[derive(Debug, Args)]
+pub(crate) struct ScenarioOptions {
+    /// Folders of scenarios, or folders of such folders
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) dirs: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) judging: Judging,
+
+    /// Print what happened, tick by tick
+    #[arg(long)]
+    pub(crate) story: bool,
+
+    /// Keep each scenario's journal in a folder of its name here, for `flyball explain --state DIR/SCENARIO`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keep: Option<PathBuf>,
+
+    /// Print JSON lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 pub(crate) fn run(places: &Places, options: &ScenarioOptions) -> Result<(), Failure> {
     let state = places.state_dir()?;

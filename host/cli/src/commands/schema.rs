@@ -1,11 +1,34 @@
 //! `flyball schema`: the JSON Schema of each document that people write or programs read.
 
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use crate::args::{Document, SchemaOptions};
 use crate::exit::Failure;
 use crate::output::json_pretty;
 use crate::scenario::Scenario;
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaOptions {
+    /// Of what
+    pub(crate) of: Document,
+}
+
+/// Documents that have a schema.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Document {
+    /// A policy (policies/*.yaml)
+    Policy,
+    /// A pipeline (pipeline.yaml)
+    Manifest,
+    /// What `run --report` writes
+    Report,
+    /// What goes wrong and what is expected (scenario.yaml)
+    Scenario,
+    /// How a simulated pipeline behaves (world.yaml)
+    World,
+    /// A plugin's golden case (cases/*.json)
+    Case,
+}
 
 pub(crate) fn run(options: &SchemaOptions) -> Result<(), Failure> {
     let schema = match options.of {

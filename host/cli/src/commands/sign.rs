@@ -1,18 +1,28 @@
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use clap::Args;
 use flyball_engine::signature_path;
 use flyball_model::printable_path;
 use minisign::{PublicKey, SecretKey, SecretKeyBox};
 
-use crate::args::SignOptions;
 use crate::exit::Failure;
 use crate::files;
 use crate::narrator::tame;
 use crate::output::outln;
+
+#[derive(Debug, Args)]
+pub(crate) struct SignOptions {
+    /// A plugin
+    pub(crate) file: PathBuf,
+
+    /// The secret key
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: PathBuf,
+}
 
 pub(crate) fn run(options: &SignOptions) -> Result<(), Failure> {
     let file = &options.file;

@@ -1,15 +1,22 @@
 //! `flyball status`: who judges what on the running host, policies beside plugins, and what is missing between them.
 
 use anyhow::Context;
+use clap::Args;
+use flyball_host::{ControlRequest, JudgingStatus, PolicyReport, SessionStatus, UsedPlugin};
 use flyball_model::printable;
 
-use crate::args::{Places, StatusOptions};
+use crate::args::Places;
 use crate::asking::ask_host;
 use crate::exit::Failure;
 use crate::narrator::{tame, tame_to};
 use crate::output::{json_pretty, outln};
-use flyball_host::ControlRequest;
-use flyball_host::{JudgingStatus, PolicyReport, SessionStatus, UsedPlugin};
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusOptions {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 /// A warning holds a sentence with names and patterns, and is not cut.
 const LONGEST: usize = 2_000;

@@ -1,13 +1,23 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use clap::Args;
 use flyball_engine::{Signer, signature_beside, verify_signature};
+use flyball_model::printable_path;
 
-use crate::args::VerifyOptions;
 use crate::exit::Failure;
 use crate::files;
 use crate::output::outln;
-use flyball_model::printable_path;
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyOptions {
+    /// A plugin
+    pub(crate) file: PathBuf,
+
+    /// A public key (its text or its file); may be given several times
+    #[arg(long = "key", value_name = "PUB", required = true)]
+    pub(crate) keys: Vec<String>,
+}
 
 pub(crate) fn run(options: &VerifyOptions) -> Result<(), Failure> {
     let file = &options.file;

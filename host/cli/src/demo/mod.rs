@@ -15,7 +15,7 @@ use flyball_model::{ActionKind, ActionRecord, Outcome, printable_path};
 use flyball_pipeline::Pipeline;
 use indicatif::MultiProgress;
 
-use crate::args::DemoOptions;
+use crate::commands::demo::DemoOptions;
 use crate::commands::run::{follow, this_program_as_a_node};
 use crate::demo::load::Load;
 use crate::demo::model::Beside;

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use flyball_model::{LlmGrant, Provider, SecretSource};
 use serde_json::{Value, json};
 
-use crate::args::DemoOptions;
+use crate::commands::demo::DemoOptions;
 
 /// What the demo does about a model.
 pub(crate) enum Beside {

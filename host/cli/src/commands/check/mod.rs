@@ -13,15 +13,41 @@ mod told;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap::{Args, ValueEnum};
 use flyball_documents::DocumentText;
 use flyball_engine::{Engine, Library};
+use flyball_host::{Folders, StateDir, open_engine, open_library};
 use flyball_model::{Manifest, Policy};
 
 use self::paths::Kind;
 use self::told::{Checked, Told};
-use crate::args::{CheckFormat, CheckOptions, Places};
+use crate::args::Places;
 use crate::exit::Failure;
-use flyball_host::{Folders, StateDir, open_engine, open_library};
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckOptions {
+    /// Manifests and policies (*.yaml), plugins (*.wasm), golden cases (cases/*.json), and folders of them
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// A directory of plugins that manifests and policies may name [default: a folder of plugins among the paths]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) plugins: Option<PathBuf>,
+
+    /// How to say it: for people, or as one JSON document with the faults and warnings, each with file, line, column, code,
+    /// message and help
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: CheckFormat,
+}
+
+/// How `check` says what it found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// For people
+    Text,
+    /// One JSON document
+    Json,
+}
 
 /// What checking needs, opened once.
 struct Bench {

@@ -179,9 +179,14 @@ fn no_secret_of_a_configuration_reaches_a_model_or_the_disk() {
     let said = host.said();
     drop(host);
     let (asked, disk) = (model.was_asked(), bytes_of(&dir.path().join("state")));
+    // Its entries are compressed on the disk.
+    let events = ["events", "--after", "0.0", "-n", "1000000", "--json", "--state", "state"];
+    let events = flyball().current_dir(dir.path()).args(events).output().unwrap();
+    assert!(stands_in("replace-node", &events.stdout), "the log has what was done");
     for secret in ["tok-in-argv-123456", "db-password-123456"] {
         assert!(!asked.contains(secret), "{asked}");
         assert!(!said.contains(secret), "{said}");
+        assert!(!stands_in(secret, &events.stdout), "{secret} is in the event log");
         assert!(!stands_in(secret, &disk), "{secret} is on the disk");
         let report = fs::read(dir.path().join("report.json")).unwrap_or_default();
         assert!(!stands_in(secret, &report));

@@ -288,4 +288,41 @@ mod tests {
         let again = EventEntries::open(dir.path()).unwrap();
         assert_eq!(again.position("webhook").unwrap(), Some(EntryNumber { run: 1, place: 4 }));
     }
+
+    #[test]
+    fn only_the_user_may_read_the_entries() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let entries = EventEntries::open(dir.path()).unwrap();
+        entries.write(&[entry(1, 1)]).unwrap();
+        for file in std::fs::read_dir(dir.path()).unwrap().flatten() {
+            let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{:?}", file.file_name());
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_no_log_or_is_damaged_is_told_with_its_path_and_the_entry() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE), "not a database, and longer than a header would be".repeat(50))
+            .unwrap();
+        for refused in
+            [EventEntries::open(dir.path()).unwrap_err(), EventEntries::look_at(dir.path()).unwrap_err()]
+        {
+            let told = refused.to_string();
+            assert!(told.contains(FILE) && told.contains("not a database"), "{told}");
+        }
+        std::fs::remove_file(dir.path().join(FILE)).unwrap();
+        let entries = EventEntries::open(dir.path()).unwrap();
+        entries.write(&[entry(1, 1), entry(1, 2)]).unwrap();
+        let altered = "UPDATE entries SET happened = x'00ff' WHERE place = 2";
+        Connection::open(dir.path().join(FILE)).unwrap().execute(altered, ()).unwrap();
+        let told = entries.read(EntryNumber::default(), 10).unwrap_err().to_string();
+        assert!(told.contains("entry 1.2 is damaged"), "{told}");
+        assert_eq!(
+            numbers(&entries.read(EntryNumber::default(), 1).unwrap()),
+            ["1.1"],
+            "what is before it is read"
+        );
+    }
 }

@@ -392,10 +392,60 @@ fn reload_text(reload: &ReloadRecord) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
     use flyball_model::is_hidden;
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
+
+    /// A tick on which something was found and an action had come to this.
+    fn tick(tick: u64, ending: &str, outcome: &str) -> TickRecord {
+        let by = json!({ "name": "rules", "version": "1", "digest": "d" });
+        let action = json!({
+            "id": 7, "session": "shop", "tick": 1, "generation": 1, "at": 1,
+            "proposal": { "action": { "kind": "restart-process", "node": "map" }, "reason": "it failed" },
+            "decided_by": by, "judged_by": [], "findings": [], "before": { "nodes": [], "edges": [] },
+            "outcome": outcome,
+        });
+        let found = json!({
+            "by": by, "code": "node-failed", "severity": "critical", "target": "map", "message": "it failed",
+        });
+        let tick = json!({
+            "session": "shop", "tick": tick, "at": tick, "generation": 1, "ending": ending, "took_ns": 1,
+            "findings": [found], "checks": [], "gates": [], "failures": [], "answers": [], "verdicts": [],
+            "costs": [], "action": action,
+        });
+        serde_json::from_value(tick).unwrap()
+    }
+
+    fn plain(record: &TickRecord) -> String {
+        anstream::adapter::strip_str(&tick_text(record)).to_string()
+    }
+
+    #[test]
+    fn an_action_that_the_data_plane_takes_its_time_for_is_told_as_under_way() {
+        let under_way = plain(&tick(1, "applying", "unknown"));
+        assert!(under_way.ends_with("= action 7 under way"), "{under_way}");
+        let done = plain(&tick(2, "acted", "effective"));
+        assert!(done.ends_with("= action 7 effective"), "{done}");
+    }
+
+    #[test]
+    fn what_lasts_is_told_once_and_again_after_a_quiet_tick() {
+        let narrator = Narrator::new(Form::Silent, MultiProgress::new());
+        let mut held = tick(1, "undecided", "unknown");
+        held.action = None;
+        let mut is_told = |tick: u64| {
+            held.tick = tick;
+            narrator.is_news(&held)
+        };
+        assert!(is_told(1));
+        assert!(!is_told(2), "it lasts");
+        assert!(is_told(4), "the third tick is no entry of the log, so it was quiet");
+        assert!(!is_told(5));
+    }
 
     #[test]
     fn a_command_in_a_message_is_never_cut() {

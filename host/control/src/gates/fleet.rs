@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::act::checks::reason;
 use crate::gates::pace::{refusal, seconds};
+use crate::gates::systemic::Showings;
 
 /// Of all sessions that run, so many percent at least must show a fault before it is systemic.
 const SYSTEMIC_PERCENT: usize = 25;
@@ -29,8 +30,8 @@ pub struct Fleet {
     tried: Mutex<VecDeque<Instant>>,
     /// By code of finding, kind of action and type of node.
     learned: RwLock<BTreeMap<Lesson, Learned>>,
-    /// By code of finding: which session showed it last when.
-    faults: Mutex<BTreeMap<String, BTreeMap<Arc<str>, Instant>>>,
+    /// Who showed what when.
+    faults: Mutex<Showings>,
 }
 
 /// What keeps sessions from acting, and what is under way: under one lock, so that an action either began before a halt, or is
@@ -214,14 +215,7 @@ impl Fleet {
         now: Instant,
     ) -> Option<GateRefusal> {
         let window = Duration::from_millis(systemic.window_ms);
-        let mut faults = self.faults.lock();
-        let showing = match faults.get_mut(code) {
-            Some(showing) => showing,
-            None => faults.entry(code.to_owned()).or_default(),
-        };
-        showing.insert(Arc::clone(session), now);
-        showing.retain(|_, at| now.duration_since(*at) < window);
-        let many = showing.len();
+        let many = self.faults.lock().show(session, code, window, now);
         let limit = usize::try_from(systemic.sessions).unwrap_or(usize::MAX);
         let of = self.sessions.load(Ordering::Relaxed);
         (many >= limit && many * 100 >= of * SYSTEMIC_PERCENT).then(|| {

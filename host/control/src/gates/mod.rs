@@ -6,6 +6,7 @@
 //! | `fleet` | what sessions of a host share: halts, the host's budget, faults of many sessions, what was learned |
 //! | `approvals` | the question to a person that stands |
 //! | `closing` | which of them holds the deciders on this tick |
+//! | `systemic` | which sessions show the same fault at about the same time |
 //! | `standing` | how every gate stands, for the record |
 //!
 //! Called by `controller`, once a tick; halts and answers come from people at any time.
@@ -15,3 +16,4 @@ pub(crate) mod closing;
 pub(crate) mod fleet;
 pub(crate) mod pace;
 pub(crate) mod standing;
+pub(crate) mod systemic;

@@ -104,7 +104,7 @@ fn journal() -> tempfile::TempDir {
             answer("fast", 10, "failed", 40, &json!({ "cost": cost(1, 700), "why": "no answer that fits" })),
             answer("rule-decider", 10, "decision", 1, &done),
         ]}));
-        store.tick(&acted).await.unwrap();
+        store.tick(&acted.into()).await.unwrap();
         restarted.outcome = flyball_model::Outcome::Verified;
         restarted.settled_at = Some(36_020_000);
         store.conclude(&restarted).await.unwrap();
@@ -113,23 +113,23 @@ fn journal() -> tempfile::TempDir {
             let said = json!({ "shadow": true, "decision": wants(&scale()), "cost": cost(1, 50) });
             answer("on-trial", tick, "decision", 900, &said)
         };
-        store.tick(&tick(11, false, &json!({ "answers": [beside(10)] }))).await.unwrap();
-        store.tick(&tick(12, true, &json!({ "ending": "deciding" }))).await.unwrap();
-        store.tick(&tick(13, false, &json!({ "answers": [beside(12)] }))).await.unwrap();
+        store.tick(&tick(11, false, &json!({ "answers": [beside(10)] })).into()).await.unwrap();
+        store.tick(&tick(12, true, &json!({ "ending": "deciding" })).into()).await.unwrap();
+        store.tick(&tick(13, false, &json!({ "answers": [beside(12)] })).into()).await.unwrap();
         let followed = json!({ "decision": wants(&scale()), "followed": true, "cost": cost(2, 900) });
         let late = tick(14, true, &json!({ "ending": "rejected", "answers": [
             answer("fast", 12, "decision", 1_900, &followed),
             answer("rule-decider", 12, "not-asked", 0, &json!({})),
         ], "costs": [[by("llm-decider"), cost(2, 900)], [by("guard"), cost(1, 5)]] }));
-        store.tick(&late).await.unwrap();
+        store.tick(&late.into()).await.unwrap();
         store.tick(&tick(40, true, &json!({ "ending": "undecided", "answers": [
             answer("fast", 40, "late", 4_000, &json!({})),
             answer("rule-decider", 40, "abstains", 1, &json!({})),
-        ]}))).await.unwrap();
-        store.tick(&tick(70, false, &json!({ "costs": [[by("curious"), cost(1, 8)]] }))).await.unwrap();
+        ]})).into()).await.unwrap();
+        store.tick(&tick(70, false, &json!({ "costs": [[by("curious"), cost(1, 8)]] })).into()).await.unwrap();
         store.end_run(first).await.unwrap();
         store.begin_run().await.unwrap();
-        store.tick(&tick(71, true, &json!({}))).await.unwrap();
+        store.tick(&tick(71, true, &json!({})).into()).await.unwrap();
     });
     dir
 }
@@ -194,9 +194,9 @@ fn denials() -> tempfile::TempDir {
         let store = Store::open(&state).unwrap();
         let run = store.begin_run().await.unwrap();
         for number in [10, 15, 20] {
-            store.tick(&denied(number, &scale(), "too-many-workers")).await.unwrap();
+            store.tick(&denied(number, &scale(), "too-many-workers").into()).await.unwrap();
         }
-        store.tick(&denied(25, &restart(), "not-now")).await.unwrap();
+        store.tick(&denied(25, &restart(), "not-now").into()).await.unwrap();
         store.end_run(run).await.unwrap();
     });
     dir

@@ -354,7 +354,7 @@ fn the_first_denial_stands_in_the_plain_journal_and_the_same_once_more_does_not(
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         for (tick, replicas) in [(1, 2), (2, 2), (3, 2), (4, 5), (5, 2)] {
-            store.tick(&denied(tick, replicas)).await.unwrap();
+            store.tick(&denied(tick, replicas).into()).await.unwrap();
         }
         store.halts().await.unwrap();
     });

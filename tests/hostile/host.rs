@@ -169,10 +169,10 @@ struct Ear {
 }
 
 impl Listener for Ear {
-    fn tick(&self, record: &TickRecord) {
+    fn tick(&self, record: &Arc<TickRecord>) {
         if &*record.session == "hurt" {
             // At the end nobody listens any more.
-            let _ = self.tell.lock().send(record.clone());
+            let _ = self.tell.lock().send(TickRecord::clone(record));
             return;
         }
         let mut beside = self.beside.lock();
@@ -232,7 +232,7 @@ impl Journal for Nothing {
         Ok(())
     }
 
-    async fn tick(&self, _: &TickRecord) -> Result<(), JournalError> {
+    async fn tick(&self, _: &Arc<TickRecord>) -> Result<(), JournalError> {
         Ok(())
     }
 

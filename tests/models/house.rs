@@ -150,8 +150,8 @@ impl Heard {
 }
 
 impl Listener for Heard {
-    fn tick(&self, record: &TickRecord) {
-        self.0.lock().push((Instant::now(), record.clone()));
+    fn tick(&self, record: &Arc<TickRecord>) {
+        self.0.lock().push((Instant::now(), TickRecord::clone(record)));
     }
 
     fn concluded(&self, _: &ActionRecord, _: Outcome) {}

@@ -148,7 +148,7 @@ async fn decided(house: &House, attempt: &Attempt) -> TickRecord {
         let record = controller.tick().await;
         if record.decision.is_some() || record.failures.iter().any(|failed| &*failed.by.name == "llm-decider")
         {
-            return record;
+            return Arc::unwrap_or_clone(record);
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -34,7 +34,7 @@ struct Times {
 }
 
 impl Listener for Times {
-    fn tick(&self, record: &TickRecord) {
+    fn tick(&self, record: &Arc<TickRecord>) {
         let at = self.origin.elapsed().as_secs_f64() - record.took_ns as f64 / 1e9;
         self.begun.lock().entry(record.session.clone()).or_default().push((record.tick, at));
     }

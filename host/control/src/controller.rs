@@ -129,7 +129,7 @@ impl Controller {
     }
 
     /// One tick, now.
-    pub async fn tick(&self) -> TickRecord {
+    pub async fn tick(&self) -> Arc<TickRecord> {
         let mut state = self.state.lock().await;
         let started = Instant::now();
         state.ticks += 1;
@@ -145,10 +145,12 @@ impl Controller {
         self.tell_unanswered(&mut state, &mut record).await;
         self.tell_still_applying(&mut state, &mut record).await;
         record.took_ns = u64::try_from(ended.duration_since(started).as_nanos()).unwrap_or(u64::MAX);
+        // Whoever keeps it shares it.
+        let mut record = Arc::new(record);
         if !record.is_quiet()
             && let Err(error) = self.journal.tick(&record).await
         {
-            add_error(&mut record, format!("the tick is not recorded: {error}"));
+            add_error(Arc::make_mut(&mut record), format!("the tick is not recorded: {error}"));
         }
         self.listener.tick(&record);
         record

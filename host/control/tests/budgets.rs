@@ -184,7 +184,7 @@ async fn a_freeze_outlives_the_host() {
     rig.journal.record(&resumed).await.unwrap();
     let restarted = rig.restarted();
     assert_eq!(
-        gate(&restarted.tick().await),
+        gate(restarted.tick().await.as_ref()),
         "settling",
         "what was done just now by the wall clock settles first"
     );

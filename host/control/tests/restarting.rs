@@ -74,9 +74,9 @@ async fn the_breaker_counts_what_was_done_before_the_restart() {
     rig.tick_in(10).await;
     let restarted = rig.restarted();
     tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(gate(&restarted.tick().await), "settling");
+    assert_eq!(gate(restarted.tick().await.as_ref()), "settling");
     tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(gate(&restarted.tick().await), "breaker");
+    assert_eq!(gate(restarted.tick().await.as_ref()), "breaker");
 }
 
 #[tokio::test(start_paused = true)]

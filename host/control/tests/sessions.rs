@@ -72,7 +72,7 @@ struct Counts {
 }
 
 impl Listener for Counts {
-    fn tick(&self, _: &TickRecord) {
+    fn tick(&self, _: &Arc<TickRecord>) {
         let tenth = self.began.elapsed().as_millis() as usize / 100;
         self.tenths[tenth].fetch_add(1, Ordering::Relaxed);
     }

@@ -39,7 +39,7 @@ const INTERVAL: Duration = Duration::from_millis(20);
 struct Took(Mutex<Vec<f64>>);
 
 impl Listener for Took {
-    fn tick(&self, record: &TickRecord) {
+    fn tick(&self, record: &Arc<TickRecord>) {
         if record.tick > 1 && &*record.session != "hostile" {
             self.0.lock().push(record.took_ns as f64 / 1e6);
         }

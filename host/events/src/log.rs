@@ -226,9 +226,9 @@ impl Shared {
 
 /// What the loop tells is an entry, but for quiet ticks.
 impl Listener for EventLog {
-    fn tick(&self, record: &TickRecord) {
+    fn tick(&self, record: &Arc<TickRecord>) {
         if !record.is_quiet() {
-            self.append(Happened::Tick(Arc::new(record.clone())));
+            self.append(Happened::Tick(Arc::clone(record)));
         }
     }
 

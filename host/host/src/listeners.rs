@@ -38,7 +38,7 @@ impl Listeners {
 }
 
 impl Listener for Listeners {
-    fn tick(&self, record: &TickRecord) {
+    fn tick(&self, record: &Arc<TickRecord>) {
         self.all().for_each(|listener| listener.tick(record));
     }
 

@@ -3,6 +3,7 @@
 //! Made by `host`, for each run.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use flyball_model::{Account, ActionRecord, Ending, EventRecord, Outcome, TickRecord};
 use flyball_ports::Listener;
@@ -27,7 +28,7 @@ struct Kept {
     endings: BTreeMap<String, u64>,
     generations: Vec<GenerationReport>,
     actions: Vec<ActionRecord>,
-    ticks: VecDeque<TickRecord>,
+    ticks: VecDeque<Arc<TickRecord>>,
     ticks_left_out: u64,
     events: Vec<EventRecord>,
 }
@@ -83,7 +84,7 @@ impl Kept {
 }
 
 impl Listener for Recorder {
-    fn tick(&self, record: &TickRecord) {
+    fn tick(&self, record: &Arc<TickRecord>) {
         self.tally.lock().tick(record);
         let mut sessions = self.sessions.lock();
         let kept = match sessions.get_mut(record.session.as_ref()) {
@@ -105,7 +106,7 @@ impl Listener for Recorder {
             kept.ticks.pop_front();
             kept.ticks_left_out += 1;
         }
-        kept.ticks.push_back(record.clone());
+        kept.ticks.push_back(Arc::clone(record));
     }
 
     fn concluded(&self, action: &ActionRecord, _: Outcome) {

@@ -3,6 +3,7 @@
 //! Filled in by `host` and `recorder`; written by whoever embeds a host.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_engine::{Library, LimitUsage, PluginStatus, Reload, Trouble};
@@ -75,7 +76,7 @@ pub struct SessionReport {
     /// Actions with their outcomes, oldest first.
     pub actions: Vec<ActionRecord>,
     /// Ticks on which something was found or failed, oldest first.
-    pub ticks: VecDeque<TickRecord>,
+    pub ticks: VecDeque<Arc<TickRecord>>,
     /// Eventful ticks that are not in `ticks`, for length; the journal has them.
     pub ticks_left_out: u64,
     /// What happened to the loop itself, oldest first: halts, approvals, escalations, freezes, notices.

@@ -108,7 +108,7 @@ impl flyball_ports::Judges for OnePanel {
 struct Nobody;
 
 impl Listener for Nobody {
-    fn tick(&self, _: &TickRecord) {}
+    fn tick(&self, _: &Arc<TickRecord>) {}
     fn concluded(&self, _: &ActionRecord, _: Outcome) {}
 }
 
@@ -130,7 +130,7 @@ impl Journal for Memory {
         Ok(())
     }
 
-    async fn tick(&self, _: &TickRecord) -> Result<(), JournalError> {
+    async fn tick(&self, _: &Arc<TickRecord>) -> Result<(), JournalError> {
         Ok(())
     }
 
@@ -402,9 +402,9 @@ async fn propose(plane: &Arc<Pipeline>, way: Way, panel: Panel) -> BTreeSet<Stri
             }
         }
     }
-    for verdict in record.verdicts {
-        if let Verdict::Deny(reason) = verdict.verdict {
-            codes.insert(reason.code);
+    for verdict in &record.verdicts {
+        if let Verdict::Deny(reason) = &verdict.verdict {
+            codes.insert(reason.code.clone());
         }
     }
     codes

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use flyball_model::{ActionRecord, EventRecord, Halt, Learned, TickRecord, UnixMillis};
+use std::sync::Arc;
 
 /// Keeps what is done, durably. What `intend` has returned for is on disk.
 #[async_trait]
@@ -13,7 +14,7 @@ pub trait Journal: Send + Sync {
     async fn conclude(&self, action: &ActionRecord) -> Result<(), JournalError>;
 
     /// Records a tick on which something was found. Need not be on disk when it returns.
-    async fn tick(&self, record: &TickRecord) -> Result<(), JournalError>;
+    async fn tick(&self, record: &Arc<TickRecord>) -> Result<(), JournalError>;
 
     /// Records what happened to the loop itself. On disk when it returns.
     async fn record(&self, event: &EventRecord) -> Result<(), JournalError>;

@@ -58,7 +58,7 @@ pub struct QuietTicks {
 }
 
 enum Message {
-    Tick(Box<TickRecord>),
+    Tick(Arc<TickRecord>),
     /// To be answered when what came before is written.
     Settle(SyncSender<()>),
 }
@@ -107,15 +107,14 @@ impl QuietTicks {
 }
 
 impl Listener for QuietTicks {
-    fn tick(&self, record: &TickRecord) {
+    fn tick(&self, record: &Arc<TickRecord>) {
         if !record.is_quiet() {
             return;
         }
-        let tick = TickRecord { costs: Vec::new(), ..record.clone() };
         let sent = self
             .messages
             .as_ref()
-            .is_some_and(|messages| messages.try_send(Message::Tick(Box::new(tick))).is_ok());
+            .is_some_and(|messages| messages.try_send(Message::Tick(Arc::clone(record))).is_ok());
         if !sent {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -161,7 +160,7 @@ impl Writer {
             let mut next = Some(first);
             while let Some(message) = next.take() {
                 match message {
-                    Message::Tick(tick) => ticks.push_back(*tick),
+                    Message::Tick(tick) => ticks.push_back(tick),
                     Message::Settle(reply) => {
                         waiting = Some(reply);
                         break;
@@ -179,7 +178,7 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, ticks: &VecDeque<TickRecord>) {
+    fn write(&mut self, ticks: &VecDeque<Arc<TickRecord>>) {
         let written = match self.open() {
             Some(mut db) => {
                 let written = commit(&mut db, ticks, self.kept);
@@ -223,10 +222,11 @@ impl Writer {
     }
 }
 
-fn commit(db: &mut Connection, ticks: &VecDeque<TickRecord>, kept: u64) -> Result<(), String> {
+fn commit(db: &mut Connection, ticks: &VecDeque<Arc<TickRecord>>, kept: u64) -> Result<(), String> {
     let mut rows = Vec::with_capacity(ticks.len());
     for tick in ticks {
-        let record = packed(tick).map_err(|error| error.to_string())?;
+        let record = TickRecord { costs: Vec::new(), ..TickRecord::clone(tick) };
+        let record = packed(&record).map_err(|error| error.to_string())?;
         rows.push((tick, squeezed(&record).map_err(|error| error.to_string())?));
     }
     let mut committed = || -> rusqlite::Result<()> {

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use flyball_model::{ActionRecord, EventRecord, Halt, TickRecord, UnixMillis};
 use tokio::sync::oneshot;
 
@@ -15,7 +17,7 @@ pub(crate) enum Request {
 pub(crate) enum Write {
     Intend(Box<ActionRecord>, Reply<u64>),
     Conclude(Box<ActionRecord>, Reply<()>),
-    Tick(Box<TickRecord>),
+    Tick(Arc<TickRecord>),
     Event(Box<EventRecord>, Reply<()>),
     BeginRun { at: UnixMillis, reply: Reply<u64> },
     EndRun { run: u64, at: UnixMillis, reply: Reply<()> },

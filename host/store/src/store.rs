@@ -147,11 +147,11 @@ impl Journal for Store {
     }
 
     /// A session never waits for its ticks to be written: what finds the queue full is dropped and counted.
-    async fn tick(&self, record: &TickRecord) -> Result<(), JournalError> {
+    async fn tick(&self, record: &Arc<TickRecord>) -> Result<(), JournalError> {
         let requests = self.requests.as_ref().ok_or_else(|| told(StoreError::Stopped))?;
         match requests.try_reserve() {
             Ok(place) => {
-                place.send(Request::Write(Write::Tick(Box::new(record.clone()))));
+                place.send(Request::Write(Write::Tick(Arc::clone(record))));
                 Ok(())
             }
             Err(TrySendError::Full(())) => {

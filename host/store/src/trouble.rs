@@ -67,7 +67,7 @@ async fn a_full_disk_is_told_loses_nothing_and_once_there_is_room_the_journal_go
         assert!(error.contains("no room is left"), "{error}");
         let mut heavy = tick("shop", 1, Ending::Acted);
         heavy.error = Some("because ".repeat(8_000));
-        store.tick(&heavy).await.unwrap();
+        store.tick(&heavy.into()).await.unwrap();
     }
     assert!(store.halts().await.unwrap().is_empty());
     assert_eq!(store.dropped_ticks(), 3);
@@ -124,7 +124,7 @@ async fn a_file_that_becomes_read_only_is_told_and_keeps_what_it_has() {
         let error = error.to_string();
         assert!(error.contains("is read-only; make it and its directory writable"), "{error}");
     }
-    store.tick(&tick("shop", 1, Ending::Held)).await.unwrap();
+    store.tick(&tick("shop", 1, Ending::Held).into()).await.unwrap();
     store.begin_run().await.unwrap_err();
     assert_eq!(store.dropped_ticks(), 1);
     assert_eq!(store.open_intents("shop").await.unwrap().len(), 1);

@@ -5,6 +5,7 @@
 #[path = "journal/records.rs"]
 mod records;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_model::{Check, Checked, Cost, Ending, GateState, PluginId, Side, TickRecord};
@@ -49,9 +50,9 @@ fn a_quiet_tick_is_read_as_it_was_told_without_its_costs_and_others_are_not_kept
     let dir = tempfile::tempdir().unwrap();
     assert!(QuietTicksReader::open(dir.path()).unwrap().is_none(), "nothing was ever kept");
     let kept = QuietTicks::start(dir.path()).unwrap();
-    kept.tick(&quiet("a", 1));
-    kept.tick(&TickRecord { ending: Ending::Held, ..quiet("a", 2) });
-    kept.tick(&TickRecord { error: Some("the disk is full".into()), ..quiet("a", 3) });
+    kept.tick(&quiet("a", 1).into());
+    kept.tick(&Arc::new(TickRecord { ending: Ending::Held, ..quiet("a", 2) }));
+    kept.tick(&Arc::new(TickRecord { error: Some("the disk is full".into()), ..quiet("a", 3) }));
     assert!(kept.settle(SOON));
     let reader = read(dir.path());
     let told = TickRecord { costs: vec![], ..quiet("a", 1) };
@@ -67,7 +68,7 @@ fn the_oldest_are_forgotten_across_runs_and_sessions() {
     for run in 0..3 {
         let kept = QuietTicks::keeping(dir.path(), 100).unwrap();
         for tick in 1..=100 {
-            kept.tick(&quiet(if tick % 2 == 0 { "a" } else { "b" }, run * 100 + tick));
+            kept.tick(&quiet(if tick % 2 == 0 { "a" } else { "b" }, run * 100 + tick).into());
         }
         assert_eq!(kept.dropped(), 0);
     }
@@ -86,7 +87,7 @@ fn a_file_that_cannot_be_written_costs_the_ticks_and_nothing_else() {
     std::fs::create_dir(dir.path().join("quiet-ticks.db")).unwrap();
     let kept = QuietTicks::start(dir.path()).unwrap();
     for tick in 1..=3 {
-        kept.tick(&quiet("a", tick));
+        kept.tick(&quiet("a", tick).into());
     }
     assert!(kept.settle(SOON));
     assert_eq!(kept.dropped(), 3);

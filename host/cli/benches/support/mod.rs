@@ -156,7 +156,7 @@ impl Journal for NoJournal {
         Ok(())
     }
 
-    async fn tick(&self, _: &TickRecord) -> Result<(), JournalError> {
+    async fn tick(&self, _: &Arc<TickRecord>) -> Result<(), JournalError> {
         Ok(())
     }
 
@@ -193,7 +193,7 @@ impl Journal for NoJournal {
 pub struct NoListener;
 
 impl Listener for NoListener {
-    fn tick(&self, _: &TickRecord) {}
+    fn tick(&self, _: &Arc<TickRecord>) {}
     fn concluded(&self, _: &ActionRecord, _: Outcome) {}
 }
 

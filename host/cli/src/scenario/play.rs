@@ -56,7 +56,7 @@ impl Chronicle {
 }
 
 impl Listener for Chronicle {
-    fn tick(&self, record: &TickRecord) {
+    fn tick(&self, record: &Arc<TickRecord>) {
         let mut told = self.0.lock();
         told.ticks = record.tick;
         if record.ending == Ending::Quiet && record.findings.is_empty() && record.error.is_none() {

@@ -425,8 +425,8 @@ impl Journal for Memory {
         Ok(())
     }
 
-    async fn tick(&self, record: &TickRecord) -> Result<(), JournalError> {
-        self.ticks.lock().push(record.clone());
+    async fn tick(&self, record: &Arc<TickRecord>) -> Result<(), JournalError> {
+        self.ticks.lock().push(TickRecord::clone(record));
         Ok(())
     }
 
@@ -502,7 +502,7 @@ pub struct Told {
 }
 
 impl Listener for Told {
-    fn tick(&self, record: &TickRecord) {
+    fn tick(&self, record: &Arc<TickRecord>) {
         self.ticks.lock().push((Instant::now(), record.ending));
     }
 
@@ -620,7 +620,7 @@ impl Rig {
     }
 
     pub async fn tick(&self) -> TickRecord {
-        self.controller.tick().await
+        Arc::unwrap_or_clone(self.controller.tick().await)
     }
 
     /// A tick after this many seconds.

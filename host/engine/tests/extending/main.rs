@@ -310,6 +310,6 @@ judges:
 struct Nobody;
 
 impl Listener for Nobody {
-    fn tick(&self, _: &TickRecord) {}
+    fn tick(&self, _: &Arc<TickRecord>) {}
     fn concluded(&self, _: &ActionRecord, _: Outcome) {}
 }

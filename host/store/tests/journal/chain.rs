@@ -36,8 +36,8 @@ async fn some(directory: &Path) -> Store {
     store.conclude(&concluded(intent("shop", 1), id, Outcome::Effective)).await.unwrap();
     store.conclude(&concluded(intent("shop", 1), id, Outcome::Verified)).await.unwrap();
     store.intend(&intent("shop", 2)).await.unwrap();
-    store.tick(&tick("shop", 1, Ending::Acted)).await.unwrap();
-    store.tick(&tick("shop", 2, Ending::Held)).await.unwrap();
+    store.tick(&tick("shop", 1, Ending::Acted).into()).await.unwrap();
+    store.tick(&tick("shop", 2, Ending::Held).into()).await.unwrap();
     store.record(&halted(None, 3)).await.unwrap();
     store.record(&resumed(None, 4)).await.unwrap();
     store.end_run(run).await.unwrap();
@@ -175,7 +175,7 @@ async fn a_journal_verifies_after_ticks_were_forgotten_and_only_those_may_be_gon
     let directory = tempfile::tempdir().unwrap();
     let store = Store::keeping(directory.path(), 10).unwrap();
     for number in 1..=25 {
-        store.tick(&tick("shop", number, Ending::Held)).await.unwrap();
+        store.tick(&tick("shop", number, Ending::Held).into()).await.unwrap();
         store.halts().await.unwrap();
     }
     drop(store);

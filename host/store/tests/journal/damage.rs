@@ -20,7 +20,7 @@ async fn written(directory: &Path) -> usize {
         intent.proposal.reason = "because ".repeat(900);
         let id = store.intend(&intent).await.unwrap();
         store.conclude(&concluded(intent, id, Outcome::Verified)).await.unwrap();
-        store.tick(&tick("shop", number, Ending::Acted)).await.unwrap();
+        store.tick(&tick("shop", number, Ending::Acted).into()).await.unwrap();
         store.record(&halted(Some("shop"), number)).await.unwrap();
     }
     store.end_run(run).await.unwrap();
@@ -59,7 +59,7 @@ async fn write_some(directory: &Path) {
         assert!(error.contains("journal.db"), "{error}");
         assert!(error.contains("is damaged") || error.contains("cannot be read"), "{error}");
     };
-    store.tick(&tick("shop", 1, Ending::Held)).await.unwrap();
+    store.tick(&tick("shop", 1, Ending::Held).into()).await.unwrap();
     let id = match store.intend(&intent("shop", 1)).await {
         Ok(id) => id,
         Err(error) => return told(error.to_string()),

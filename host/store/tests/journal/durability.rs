@@ -92,7 +92,7 @@ async fn write_until_killed(directory: &str) -> ! {
     for number in 1.. {
         let id = store.intend(&intent("shop", number)).await.unwrap();
         println!("\nintended {id}");
-        store.tick(&tick("shop", number, Ending::Acted)).await.unwrap();
+        store.tick(&tick("shop", number, Ending::Acted).into()).await.unwrap();
     }
     unreachable!("it writes until it is killed")
 }

@@ -53,7 +53,7 @@ async fn ticks_are_found_by_what_is_asked_and_are_on_disk_when_the_run_has_ended
     records[1].decision = Some(Attributed { by: by("rule-decider"), said: decision() });
     records[2].verdicts.push(allowed(by("host")));
     for record in &records {
-        store.tick(record).await.unwrap();
+        store.tick(&record.clone().into()).await.unwrap();
     }
     store.end_run(run).await.unwrap();
 
@@ -90,7 +90,7 @@ async fn the_oldest_ticks_are_forgotten_and_no_action_is() {
     let run = store.begin_run().await.unwrap();
     store.intend(&intent("shop", 1)).await.unwrap();
     for number in 1..=25 {
-        store.tick(&tick("shop", number, Ending::Held)).await.unwrap();
+        store.tick(&tick("shop", number, Ending::Held).into()).await.unwrap();
     }
     store.end_run(run).await.unwrap();
     let reader = Reader::open(directory.path()).unwrap();
@@ -109,7 +109,7 @@ async fn every_tick_is_written_or_counted_as_dropped() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let given: u64 = 3_000;
     for number in 1..=given {
-        store.tick(&tick("shop", number, Ending::Held)).await.unwrap();
+        store.tick(&tick("shop", number, Ending::Held).into()).await.unwrap();
     }
     assert!(store.dropped_ticks() > 0);
     other.execute_batch("ROLLBACK").unwrap();

@@ -87,7 +87,7 @@ async fn write(directory: &Path, steps: &[Step]) {
                     journal.conclude(&concluded(intent("shop", 1), id, *outcome)).await.unwrap();
                 }
             }
-            Step::Tick(number) => journal.tick(&tick("shop", *number, Ending::Held)).await.unwrap(),
+            Step::Tick(number) => journal.tick(&tick("shop", *number, Ending::Held).into()).await.unwrap(),
             Step::Record(why) => {
                 journal.record(&event(Some("shop"), 1, Event::Frozen { why: why.clone() })).await.unwrap();
             }

@@ -73,7 +73,7 @@ impl Journal for Stepwise {
         Ok(())
     }
 
-    async fn tick(&self, record: &TickRecord) -> Result<(), JournalError> {
+    async fn tick(&self, record: &Arc<TickRecord>) -> Result<(), JournalError> {
         self.store.tick(record).await?;
         self.steps.at("after tick");
         Ok(())
@@ -170,7 +170,7 @@ impl flyball_ports::Judges for Always {
 struct Nobody;
 
 impl Listener for Nobody {
-    fn tick(&self, _: &TickRecord) {}
+    fn tick(&self, _: &Arc<TickRecord>) {}
     fn concluded(&self, _: &ActionRecord, _: Outcome) {}
 }
 

@@ -1,6 +1,6 @@
 //! What people are heard by: the control socket, and the watch over the state directory. Both live in one
-//! task on the control thread (`threads`), and is open before anything of a host runs, so that nothing else can keep it from
-//! being opened.
+//! task on the control thread (`threads`). The socket is open before anything of a host runs, so that nothing else can keep it
+//! from being opened.
 //!
 //! Called by `host`: opened before anything of a host runs, begun when there is somebody to answer.
 

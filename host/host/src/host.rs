@@ -33,7 +33,7 @@ use crate::listeners::Listeners;
 use crate::operations::{Operations, Parts, halt_text};
 use crate::recorder::Recorder;
 use crate::report::{Report, SessionReport, plugin_reports, recordings_report, reload_record};
-use crate::session::{Session, Sessions};
+use crate::session::Session;
 use crate::state_dir::{HeldDir, StateDir};
 use crate::status::{JudgingStatus, Watched};
 use crate::threads::Threads;
@@ -123,67 +123,33 @@ impl Host {
             None => None,
         };
         let listeners = Arc::new(Listeners::default());
-        let making = Making {
-            library: Arc::clone(&kept.library),
-            store: Arc::clone(&kept.store),
-            fleet: Arc::clone(&fleet),
-            clock: Arc::clone(&plan.clock),
-            listener: listeners.clone(),
-            dead_letters: plan.dead_letters.take().unwrap_or_else(|| plan.state.dead_letters()),
-            // The host waits for what is on its way, while it is still controlled.
-            pipeline: flyball_pipeline::PipelineOptions { drain: Duration::ZERO, ..plan.options },
-            child: plan.child.take(),
-            answer_within: plan.answer_within,
-            dry_run: plan.dry_run,
-            data: threads.data().clone(),
-            ticks: threads.ticks().clone(),
-        };
-        let mut ready = Vec::new();
-        for given in given {
-            ready.push(making.prepare(given).await?);
-        }
+        let making = Making::of(&mut plan, &kept, &fleet, listeners.clone(), threads);
+        let ready = making.prepare_all(given).await?;
         let run = kept.store.begin_run_at(plan.clock.now()).await.doing("cannot write to the journal")?;
         let log =
             EventLog::start(run, Some(kept.entries.clone() as _)).doing("cannot start the event log")?;
         let recorder = Arc::new(Recorder::default());
-        listeners.set(recorder.clone(), &kept.quiet, &log, plan.listeners);
-        let sessions = Arc::new(Sessions::default());
+        listeners.set(recorder.clone(), &kept.quiet, &log, std::mem::take(&mut plan.listeners));
         let unjournaled = Unjournaled::new(threads.control().clone(), Arc::clone(&kept.store), reserve);
-        let operations = Operations {
-            parts: Arc::new(Parts {
-                library: Arc::clone(&kept.library),
-                recordings: kept.recordings.clone(),
-                store: Arc::clone(&kept.store),
-                fleet,
-                clock: Arc::clone(&plan.clock),
-                listener: listeners,
-                sessions: Arc::clone(&sessions),
-                folders: plan.folders,
-                unjournaled,
-                ticks: threads.ticks().clone(),
-            }),
-        };
+        let operations = operations(&plan, &making, &kept, unjournaled);
         // Whoever could not reach this host while it started has left a halt in its journal.
         for halt in kept.halts().await? {
-            operations.parts.fleet.halt(halt);
+            fleet.halt(halt);
         }
-        let webhook = plan
-            .webhook
-            .map(|webhook| {
-                let (entries, journal) = (Arc::clone(&kept.entries), Arc::clone(&kept.store));
-                webhook::start(webhook, &log, entries, journal, threads.ticks())
-            })
-            .transpose()?;
+        let webhook = plan.webhook.take().map(|webhook| {
+            let (entries, journal) = (Arc::clone(&kept.entries), Arc::clone(&kept.store));
+            webhook::start(webhook, &log, entries, journal, threads.ticks())
+        });
+        let webhook = webhook.transpose()?;
         if plan.watch {
             kept.library.watch().doing("cannot watch the policies and plugins")?;
         }
-        // From here on nothing can fail: whoever is answered is answered by a host that has started.
-        let mut tasks = vec![threads.data().spawn(tell_reloads(Arc::clone(&kept.library), log.clone()))];
-        let loops = Arc::new(Loops::new());
         let host = Self {
+            operations,
             making,
-            loops,
+            loops: Arc::new(Loops::new()),
             recorder,
+            kept,
             log,
             run,
             started: plan.clock.now(),
@@ -194,21 +160,26 @@ impl Host {
             webhook,
             dir,
             _adopting: adopting,
-            kept,
-            operations,
         };
-        for halt in host.operations.parts.fleet.halts() {
-            host.warn(Warning::new("halted", halt_text(&halt)));
+        Ok(host.begun(ready, hearing))
+    }
+
+    /// Nothing can fail here: whoever is answered is answered by a host that has started.
+    fn begun(mut self, ready: Vec<Ready>, hearing: Option<Hearing>) -> Self {
+        let reloads = tell_reloads(Arc::clone(&self.kept.library), self.log.clone());
+        self.tasks.push(self.making.data.spawn(reloads));
+        for halt in self.making.fleet.halts() {
+            self.warn(Warning::new("halted", halt_text(&halt)));
         }
-        let begun: Vec<Session> = ready.into_iter().map(|ready| host.begin(ready)).collect();
-        host.tell_missing();
+        let begun: Vec<Session> = ready.into_iter().map(|ready| self.begin(ready)).collect();
+        self.tell_missing();
         if let Some(hearing) = hearing {
-            tasks.push(hearing.begin(host.operations.clone()));
+            self.tasks.push(hearing.begin(self.operations.clone()));
         }
         for pipeline in begun.iter().filter_map(Session::pipeline) {
             pipeline.begin();
         }
-        Ok(Self { tasks, ..host })
+        self
     }
 
     /// What may be asked of it.
@@ -509,7 +480,56 @@ fn read(given: Vec<Given>, library: &Arc<Library>) -> Result<Vec<Described>, Hos
     Ok(read)
 }
 
+fn operations(plan: &HostBuilder, making: &Making, kept: &Kept, unjournaled: Unjournaled) -> Operations {
+    Operations {
+        parts: Arc::new(Parts {
+            library: Arc::clone(&kept.library),
+            recordings: kept.recordings.clone(),
+            store: Arc::clone(&kept.store),
+            fleet: Arc::clone(&making.fleet),
+            clock: Arc::clone(&making.clock),
+            listener: Arc::clone(&making.listener),
+            sessions: Arc::default(),
+            folders: plan.folders.clone(),
+            unjournaled,
+            ticks: making.ticks.clone(),
+        }),
+    }
+}
+
 impl Making {
+    fn of(
+        plan: &mut HostBuilder,
+        kept: &Kept,
+        fleet: &Arc<Fleet>,
+        listener: Arc<dyn Listener>,
+        threads: &Threads,
+    ) -> Self {
+        Self {
+            library: Arc::clone(&kept.library),
+            store: Arc::clone(&kept.store),
+            fleet: Arc::clone(fleet),
+            clock: Arc::clone(&plan.clock),
+            listener,
+            dead_letters: plan.dead_letters.take().unwrap_or_else(|| plan.state.dead_letters()),
+            // The host waits for what is on its way, while it is still controlled.
+            pipeline: flyball_pipeline::PipelineOptions { drain: Duration::ZERO, ..plan.options },
+            child: plan.child.take(),
+            answer_within: plan.answer_within,
+            dry_run: plan.dry_run,
+            data: threads.data().clone(),
+            ticks: threads.ticks().clone(),
+        }
+    }
+
+    async fn prepare_all(&self, given: Vec<Described>) -> Result<Vec<Ready>, HostError> {
+        let mut ready = Vec::with_capacity(given.len());
+        for given in given {
+            ready.push(self.prepare(given).await?);
+        }
+        Ok(ready)
+    }
+
     async fn prepare(&self, given: Described) -> Result<Ready, HostError> {
         let Described { label, what } = given;
         match what {

@@ -8,7 +8,7 @@
 //!
 //! All threads share one descriptor table. A table of its own for the control thread would keep its descriptors from running
 //! out, and would make every file that is closed on another thread than the one that opened it a wrong one. So the control
-//! socket keeps descriptors in reserve instead (`control_socket`).
+//! socket keeps descriptors in reserve instead (`spare_descriptors`).
 //!
 //! Nothing on the control thread waits for a lock that a tick holds, for a disk or for a reader of the standard output; what
 //! may take long is given to other threads. Made by whoever embeds a host, and used by all of it. Where time is simulated, and in

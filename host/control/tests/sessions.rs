@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flyball_control::{Controller, LoopOptions, Sessions};
+use flyball_control::{Controller, Fleet, LoopOptions, Sessions};
 use flyball_model::*;
 use flyball_ports::*;
 use parking_lot::Mutex;
@@ -80,16 +80,13 @@ impl Listener for Counts {
     fn concluded(&self, _: &ActionRecord, _: Outcome) {}
 }
 
-fn idle(name: String, listener: Arc<dyn Listener>) -> Arc<Controller> {
+fn lone(name: String, listener: Arc<dyn Listener>) -> Controller {
     let (journal, clock) = (Arc::new(Memory::default()), Arc::new(SystemClock));
-    Arc::new(Controller::new(
-        Arc::new(Idle(name)),
-        Arc::new(Nobody),
-        journal,
-        clock,
-        listener,
-        LoopOptions::default(),
-    ))
+    Controller::new(Arc::new(Idle(name)), Arc::new(Nobody), journal, clock, listener, LoopOptions::default())
+}
+
+fn idle(name: String, listener: Arc<dyn Listener>) -> Arc<Controller> {
+    Arc::new(lone(name, listener))
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,6 +117,20 @@ async fn a_session_ticks_at_once_and_every_second_until_it_is_stopped() {
         told.ticks.lock().iter().map(|(at, _)| at.duration_since(began).as_millis()).collect();
     assert_eq!(at, [0, 1_000, 2_000, 3_000]);
     assert!(!sessions.stop("s").await, "it is stopped already");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_gone_is_counted_no_more() {
+    let fleet = Fleet::new(Vec::new());
+    let told = Arc::new(Told::default());
+    let stays = lone("s".into(), told.clone()).in_fleet(fleet.clone());
+    let sessions = Sessions::new();
+    sessions.start(Arc::new(lone("r".into(), told).in_fleet(fleet.clone()))).unwrap();
+    assert_eq!(fleet.sessions(), 2);
+    assert!(sessions.stop("r").await);
+    assert_eq!(fleet.sessions(), 1);
+    drop(stays);
+    assert_eq!(fleet.sessions(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -46,7 +46,7 @@ const STOPPING: Duration = Duration::from_secs(10);
 /// How long the disk may take for what is to be kept.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A host that runs. One that is dropped and not stopped leaves at once what it was doing; its journal then says so.
+/// A host that runs. One that is dropped and not stopped leaves what it was doing, as one that is killed does.
 pub struct Host {
     operations: Operations,
     making: Making,
@@ -252,7 +252,12 @@ impl Host {
             })
         };
         taken(&given.name())?;
-        let ready = self.making.prepare(given.clone()).await?;
+        let name = given.name();
+        let ready = self
+            .making
+            .prepare(given.clone())
+            .await
+            .inspect_err(|_| self.making.library.unregister(&name))?;
         let session = {
             let stopping = self.stopping.read();
             if *stopping {
@@ -418,6 +423,14 @@ impl Host {
             let message = format!("{}: policy {}: {problem}", session.name(), policy.name);
             self.warn(Warning::new("no-such-node", message));
         }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.tasks.iter().chain(&self.webhook).for_each(JoinHandle::abort);
+        // What is not written yet is written by the log's own thread, which nobody waits for here.
+        self.log.close(Duration::ZERO);
     }
 }
 

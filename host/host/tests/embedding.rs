@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, missing_docs, reason = "a test")]
 //! A host in a program of one's own.
 
 use std::sync::Arc;
@@ -88,6 +88,37 @@ fn a_second_host_does_not_start_in_the_same_state_directory() {
         assert!(matches!(second, HostError::StateDir(StateDirError::Held { .. })), "{second}");
         host.stop().await;
         Host::builder(&state).start(&threads).await.unwrap().stop().await;
+    });
+}
+
+#[test]
+fn a_host_that_is_dropped_lets_its_state_directory_go_and_acts_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let threads = Threads::start().unwrap();
+    threads.run(async {
+        let first = Host::builder(&state)
+            .manifest(manifest("first"))
+            .control_socket(true)
+            .start(&threads)
+            .await
+            .unwrap();
+        let mut reader = first.events().reader(first.beginning()).unwrap();
+        drop(first);
+        let ended = async { while reader.next().await.unwrap().is_some() {} };
+        tokio::time::timeout(PATIENCE, ended).await.unwrap();
+        let second = async {
+            loop {
+                match Host::builder(&state).control_socket(true).start(&threads).await {
+                    Ok(host) => break host,
+                    Err(HostError::StateDir(StateDirError::Held { .. })) => {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                    Err(other) => panic!("{other}"),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, second).await.unwrap().stop().await;
     });
 }
 

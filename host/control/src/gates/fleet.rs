@@ -167,6 +167,11 @@ impl Fleet {
         Ok(UnderWay { fleet: Arc::clone(self), number })
     }
 
+    /// How many sessions there are.
+    pub fn sessions(&self) -> usize {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn joined(&self) {
         self.sessions.fetch_add(1, Ordering::Relaxed);
     }

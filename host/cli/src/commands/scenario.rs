@@ -4,7 +4,7 @@ use std::time::Instant;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use flyball_engine::Engine;
-use flyball_host::open_engine;
+use flyball_host::{StateDir, open_engine};
 use flyball_model::printable_path;
 
 use crate::args::{Judging, Places};
@@ -36,7 +36,10 @@ pub(crate) struct ScenarioOptions {
 
 pub(crate) fn run(places: &Places, options: &ScenarioOptions) -> Result<(), Failure> {
     let state = places.state_dir()?;
-    let engine = open_engine(&state)?;
+    // Each scenario loads the plugins anew: they are compiled once, also where nobody keeps anything.
+    let scratch = tempfile::tempdir().context("cannot make a directory for compiled plugins")?;
+    let compiled = if state.path().is_dir() { state } else { StateDir::at(scratch.path().to_owned()) };
+    let engine = open_engine(&compiled)?;
     let mut failed = 0_usize;
     let mut all = 0_usize;
     let mut gaps = 0_usize;

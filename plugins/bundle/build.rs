@@ -86,6 +86,17 @@ fn rustlib() -> Result<PathBuf, String> {
     Ok(Path::new(String::from_utf8_lossy(&printed.stdout).trim()).join("lib/rustlib"))
 }
 
+/// The commit that the compiler was built from.
+fn compiler_commit() -> Result<String, String> {
+    let printed = Command::new(variable("RUSTC")?)
+        .arg("-vV")
+        .output()
+        .map_err(|error| format!("rustc cannot be run: {error}"))?;
+    let printed = String::from_utf8_lossy(&printed.stdout);
+    let commit = printed.lines().find_map(|line| line.strip_prefix("commit-hash: "));
+    Ok(commit.unwrap_or("unknown").to_owned())
+}
+
 fn target_is_there() -> Result<bool, String> {
     Ok(rustlib()?.join(TARGET).join("lib").is_dir())
 }
@@ -186,6 +197,12 @@ fn guest_flags(root: &Path) -> Result<Vec<String>, String> {
         "-Clink-arg=-zstack-size=65536".to_owned(),
         format!("--remap-path-prefix={}=/flyball", root.display()),
         format!("--remap-path-prefix={}=/cargo", cargo_home.display()),
+        // Where rustup has the standard library's source too, the compiler names that instead of its own name for it.
+        format!(
+            "--remap-path-prefix={}=/rustc/{}",
+            rustlib()?.join("src/rust").display(),
+            compiler_commit()?
+        ),
     ])
 }
 

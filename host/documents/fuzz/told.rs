@@ -1,10 +1,10 @@
 //! What must hold of each fault of a document, whatever the document is. Included by the fuzz targets of documents.
 
-use flyball_documents::Faults;
+use flyball_documents::DocumentFaults;
 use flyball_model::is_hidden;
 
 /// Each fault has its line, a person can read it, and a terminal obeys nothing in it.
-pub fn fit(faults: &Faults) {
+pub fn fit(faults: &DocumentFaults) {
     let lines = faults.lines();
     assert!(!lines.is_empty() && lines.len() <= 101, "{} faults", lines.len());
     for line in lines {

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::{ActionRecord, EventRecord, TickRecord, UnixMillis};
 
 /// Which entry of the log: the run of the host, and the entry's place in it, from 1. A run's number is never given twice, so a
-/// number means the same entry for good, whatever a crash took with it. Numbers rise; within a run none is left out. Written
-/// `RUN.PLACE`, as in `3.120`.
+/// number means the same entry for good, whatever a crash took with it. Numbers rise; within a run one is left out only where the disk took nothing for so long that the
+/// entry was lost. Written `RUN.PLACE`, as in `3.120`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct EntryNumber {
     /// The run, as the journal numbers runs.

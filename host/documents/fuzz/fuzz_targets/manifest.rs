@@ -4,12 +4,12 @@
 #[path = "../told.rs"]
 mod told;
 
-use flyball_documents::{Source, locate, read_manifest};
+use flyball_documents::{DocumentText, locate, read_manifest};
 use flyball_model::{Problem, hidden_in};
 use libfuzzer_sys::{Corpus, fuzz_target};
 
 fuzz_target!(|text: &str| -> Corpus {
-    let source = Source::new("any.yaml", text);
+    let source = DocumentText::new("any.yaml", text);
     match read_manifest(&source) {
         Err(faults) => told::fit(&faults),
         Ok(manifest) => {
@@ -17,7 +17,7 @@ fuzz_target!(|text: &str| -> Corpus {
             assert!(manifest.nodes.iter().all(|node| hidden_in(&node.id).is_none()));
             // What was read means the same when it is written and read again.
             let written = serde_json::to_string(&manifest).expect("a manifest is JSON");
-            let again = read_manifest(&Source::new("any.yaml", written)).expect("what was read is written well");
+            let again = read_manifest(&DocumentText::new("any.yaml", written)).expect("what was read is written well");
             assert_eq!(again, manifest);
         }
     }

@@ -4,11 +4,11 @@
 #[path = "../told.rs"]
 mod told;
 
-use flyball_documents::{Source, locate, never_fires, read_policy, unmatched_nodes};
+use flyball_documents::{DocumentText, locate, never_fires, read_policy, unmatched_nodes};
 use libfuzzer_sys::{Corpus, fuzz_target};
 
 fuzz_target!(|text: &str| -> Corpus {
-    let source = Source::new("any.yaml", text);
+    let source = DocumentText::new("any.yaml", text);
     match read_policy(&source) {
         Err(faults) => told::fit(&faults),
         Ok(policy) => {
@@ -18,7 +18,7 @@ fuzz_target!(|text: &str| -> Corpus {
                 }
             }
             // What was read means the same when it is written and read again.
-            let again = Source::new("any.yaml", written(&policy));
+            let again = DocumentText::new("any.yaml", written(&policy));
             assert_eq!(read_policy(&again).expect("what was read is written well"), policy);
         }
     }

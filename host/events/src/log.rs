@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use flyball_model::{ActionRecord, EntryNumber, EventRecord, Happened, LogEntry, Outcome, TickRecord};
 use flyball_ports::{EventStore, Listener};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::reader::{AheadOfLog, EventReader};
@@ -177,6 +177,12 @@ impl Shared {
         tail.entries.get(index).map_or(Found::Nothing, |entry| Found::Entry(Arc::clone(entry)))
     }
 
+    /// For so long, whatever is appended meanwhile; less when the log is closed.
+    fn rest(&self, tail: &mut MutexGuard<'_, Tail>, time: Duration) {
+        let until = Instant::now() + time;
+        while tail.closed.is_none() && !self.work.wait_until(tail, until).timed_out() {}
+    }
+
     fn write_until_closed(&self, store: &dyn EventStore) {
         let mut failing = false;
         loop {
@@ -185,9 +191,7 @@ impl Shared {
                 while tail.closed.is_none() && tail.stored >= tail.newest.place {
                     self.work.wait(&mut tail);
                 }
-                if tail.closed.is_none() {
-                    self.work.wait_for(&mut tail, GATHERING);
-                }
+                self.rest(&mut tail, GATHERING);
                 let stored = tail.stored;
                 let waiting = tail.entries.iter().filter(|entry| entry.number.place > stored);
                 waiting.take(BATCH).cloned().collect::<Vec<_>>()
@@ -195,8 +199,13 @@ impl Shared {
             let Some(last) = batch.last().map(|entry| entry.number.place) else { break };
             match store.write(&batch) {
                 Ok(()) => {
-                    failing = false;
                     let mut tail = self.tail.lock();
+                    if std::mem::take(&mut failing) && tail.lost > 0 {
+                        tracing::error!(
+                            entries = tail.lost,
+                            "entries are not in the event log, as it could not be written"
+                        );
+                    }
                     tail.stored = last;
                     tail.trim(true);
                     self.written.notify_all();
@@ -207,16 +216,15 @@ impl Shared {
                     }
                     failing = true;
                     let mut tail = self.tail.lock();
+                    self.rest(&mut tail, PAUSE);
                     match tail.closed {
-                        None => drop(self.work.wait_for(&mut tail, PAUSE)),
-                        Some(until) if Instant::now() < until => {
-                            self.work.wait_for(&mut tail, LAST_PAUSE);
-                        }
-                        Some(_) => {
+                        Some(until) if Instant::now() >= until => {
                             let entries = tail.newest.place - tail.stored;
                             tracing::error!(entries, "the event log could not be written to its end");
                             break;
                         }
+                        Some(_) => drop(self.work.wait_for(&mut tail, LAST_PAUSE)),
+                        None => {}
                     }
                 }
             }

@@ -2,8 +2,8 @@
 //! A reader that is cut at any entry and begins again sees each once, in order, over restarts of the host.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use flyball_events::{EventLog, EventReader};
 use flyball_model::{EntryNumber, Happened, LogEntry, Warning};
@@ -97,11 +97,18 @@ fn a_number_that_was_never_given_is_refused() {
     );
 }
 
-/// Takes nothing until it is mended.
-struct Broken(EventEntries, AtomicBool);
+/// Takes nothing until it is mended, and counts how often it was asked to.
+struct Broken(EventEntries, AtomicBool, AtomicUsize);
+
+impl Broken {
+    fn in_dir(dir: &std::path::Path) -> Arc<Self> {
+        Arc::new(Self(EventEntries::open(dir).unwrap(), AtomicBool::new(true), AtomicUsize::new(0)))
+    }
+}
 
 impl EventStore for Broken {
     fn write(&self, entries: &[Arc<LogEntry>]) -> Result<(), EventStoreError> {
+        self.2.fetch_add(1, Ordering::SeqCst);
         match self.1.load(Ordering::SeqCst) {
             true => Err(EventStoreError("the disk is full".to_owned())),
             false => self.0.write(entries),
@@ -124,7 +131,7 @@ impl EventStore for Broken {
 #[test]
 fn a_disk_that_takes_nothing_for_a_while_loses_nothing_and_holds_nobody_up() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Arc::new(Broken(EventEntries::open(dir.path()).unwrap(), AtomicBool::new(true)));
+    let store = Broken::in_dir(dir.path());
     let log = EventLog::start(1, Some(store.clone())).unwrap();
     let expected: Vec<String> = (0..5_000).map(|number| number.to_string()).collect();
     for text in &expected {
@@ -136,4 +143,44 @@ fn a_disk_that_takes_nothing_for_a_while_loses_nothing_and_holds_nobody_up() {
     let kept = store.read(EntryNumber::default(), usize::MAX).unwrap();
     assert_eq!(kept.iter().map(|entry| text(entry)).collect::<Vec<_>>(), expected);
     assert_eq!(log.lost(), 0);
+}
+
+#[test]
+fn a_disk_that_takes_nothing_is_not_asked_for_each_entry() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Broken::in_dir(dir.path());
+    let log = EventLog::start(1, Some(store.clone())).unwrap();
+    log.append(happened("one"));
+    let begun = Instant::now();
+    while store.2.load(Ordering::SeqCst) == 0 {
+        assert!(begun.elapsed() < PATIENCE, "the disk was never asked");
+        std::thread::yield_now();
+    }
+    let (begun, before) = (Instant::now(), store.2.load(Ordering::SeqCst));
+    for number in 0..10_000 {
+        log.append(happened(number));
+    }
+    // At most once a second, however long this took.
+    let asked = store.2.load(Ordering::SeqCst) - before;
+    assert!(asked as u64 <= begun.elapsed().as_secs() + 1, "it was asked {asked} times more");
+    store.1.store(false, Ordering::SeqCst);
+    assert!(log.close(PATIENCE));
+}
+
+#[test]
+fn what_no_disk_takes_and_memory_does_not_hold_goes_oldest_first_and_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Broken::in_dir(dir.path());
+    let log = EventLog::start(1, Some(store.clone())).unwrap();
+    let all: Vec<String> = (0..20_000).map(|number| number.to_string()).collect();
+    for text in &all {
+        log.append(happened(text));
+    }
+    let lost = usize::try_from(log.lost()).unwrap();
+    assert!((1..all.len()).contains(&lost), "{lost}");
+    assert_eq!(rest(&mut log.reader(EntryNumber::default()).unwrap()), all[lost..]);
+    store.1.store(false, Ordering::SeqCst);
+    assert!(log.close(PATIENCE));
+    let kept = store.read(EntryNumber::default(), usize::MAX).unwrap();
+    assert_eq!(kept.iter().map(|entry| text(entry)).collect::<Vec<_>>(), all[lost..]);
 }

@@ -126,6 +126,10 @@ impl EventStore for Broken {
     fn keep_position(&self, reader: &str, at: EntryNumber) -> Result<(), EventStoreError> {
         self.0.keep_position(reader, at)
     }
+
+    fn forget_position(&self, reader: &str) -> Result<(), EventStoreError> {
+        self.0.forget_position(reader)
+    }
 }
 
 #[test]

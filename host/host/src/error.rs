@@ -5,7 +5,7 @@ use std::error::Error;
 use flyball_documents::DocumentFaults;
 use flyball_engine::OpenError;
 use flyball_files::FileError;
-use flyball_model::Problem;
+use flyball_model::{Problem, printable};
 
 use crate::state_dir::StateDirError;
 
@@ -25,7 +25,7 @@ pub enum HostError {
     #[error(transparent)]
     StateDir(#[from] StateDirError),
     /// Two sessions of one name.
-    #[error("{manifest}: another session is called {name:?} too; give each its own `name`")]
+    #[error("{}: another session is called {name:?} too; give each its own `name`", printable(.manifest))]
     SameName {
         /// Where the second one is described.
         manifest: String,
@@ -33,7 +33,7 @@ pub enum HostError {
         name: String,
     },
     /// A pipeline cannot be made as its manifest says.
-    #[error("{manifest} cannot start: {}", joined(.problems))]
+    #[error("{} cannot start: {}", printable(.manifest), joined(.problems))]
     Pipeline {
         /// Where it is described.
         manifest: String,

@@ -5,13 +5,14 @@
 //!
 //! Called by whoever embeds a host: the program's `run` and `demo`, scenarios, tests.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_control::{Controller, Fleet, LoopOptions, Sessions as Loops};
 use flyball_documents::{policy_for, unmatched_nodes};
-use flyball_engine::Library;
+use flyball_engine::{Library, Reload};
 use flyball_events::EventLog;
 use flyball_model::{
     ActionRecord, ControllerSection as ControllerSettings, EntryNumber, Happened, Manifest, UnixMillis,
@@ -20,8 +21,9 @@ use flyball_model::{
 use flyball_pipeline::{BuiltinChild, Pipeline, PipelineInputs as PipelineParts};
 use flyball_ports::{Clock, DataPlane, Judges, Listener};
 use flyball_store::Store;
-use parking_lot::RwLock;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
+use tokio::sync::broadcast;
 use tokio::task::JoinHandle;
 
 use crate::builder::{Given, HostBuilder};
@@ -58,12 +60,33 @@ pub struct Host {
     started: UnixMillis,
     drain: Duration,
     ticks_by_hand: bool,
-    stopping: RwLock<bool>,
+    admission: Mutex<Admission>,
     tasks: Vec<JoinHandle<()>>,
     webhook: Option<JoinHandle<()>>,
     dir: Arc<HeldDir>,
     /// Ends what a killed supervisor of a child leaves behind.
     _adopting: Option<flyball_nodes::Adopting>,
+}
+
+/// Who may come in.
+#[derive(Default)]
+struct Admission {
+    /// Nobody.
+    stopping: bool,
+    /// The names of sessions that are being made.
+    coming: BTreeSet<String>,
+}
+
+/// A name that is one session's, for as long as that is being made.
+struct Coming<'a> {
+    admission: &'a Mutex<Admission>,
+    name: String,
+}
+
+impl Drop for Coming<'_> {
+    fn drop(&mut self) {
+        self.admission.lock().coming.remove(&self.name);
+    }
 }
 
 /// What sessions are made of.
@@ -126,21 +149,25 @@ impl Host {
         let making = Making::of(&mut plan, &kept, &fleet, listeners.clone(), threads);
         let ready = making.prepare_all(given).await?;
         let run = kept.store.begin_run_at(plan.clock.now()).await.doing("cannot write to the journal")?;
-        let log =
-            EventLog::start(run, Some(kept.entries.clone() as _)).doing("cannot start the event log")?;
+        let log = EventLog::start(kept.log_run(run)?, Some(kept.entries.clone() as _))
+            .doing("cannot start the event log")?;
         let recorder = Arc::new(Recorder::default());
         listeners.set(recorder.clone(), &kept.quiet, &log, std::mem::take(&mut plan.listeners));
         let unjournaled = Unjournaled::new(threads.control().clone(), Arc::clone(&kept.store), reserve);
-        let operations = operations(&plan, &making, &kept, unjournaled);
+        let operations = operations(&plan, &making, &kept, &listeners, unjournaled);
         // Whoever could not reach this host while it started has left a halt in its journal.
         for halt in kept.halts().await? {
             fleet.halt(halt);
         }
-        let webhook = plan.webhook.take().map(|webhook| {
-            let (entries, journal) = (Arc::clone(&kept.entries), Arc::clone(&kept.store));
-            webhook::start(webhook, &log, entries, journal, threads.ticks())
-        });
-        let webhook = webhook.transpose()?;
+        let (entries, journal) = (Arc::clone(&kept.entries), Arc::clone(&kept.store));
+        let webhook = match plan.webhook.take() {
+            Some(webhook) => Some(webhook::start(webhook, &log, entries, journal, threads.ticks())?),
+            None => {
+                webhook::is_off(&entries)?;
+                None
+            }
+        };
+        let reloads = kept.library.subscribe();
         if plan.watch {
             kept.library.watch().doing("cannot watch the policies and plugins")?;
         }
@@ -155,19 +182,23 @@ impl Host {
             started: plan.clock.now(),
             drain: plan.drain,
             ticks_by_hand: plan.ticks_by_hand,
-            stopping: RwLock::new(false),
+            admission: Mutex::default(),
             tasks: Vec::new(),
             webhook,
             dir,
             _adopting: adopting,
         };
-        Ok(host.begun(ready, hearing))
+        Ok(host.begun(ready, hearing, reloads))
     }
 
     /// Nothing can fail here: whoever is answered is answered by a host that has started.
-    fn begun(mut self, ready: Vec<Ready>, hearing: Option<Hearing>) -> Self {
-        let reloads = tell_reloads(Arc::clone(&self.kept.library), self.log.clone());
-        self.tasks.push(self.making.data.spawn(reloads));
+    fn begun(
+        mut self,
+        ready: Vec<Ready>,
+        hearing: Option<Hearing>,
+        reloads: broadcast::Receiver<Reload>,
+    ) -> Self {
+        self.tasks.push(self.making.data.spawn(tell_reloads(reloads, self.log.clone())));
         for halt in self.making.fleet.halts() {
             self.warn(Warning::new("halted", halt_text(&halt)));
         }
@@ -193,8 +224,8 @@ impl Host {
     }
 
     /// Before the first entry of this run.
-    pub const fn beginning(&self) -> EntryNumber {
-        EntryNumber { run: self.run, place: 0 }
+    pub fn beginning(&self) -> EntryNumber {
+        EntryNumber { place: 0, ..self.log.newest() }
     }
 
     /// Its policies and plugins.
@@ -246,32 +277,42 @@ impl Host {
 
     async fn take_in(&self, given: Given) -> Result<Session, HostError> {
         let given = Described::of(given, &self.kept.library)?;
-        let taken = |name: &str| {
-            self.session(name).map_or(Ok(()), |_| {
-                Err(HostError::SameName { manifest: given.label.clone(), name: name.to_owned() })
-            })
+        let coming = self.admit(&given)?;
+        let ready = self.making.prepare(given).await;
+        let ready = ready.inspect_err(|_| self.making.library.unregister(&coming.name))?;
+        let begun = match self.admission.lock().stopping {
+            true => Err(ready),
+            false => Ok(self.begin(ready)),
         };
-        taken(&given.name())?;
-        let name = given.name();
-        let ready = self
-            .making
-            .prepare(given.clone())
-            .await
-            .inspect_err(|_| self.making.library.unregister(&name))?;
-        let session = {
-            let stopping = self.stopping.read();
-            if *stopping {
-                return Err(HostError::Stopping);
+        match begun {
+            Ok(session) => {
+                self.tell_missing_of(&session);
+                if let Some(pipeline) = session.pipeline() {
+                    pipeline.begin();
+                }
+                Ok(session)
             }
-            // Another may have come meanwhile.
-            taken(&given.name())?;
-            self.begin(ready)
-        };
-        self.tell_missing_of(&session);
-        if let Some(pipeline) = session.pipeline() {
-            pipeline.begin();
+            Err(ready) => {
+                if let Some(pipeline) = ready.pipeline {
+                    pipeline.shutdown().await;
+                }
+                self.making.library.unregister(&coming.name);
+                Err(HostError::Stopping)
+            }
         }
-        Ok(session)
+    }
+
+    /// No other session has its name, nor gets it meanwhile.
+    fn admit(&self, given: &Described) -> Result<Coming<'_>, HostError> {
+        let name = given.name();
+        let mut admission = self.admission.lock();
+        if admission.stopping {
+            return Err(HostError::Stopping);
+        }
+        if self.session(&name).is_some() || !admission.coming.insert(name.clone()) {
+            return Err(HostError::SameName { manifest: given.label.clone(), name });
+        }
+        Ok(Coming { admission: &self.admission, name })
     }
 
     /// Lets what is on its way in this session arrive, under control as before, and ends it. What it did; none: there is no such
@@ -299,7 +340,7 @@ impl Host {
 
     /// Lets the items on their way arrive, under control as before, for as long as the plan says; then stops everything.
     pub async fn stop(self) -> Report {
-        *self.stopping.write() = true;
+        self.admission.lock().stopping = true;
         let sessions = self.sessions();
         for pipeline in sessions.iter().filter_map(Session::pipeline) {
             pipeline.close();
@@ -444,13 +485,11 @@ impl std::fmt::Debug for Host {
 }
 
 /// Something to be watched, and where it is described.
-#[derive(Clone)]
 struct Described {
     label: String,
     what: What,
 }
 
-#[derive(Clone)]
 enum What {
     Manifest(Box<Manifest>),
     Plane(Arc<dyn DataPlane>, ControllerSettings),
@@ -493,7 +532,13 @@ fn read(given: Vec<Given>, library: &Arc<Library>) -> Result<Vec<Described>, Hos
     Ok(read)
 }
 
-fn operations(plan: &HostBuilder, making: &Making, kept: &Kept, unjournaled: Unjournaled) -> Operations {
+fn operations(
+    plan: &HostBuilder,
+    making: &Making,
+    kept: &Kept,
+    listeners: &Arc<Listeners>,
+    unjournaled: Unjournaled,
+) -> Operations {
     Operations {
         parts: Arc::new(Parts {
             library: Arc::clone(&kept.library),
@@ -501,7 +546,7 @@ fn operations(plan: &HostBuilder, making: &Making, kept: &Kept, unjournaled: Unj
             store: Arc::clone(&kept.store),
             fleet: Arc::clone(&making.fleet),
             clock: Arc::clone(&making.clock),
-            listener: Arc::clone(&making.listener),
+            listeners: Arc::clone(listeners),
             sessions: Arc::default(),
             folders: plan.folders.clone(),
             unjournaled,
@@ -600,9 +645,14 @@ impl Making {
     }
 }
 
-async fn tell_reloads(library: Arc<Library>, log: EventLog) {
-    let mut reloads = library.subscribe();
-    while let Ok(reload) = reloads.recv().await {
-        log.append(Happened::Reload(reload_record(&reload)));
+async fn tell_reloads(mut reloads: broadcast::Receiver<Reload>, log: EventLog) {
+    loop {
+        match reloads.recv().await {
+            Ok(reload) => drop(log.append(Happened::Reload(reload_record(&reload)))),
+            Err(broadcast::error::RecvError::Lagged(missed)) => {
+                tracing::error!(missed, "reloads are not in the event log, as there were too many at once");
+            }
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
     }
 }

@@ -61,6 +61,13 @@ impl Kept {
         Ok((Self { recordings, states, quiet, library, store, entries }, reserve, left))
     }
 
+    /// The number of this run in the event log: the journal's, or a higher one where the log knows of later runs, as where the
+    /// journal was taken away.
+    pub(crate) fn log_run(&self, run: u64) -> Result<u64, HostError> {
+        let newest = self.entries.newest().doing("cannot read the event log")?;
+        Ok(newest.map_or(run, |newest| run.max(newest.run + 1)))
+    }
+
     pub(crate) async fn halts(&self) -> Result<Vec<Halt>, HostError> {
         self.store.halts().await.doing("cannot read the journal")
     }

@@ -12,9 +12,9 @@ use flyball_store::QuietTicks;
 
 use crate::recorder::Recorder;
 
-/// In the order in which they are told.
+/// The event log, and the others in the order in which they are told.
 #[derive(Default)]
-pub(crate) struct Listeners(OnceLock<Vec<Arc<dyn Listener>>>);
+pub(crate) struct Listeners(OnceLock<(EventLog, Vec<Arc<dyn Listener>>)>);
 
 impl Listeners {
     /// The host's own, and then others. It is said once.
@@ -25,15 +25,25 @@ impl Listeners {
         log: &EventLog,
         others: Vec<Arc<dyn Listener>>,
     ) {
-        let mut all: Vec<Arc<dyn Listener>> = vec![recorder, quiet.clone(), Arc::new(log.clone())];
+        let mut all: Vec<Arc<dyn Listener>> = vec![recorder, quiet.clone()];
         all.extend(others);
-        if self.0.set(all).is_err() {
+        if self.0.set((log.clone(), all)).is_err() {
             tracing::error!("whoever is told what happens is known already");
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = &Arc<dyn Listener>> {
-        self.0.get().into_iter().flatten()
+    fn all(&self) -> impl Iterator<Item = &dyn Listener> {
+        self.log().map(|log| log as &dyn Listener).into_iter().chain(self.others())
+    }
+
+    /// It holds nobody up, and numbers in the order in which it is told.
+    pub(crate) fn log(&self) -> Option<&EventLog> {
+        self.0.get().map(|(log, _)| log)
+    }
+
+    /// They may take locks of their own.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &dyn Listener> {
+        self.0.get().into_iter().flat_map(|(_, others)| others).map(|other| &**other)
     }
 }
 

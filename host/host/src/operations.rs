@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use crate::library::Folders;
+use crate::listeners::Listeners;
 use crate::report::{PluginReport, RecordingsReport, plugin_reports, recordings_report};
 use crate::session::Sessions;
 use crate::status::JudgingStatus;
@@ -41,7 +42,7 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<Store>,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) listener: Arc<dyn Listener>,
+    pub(crate) listeners: Arc<Listeners>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) folders: Folders,
     pub(crate) unjournaled: Unjournaled,
@@ -356,10 +357,14 @@ impl Operations {
         }
     }
 
-    /// Tells whoever listens: they may take their time.
+    /// Tells whoever listens: the event log at once, so that its order is that of what happened; the others take locks that ticks
+    /// take too, and are told beside.
     pub(crate) fn tell(&self, record: EventRecord) {
-        let listener = Arc::clone(&self.parts.listener);
-        self.parts.ticks.spawn_blocking(move || listener.event(&record));
+        let listeners = Arc::clone(&self.parts.listeners);
+        if let Some(log) = listeners.log() {
+            log.event(&record);
+        }
+        self.parts.ticks.spawn_blocking(move || listeners.others().for_each(|other| other.event(&record)));
     }
 
     /// The session in which that question stands.

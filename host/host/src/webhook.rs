@@ -101,6 +101,11 @@ pub(crate) fn start(
     Ok(on.spawn(Sender { client, webhook, journal, entries }.send_all(reader)))
 }
 
+/// Nobody is to be told in this run, so nothing of it is told later.
+pub(crate) fn is_off(entries: &EventEntries) -> Result<(), HostError> {
+    entries.forget_position(READER).doing("cannot forget how far notices were sent")
+}
+
 impl Sender {
     async fn send_all(self, mut reader: EventReader) {
         loop {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_host::{Host, HostError, OperationError, StateDirError, Threads};
+use flyball_host::{Host, HostError, OperationError, StateDirError, Threads, Webhook};
 use flyball_model::{Caller, EntryNumber, Event, Happened, LogEntry, Manifest};
 use flyball_ports::EventStore;
 use flyball_store::EventEntries;
@@ -104,9 +104,19 @@ fn a_host_that_is_dropped_lets_its_state_directory_go_and_acts_no_more() {
             .await
             .unwrap();
         let mut reader = first.events().reader(first.beginning()).unwrap();
-        drop(first);
+        let session = first.session("first").unwrap();
+        let (pipeline, controller) =
+            (Arc::downgrade(session.pipeline().unwrap()), Arc::downgrade(session.controller()));
+        drop((session, first));
         let ended = async { while reader.next().await.unwrap().is_some() {} };
         tokio::time::timeout(PATIENCE, ended).await.unwrap();
+        let gone = async {
+            // What stops when nobody has it any more: the loop, and the sources and workers of the pipeline.
+            while pipeline.upgrade().is_some() || controller.upgrade().is_some() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, gone).await.unwrap();
         let second = async {
             loop {
                 match Host::builder(&state).control_socket(true).start(&threads).await {
@@ -119,6 +129,55 @@ fn a_host_that_is_dropped_lets_its_state_directory_go_and_acts_no_more() {
             }
         };
         tokio::time::timeout(PATIENCE, second).await.unwrap().stop().await;
+    });
+}
+
+#[test]
+fn of_two_that_come_at_once_under_one_name_one_comes_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let threads = Threads::start().unwrap();
+    threads.run(async {
+        let host = Host::builder(dir.path().join("state")).start(&threads).await.unwrap();
+        let (one, other) = tokio::join!(host.add(manifest("shop")), host.add(manifest("shop")));
+        let refused = [one, other].into_iter().filter_map(Result::err).collect::<Vec<_>>();
+        assert!(matches!(refused.as_slice(), [HostError::SameName { .. }]), "{refused:?}");
+        assert_eq!(host.sessions().len(), 1);
+        host.stop().await;
+    });
+}
+
+#[test]
+fn a_log_whose_journal_was_taken_away_goes_on_after_its_newest_entry() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let threads = Threads::start().unwrap();
+    threads.run(async {
+        for why in ["one", "two"] {
+            let host = Host::builder(&state).start(&threads).await.unwrap();
+            host.operations().halt(None, why.to_owned(), me()).await.unwrap();
+            host.stop().await;
+            for journal in ["journal.db", "journal.db-wal", "journal.db-shm"] {
+                let _ = std::fs::remove_file(state.join(journal));
+            }
+        }
+    });
+    let kept = EventEntries::look_at(&state).unwrap().unwrap().read(EntryNumber::default(), 1_000).unwrap();
+    assert_eq!(whats(&kept), ["halted: one", "halted: two"]);
+}
+
+#[test]
+fn who_is_to_be_told_again_is_not_told_what_happened_while_nobody_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let threads = Threads::start().unwrap();
+    let position = || EventEntries::look_at(&state).unwrap().unwrap().position("webhook").unwrap();
+    threads.run(async {
+        let url = "http://127.0.0.1:9/".parse().unwrap();
+        let told = Host::builder(&state).webhook(Some(Webhook::new(url, None)));
+        told.start(&threads).await.unwrap().stop().await;
+        assert!(position().is_some());
+        Host::builder(&state).start(&threads).await.unwrap().stop().await;
+        assert_eq!(position(), None);
     });
 }
 

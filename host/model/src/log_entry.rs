@@ -16,7 +16,7 @@ use crate::{ActionRecord, EventRecord, TickRecord, UnixMillis};
 /// entry was lost. Written `RUN.PLACE`, as in `3.120`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct EntryNumber {
-    /// The run, as the journal numbers runs.
+    /// The run, as the journal numbers runs; higher, where the log knows of later ones, as its journal was taken away.
     pub run: u64,
     /// The place in the run, from 1; 0: before the first entry.
     pub place: u64,

@@ -34,6 +34,13 @@ pub trait EventStore: Send + Sync {
     ///
     /// It cannot be written.
     fn keep_position(&self, reader: &str, at: EntryNumber) -> Result<(), EventStoreError>;
+
+    /// Forgets how far the reader of that name had come.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
+    fn forget_position(&self, reader: &str) -> Result<(), EventStoreError>;
 }
 
 /// Entries cannot be kept or read.

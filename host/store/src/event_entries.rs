@@ -197,6 +197,11 @@ impl EventStore for EventEntries {
         );
         kept.map(drop).map_err(|error| failed(&self.path, error))
     }
+
+    fn forget_position(&self, reader: &str) -> Result<(), EventStoreError> {
+        let gone = self.db.lock().execute("DELETE FROM readers WHERE name = ?1", [reader]);
+        gone.map(drop).map_err(|error| failed(&self.path, error))
+    }
 }
 
 /// All but the newest.
@@ -287,6 +292,8 @@ mod tests {
         drop(entries);
         let again = EventEntries::open(dir.path()).unwrap();
         assert_eq!(again.position("webhook").unwrap(), Some(EntryNumber { run: 1, place: 4 }));
+        again.forget_position("webhook").unwrap();
+        assert_eq!(again.position("webhook").unwrap(), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! A kind of plugin and a capability that the engine does not know, and a data plane that the loop does not, are added by one file
-//! each. The first two follow everything that the engine's own do: they are loaded, linked by a grant, called, recorded in the real store, replayed, held to golden cases,
-//! told in a policy's faults and reloaded.
+//! A kind of plugin and a capability that the engine does not know are added by one file each. Everything follows that the engine's
+//! own have: they are loaded, linked by a grant, called, recorded in the real store, replayed, held to golden cases, told in a
+//! policy's faults and reloaded. (A data plane in one file is in `host/host/tests/toy_plane.rs`.)
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,31 +19,25 @@ mod guests;
 #[path = "../engine/sights.rs"]
 #[allow(dead_code, reason = "more of it is used elsewhere")]
 mod sights;
-mod tank;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_control::{Controller, LoopOptions};
-use flyball_documents::DocumentText;
 use flyball_engine::capabilities::Capabilities;
 use flyball_engine::worlds::{World, Worlds};
 use flyball_engine::{
     Engine, EngineOptions, Library, LibraryOptions, LoadError, PluginJudge, PolicySource, Recorded, Subject,
 };
-use flyball_model::{Action, ActionRecord, Limits, Outcome, PluginUse, TickRecord};
-use flyball_ports::{ActionFilter, CallInput, Listener, Recorder, Said, SystemClock};
-use flyball_store::{
-    CallFilter, Reader, RecordedCall, Recordings, RecordingsOptions, RecordingsReader, Store, Which, same,
-};
+use flyball_model::{Limits, PluginUse};
+use flyball_ports::{CallInput, Recorder, Said};
+use flyball_store::{CallFilter, RecordedCall, Recordings, RecordingsOptions, RecordingsReader, Which, same};
 use serde_json::json;
 
 use dice::Dice;
 use forecaster::Forecaster;
 use guest::a_forecaster;
 use sights::sight;
-use tank::Tank;
 
 const POLICY: &str = "
 name: main
@@ -261,55 +255,4 @@ fn what_is_not_granted_is_not_linked() {
     };
     let refused = PluginJudge::new(plugin, &used, 1).unwrap_err();
     assert!(matches!(&refused, LoadError::NotGranted { grant: "dice", .. }), "{refused}");
-}
-
-#[tokio::test]
-async fn a_data_plane_in_one_file_is_watched_healed_and_journaled() {
-    let state = tempfile::tempdir().unwrap();
-    let policy = "
-name: main
-mutation_policy: optimize
-cooldown_ms: 0
-judges:
-  heuristics: [{ plugin: threshold-heuristic, settings: { lasting_ms: 0 } }]
-  deciders: [{ plugin: rule-decider }]
-";
-    let asked = ["threshold-heuristic", "rule-decider"];
-    let first_party = flyball_first_party::ALL.iter().filter(|plugin| asked.contains(&plugin.name));
-    let library = Library::open(LibraryOptions {
-        engine: engine(None),
-        first_party: first_party.map(|plugin| (plugin.name.to_owned(), plugin.wasm.into())).collect(),
-        plugins_dir: None,
-        versions: None,
-        policies: PolicySource::Text(vec![DocumentText::new("policy.yaml", policy)]),
-    });
-    let plane = Arc::new(Tank::new());
-    let controller = Controller::new(
-        plane.clone(),
-        library.unwrap(),
-        Arc::new(Store::open(state.path()).unwrap()),
-        Arc::new(SystemClock),
-        Arc::new(Nobody),
-        // A tick waits for its decider, however busy the machine is.
-        LoopOptions { answer_within: Duration::from_secs(60), ..LoopOptions::default() },
-    );
-    let mut last = controller.tick().await;
-    for _ in 0..10 {
-        if plane.replicas() > 1 {
-            break;
-        }
-        last = controller.tick().await;
-    }
-    assert!(plane.replicas() > 1, "{last:?}");
-    drop(controller);
-    let actions = Reader::open(state.path()).unwrap().actions(&ActionFilter::default()).unwrap();
-    assert_eq!(actions.len(), 1);
-    assert!(matches!(&actions[0].proposal.action, Action::ScaleNode { node, .. } if node == "tank"));
-}
-
-struct Nobody;
-
-impl Listener for Nobody {
-    fn tick(&self, _: &Arc<TickRecord>) {}
-    fn concluded(&self, _: &ActionRecord, _: Outcome) {}
 }

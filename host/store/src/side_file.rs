@@ -1,6 +1,5 @@
 //! A small database beside the journal, with tables of one version.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,10 +10,9 @@ use crate::file::make_private;
 /// How long a connection waits for another's lock.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Opens it, or begins it with these tables. What a crash of the machine takes with it is the newest of it.
+/// Opens it, or begins it with these tables. A directory that is gone is not made anew: whoever watches it would take it for
+/// another one. What a crash of the machine takes with it is the newest of it.
 pub(crate) fn open_to_write(path: &Path, tables: &str, known: i64) -> Result<Connection, String> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory).map_err(|error| error.to_string())?;
     make_private(path).map_err(|error| error.to_string())?;
     let opened = || -> rusqlite::Result<Connection> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -1,6 +1,5 @@
 //! The file, its tables, and how much it may hold.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -88,10 +87,10 @@ impl Room {
     }
 }
 
+/// A directory that is gone is not made anew.
 pub(crate) fn open_to_write(directory: &Path, room: Room) -> Result<Connection, RecordingsError> {
     let path = path(directory);
     let unopenable = |cause: String| RecordingsError::Failed { path: path.clone(), cause };
-    fs::create_dir_all(directory).map_err(|error| unopenable(error.to_string()))?;
     make_private(&path).map_err(|error| unopenable(error.to_string()))?;
     let failed = |error: rusqlite::Error| RecordingsError::of(&path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

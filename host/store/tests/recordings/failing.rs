@@ -3,8 +3,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use flyball_ports::Recorder;
-use flyball_store::{RecordingsError, RecordingsReader};
+use flyball_ports::{Keeper, Recorder};
+use flyball_store::{EventEntries, PluginStates, RecordingsError, RecordingsReader};
 
 use crate::calls::{SOON, all, assessed, recorded, start};
 
@@ -50,6 +50,23 @@ fn a_file_that_breaks_under_way_costs_calls_and_nothing_else() {
     let status = recordings.status();
     assert_eq!((status.written, status.dropped), (1, 1));
     assert!(status.trouble.unwrap().contains("no such table"));
+}
+
+/// A host looks whether its state directory is gone, and a new one of the same name would be another one to it.
+#[test]
+fn a_state_directory_that_is_gone_is_not_made_anew_by_what_is_kept_in_it() {
+    let parent = tempfile::tempdir().unwrap();
+    let gone = parent.path().join("state");
+    let recordings = start(&gone, all());
+    recordings.record(assessed(1, true));
+    assert!(recordings.settle(SOON));
+    assert_eq!(recordings.status().dropped, 1);
+    let states = PluginStates::open(&gone).unwrap();
+    assert!(states.load("counter", "orders").unwrap_err().contains("plugin-state.db"));
+    states.keep("counter", "orders", [("n".to_owned(), Some(vec![1]))].into());
+    drop((recordings, states));
+    assert!(EventEntries::open(&gone).is_err());
+    assert!(!gone.exists());
 }
 
 #[test]

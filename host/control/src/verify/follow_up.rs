@@ -27,6 +27,8 @@ const SETTLE_TIMES: u32 = 10;
 /// An action of which it is not known yet whether it helped.
 pub(crate) struct FollowUp {
     pub record: ActionRecord,
+    /// It takes back what is no longer needed, and not what made things worse.
+    gives_back: bool,
     watched: Vec<Watched>,
     measure: Measure,
     applied: Instant,
@@ -86,6 +88,7 @@ impl FollowUp {
         let worst = findings.iter().map(|finding| finding.said.severity).max().unwrap_or(Severity::Info);
         Self {
             record,
+            gives_back: false,
             watched,
             worst,
             measure,
@@ -104,6 +107,7 @@ impl FollowUp {
         let measure = measure.again(undone, settle);
         Self {
             record: undo,
+            gives_back: false,
             worst: Severity::Info,
             watched: Vec::new(),
             measure,
@@ -115,6 +119,17 @@ impl FollowUp {
             consecutive_found: 0,
             clear_since_action: 0,
         }
+    }
+
+    /// The same of what is taken back because it is no longer needed.
+    #[must_use]
+    pub fn as_give_back(self) -> Self {
+        Self { gives_back: true, ..self }
+    }
+
+    /// Whether it takes back what is no longer needed.
+    pub const fn gives_back(&self) -> bool {
+        self.gives_back
     }
 
     /// Whether it is this that the action was for, and the action has not had its time yet: twice its settling.

@@ -160,6 +160,7 @@ fn whoever_only_reads_makes_no_state_directory() {
         &["check", "pipeline.yaml"],
         &["plugins"],
         &["approvals"],
+        &["changes"],
         &["rollback", "1"],
     ] {
         let output = run(dir.path(), arguments);
@@ -211,6 +212,7 @@ fn no_command_panics_when_nobody_reads_what_it_says() {
         &["schema", "policy"],
         &["completions", "bash"],
         &["approvals"],
+        &["changes"],
         &["rollback", "1"],
         &["halt", "--why", "x"],
         &["keygen", "--out", "key"],

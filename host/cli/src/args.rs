@@ -106,6 +106,8 @@ pub(crate) enum Command {
     Deciders(commands::deciders::DecidersOptions),
     /// Undo the last actions of a running session
     Rollback(commands::rollback::RollbackOptions),
+    /// List what the loop has changed and what still stands: why, since when, and what would end it
+    Changes(commands::changes::ChangesOptions),
     /// Stop all acting at once, of a session or of the host; observing goes on. It outlives the host
     Halt(commands::halt::HaltOptions),
     /// Let it act again, after a halt or after it froze itself

@@ -64,6 +64,7 @@ fn main() -> ExitCode {
         Command::Explain(options) => commands::explain::run(&arguments.places, &options),
         Command::Halt(options) => commands::halt::halt(&arguments.places, &options),
         Command::Resume(options) => commands::halt::resume(&arguments.places, &options),
+        Command::Changes(options) => commands::changes::run(&arguments.places, &options),
         Command::Approvals(options) => commands::approvals::list(&arguments.places, &options),
         Command::Approve(options) => commands::approvals::approve(&arguments.places, &options),
         Command::Deny(options) => commands::approvals::deny(&arguments.places, &options),

@@ -123,7 +123,7 @@ impl FollowUp {
 
     /// The same of what is taken back because it is no longer needed.
     #[must_use]
-    pub fn as_give_back(self) -> Self {
+    pub fn giving_back(self) -> Self {
         Self { gives_back: true, ..self }
     }
 

@@ -84,7 +84,7 @@ impl Controller {
                 state.standing.given_back(&action, now);
                 if let Some(last) = done.into_iter().next_back() {
                     let settle = settle_time(&self.plane.support(), &last.proposal.action);
-                    state.follow_ups.push(FollowUp::of_undo(last, now, settle, measure).as_give_back());
+                    state.follow_ups.push(FollowUp::of_undo(last, now, settle, measure).giving_back());
                 }
             }
             Err(error) => {

@@ -23,7 +23,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use support::{flyball, is_ignored, read_json, said, until};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(300);
 
 fn pipeline(dir: &Path, source: &Value, sink: &Value) {
     let manifest =

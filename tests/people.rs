@@ -21,7 +21,7 @@ use std::time::Duration;
 use serde_json::Value;
 use support::{Running, flyball, said, until};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(300);
 
 /// A node that cannot keep up, so that there is always something to find and to decide.
 const PIPELINE: &str = r#"name: orders

@@ -137,7 +137,7 @@ fn a_path_that_leads_to_no_file_ends_with_a_sentence_at_once() {
         child.current_dir(dir.path()).args(arguments).args(["--state", "state"]);
         let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut errors = child.stderr.take().unwrap();
-        support::until("it ended", Duration::from_secs(60), || child.try_wait().unwrap().is_some());
+        support::until("it ended", Duration::from_secs(300), || child.try_wait().unwrap().is_some());
         let mut told = String::new();
         errors.read_to_string(&mut told).unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(1), "{arguments:?}: {told}");

@@ -89,7 +89,7 @@ async fn workers_that_are_busy_stay_and_people_see_why() {
     let changes = rig.controller.changes().await;
     assert_eq!(
         changes[0].ends,
-        "not yet: b has work for 0.9 workers, and would have 1, of which 0.6 may be busy"
+        "not yet: b has work for 1.3 workers, and would have 1, of which 0.6 may be busy"
     );
     measures(&rig, 20.0, 9.0);
     assert_eq!(seconds_until_given_back(&rig, 10).await, Some(1));
@@ -182,12 +182,23 @@ async fn a_host_that_begins_anew_knows_what_stands() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_worse_since_it_was_taken_back_is_told() {
+async fn what_made_things_worse_when_it_was_taken_back_is_done_again_and_kept_longer() {
     let rig = scaled(|_| {}).await;
-    assert!(seconds_until_given_back(&rig, 200).await.is_some());
+    let first = seconds_until_given_back(&rig, 200).await.unwrap();
     rig.plane.view.lock().latency_ms = 500.0;
-    rig.ticks(40).await;
-    assert_eq!(rig.notices(), ["give-back-made-worse"]);
+    for _ in 0..30 {
+        rig.tick_in(1).await;
+        if workers(&rig) == 3 {
+            rig.plane.view.lock().latency_ms = 5.0;
+        }
+    }
+    assert_eq!(rig.applied(), [scale("b", 3), scale("b", 1), scale("b", 3)]);
+    assert_eq!((rig.outcome(1), rig.outcome(2)), (Outcome::Verified, Outcome::RolledBack));
+    let ends = rig.controller.changes().await.remove(0);
+    assert_eq!((ends.action, workers(&rig)), (1, 3), "it stands again");
+    assert!(rig.notices().is_empty(), "{:?}", rig.notices());
+    let second = seconds_until_given_back(&rig, 1_000).await.unwrap();
+    assert!(second >= 2 * first - 35, "{first} {second}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -86,7 +86,8 @@ impl Default for Safety {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GiveBack {
-    /// Kinds of action that are taken back. Empty: none.
+    /// Kinds of action that are taken back. Empty: none. That a bypassed node works again shows only once items go through it again,
+    /// so a bypass is not among them by default.
     pub kinds: Vec<ActionKind>,
     /// For how long nothing may be found of what the action was for, in milliseconds. It doubles each time that the action is needed
     /// again soon after it was taken back.
@@ -96,10 +97,7 @@ pub struct GiveBack {
 
 impl Default for GiveBack {
     fn default() -> Self {
-        Self {
-            kinds: vec![ActionKind::ScaleNode, ActionKind::AdjustBuffering, ActionKind::BypassNode],
-            after_ms: 120_000,
-        }
+        Self { kinds: vec![ActionKind::ScaleNode, ActionKind::AdjustBuffering], after_ms: 120_000 }
     }
 }
 

@@ -48,7 +48,7 @@ impl Controller {
         follow_up: FollowUp,
         record: &mut TickRecord,
     ) {
-        let (action, given_back) = (follow_up.record.clone(), follow_up.gives_back());
+        let action = follow_up.record.clone();
         state.learn(action.id, action.outcome);
         state.tries.conclude(action.id, action.outcome);
         state.standing.concluded(&action);
@@ -60,18 +60,11 @@ impl Controller {
         let Some(panel) = panel else { return };
         if action.outcome == Outcome::Worse && panel.rules.safety.undo_worse {
             self.undo_worse(state, follow_up, record).await;
+        } else if action.outcome == Outcome::Worse {
+            // The policy leaves it to people, whom the outcome tells.
         } else if let (Some(undone), Some(worse)) = (action.undoes, follow_up.still_worse()) {
-            let (code, message) = if given_back {
-                (
-                    "give-back-made-worse",
-                    format!("things are worse since action {undone} was taken back: {worse}"),
-                )
-            } else {
-                let message =
-                    format!("the undo of action {undone} did not mend what it had made worse: {worse}");
-                ("undo-did-not-help", message)
-            };
-            self.notify(record, code, message).await;
+            let message = format!("the undo of action {undone} did not mend what it had made worse: {worse}");
+            self.notify(record, "undo-did-not-help", message).await;
         }
         self.freeze_if_futile(state, &panel.rules.safety, record).await;
     }

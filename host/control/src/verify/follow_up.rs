@@ -127,11 +127,6 @@ impl FollowUp {
         Self { gives_back: true, ..self }
     }
 
-    /// Whether it takes back what is no longer needed.
-    pub const fn gives_back(&self) -> bool {
-        self.gives_back
-    }
-
     /// Whether it is this that the action was for, and the action has not had its time yet: twice its settling.
     pub fn is_waited_for(&self, finding: &Finding, now: Instant) -> bool {
         let watched = |watched: &Watched| watched.code == finding.code && watched.target == finding.target;
@@ -158,6 +153,12 @@ impl FollowUp {
     }
 
     fn look_after_undo(&self, over: bool, since: Duration) -> Option<(Outcome, String)> {
+        if let (true, Some(worse)) = (self.gives_back, self.measure.worse()) {
+            return Some((
+                Outcome::Worse,
+                format!("it was needed: {worse}, {} after it was taken back", seconds(since)),
+            ));
+        }
         let told = if let Some(worse) = self.measure.worse() {
             format!("the graph is as it was before, and things are not: {worse}")
         } else if self.measure.looks() >= OBSERVATIONS_TO_AGREE {

@@ -81,7 +81,7 @@ impl Controller {
         let Undo { action, result } = undo;
         match result {
             Ok(done) => {
-                state.standing.given_back(&action, now);
+                state.standing.given_back(action.id, now);
                 if let Some(last) = done.into_iter().next_back() {
                     let settle = settle_time(&self.plane.support(), &last.proposal.action);
                     state.follow_ups.push(FollowUp::of_undo(last, now, settle, measure).giving_back());

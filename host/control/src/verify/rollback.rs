@@ -405,6 +405,9 @@ impl Controller {
         };
         if tried.is_ok() && !matches!(by, Undoer::GiveBack(_)) {
             state.standing.forget(action.id);
+            if let Some(given_back) = action.undoes {
+                state.standing.stands_again(given_back);
+            }
         }
         action.note = Some(note);
         let recorded = self.record(state, (&mut action, came_to), (&mut done, outcome)).await;

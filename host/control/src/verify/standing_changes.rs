@@ -27,6 +27,9 @@ const LONGEST: Duration = Duration::from_secs(86_400);
 /// A node with fewer workers must be busy for no more than this part of its time, and a shorter queue be no fuller than this.
 const WITH_ROOM: f64 = 0.6;
 
+/// Times are measured by their median, and work is a matter of their mean: of exponential ones it is 1.44 times as large.
+const MEAN_OF_MEDIAN: f64 = 1.44;
+
 /// What still stands, oldest first, and what was taken back of late.
 #[derive(Default)]
 pub(crate) struct StandingChanges {
@@ -49,10 +52,8 @@ struct Change {
 }
 
 struct Given {
-    node: NodeId,
-    kind: ActionKind,
+    change: Change,
     at: Instant,
-    waited: Duration,
 }
 
 impl StandingChanges {
@@ -86,11 +87,12 @@ impl StandingChanges {
 
     fn wait_for(&self, node: &str, kind: ActionKind, give_back: &GiveBack, now: Instant) -> Duration {
         let usual = Duration::from_millis(give_back.after_ms);
-        let given = self.given.iter().rev().find(|given| given.node == node && given.kind == kind);
-        match given {
-            Some(given) if now.duration_since(given.at) < given.waited * SOON => {
-                (given.waited * 2).clamp(usual, LONGEST.max(usual))
-            }
+        let same = |given: &&Given| {
+            let action = &given.change.action.proposal.action;
+            action.kind() == kind && action.target().is_some_and(|target| target == node)
+        };
+        match self.given.iter().rev().find(same) {
+            Some(given) if given.is_recent(now) => given.change.longer_wait().max(usual),
             _ => usual,
         }
     }
@@ -108,15 +110,19 @@ impl StandingChanges {
     }
 
     /// It was taken back.
-    pub fn given_back(&mut self, action: &ActionRecord, now: Instant) {
-        let waited =
-            self.changes.iter().find(|change| change.action.id == action.id).map(|change| change.wait);
-        if let (Some(waited), Some(node)) = (waited, action.proposal.action.target()) {
-            self.given.retain(|given| now.duration_since(given.at) < given.waited * SOON);
-            let kind = action.proposal.action.kind();
-            self.given.push(Given { node: node.clone(), kind, at: now, waited });
+    pub fn given_back(&mut self, action: u64, now: Instant) {
+        self.given.retain(|given| given.is_recent(now));
+        if let Some(at) = self.changes.iter().position(|change| change.action.id == action) {
+            self.given.push(Given { change: self.changes.remove(at), at: now });
         }
-        self.forget(action.id);
+    }
+
+    /// That it was taken back made things worse, and was undone.
+    pub fn stands_again(&mut self, action: u64) {
+        let Some(at) = self.given.iter().position(|given| given.change.action.id == action) else { return };
+        let Given { change, .. } = self.given.remove(at);
+        let wait = change.longer_wait();
+        self.changes.push(Change { wait, clear_since: None, stands_as: None, ..change });
     }
 
     /// It is not the time for it; the next tick looks again.
@@ -132,7 +138,7 @@ impl StandingChanges {
             change.stands_as = Some(why);
             change.not_before = Some(now + if broke { change.wait } else { change.wait.min(RETRY) });
             if broke {
-                change.wait = (change.wait * 2).min(LONGEST.max(change.wait));
+                change.wait = change.longer_wait();
             }
         }
     }
@@ -182,7 +188,17 @@ impl StandingChanges {
     }
 }
 
+impl Given {
+    fn is_recent(&self, now: Instant) -> bool {
+        now.duration_since(self.at) < self.change.wait * SOON
+    }
+}
+
 impl Change {
+    fn longer_wait(&self) -> Duration {
+        (self.wait * 2).min(LONGEST.max(self.wait))
+    }
+
     fn is_due(&self, give_back: &GiveBack, now: Instant) -> bool {
         let clear = self.clear_since.is_some_and(|since| now.duration_since(since) >= self.wait);
         clear
@@ -234,7 +250,7 @@ fn still_needed(change: &Change, seen: &Observation) -> Option<String> {
     }
     let finished = finished(seen, node)?;
     let index = seen.nodes.find(node)?;
-    let busy = finished * seen.nodes.number(index, metric::LATENCY_P50_MS) / 1_000.0;
+    let busy = finished * seen.nodes.number(index, metric::LATENCY_P50_MS) * MEAN_OF_MEDIAN / 1_000.0;
     let room = f64::from(before) * WITH_ROOM;
     if busy.is_finite() && busy > 0.0 {
         return (busy > room).then(|| {

@@ -211,8 +211,8 @@ impl DataPlane for Still {
         Duration::ZERO
     }
 
-    fn node_types(&self) -> Vec<NodeType> {
-        Vec::new()
+    fn node_types(&self) -> Arc<[NodeType]> {
+        Arc::from([])
     }
 
     async fn apply(&self, _: &Action) -> Result<(), ApplyError> {

@@ -93,8 +93,8 @@ impl DataPlane for Bakery {
         Duration::ZERO
     }
 
-    fn node_types(&self) -> Vec<NodeType> {
-        Vec::new()
+    fn node_types(&self) -> Arc<[NodeType]> {
+        Arc::from([])
     }
 
     async fn apply(&self, action: &Action) -> Result<(), ApplyError> {

@@ -27,11 +27,11 @@ pub struct Synthetic {
     floods_at: u64,
     ticks: AtomicU64,
     graph: Mutex<Arc<Graph>>,
-    types: Vec<NodeType>,
+    types: Arc<[NodeType]>,
 }
 
 /// As many as the embedded pipeline has, each with the schema of what it takes.
-fn node_types() -> Vec<NodeType> {
+fn node_types() -> Arc<[NodeType]> {
     let named = |name: String| NodeType {
         summary: format!("what {name} does with an item"),
         provides: vec!["mapping".to_owned()],
@@ -153,8 +153,8 @@ impl DataPlane for Synthetic {
         Duration::ZERO
     }
 
-    fn node_types(&self) -> Vec<NodeType> {
-        self.types.clone()
+    fn node_types(&self) -> Arc<[NodeType]> {
+        Arc::clone(&self.types)
     }
 
     async fn apply(&self, action: &Action) -> Result<(), ApplyError> {

@@ -477,12 +477,12 @@ impl Controller {
         let rules = narrowed(&panel.rules, &newest.rules);
         let mut trail = Trail::default();
         let own = self.plane.node_types();
-        let types = offered(panel, own, &mut trail.failures, &mut trail.costs).await;
+        let types = offered(panel, &own, &mut trail.failures, &mut trail.costs).await;
         let situation = Situation {
             findings: undone.findings.clone(),
             graph: self.graph_to_undo_in().await?,
             allowed: vec![step.kind()],
-            node_types: creatable(&types, &rules.safety.may_create, &self.plane).into(),
+            node_types: creatable(&types, &rules.safety.may_create, &self.plane),
             past: state.past(sight.now.taken_at),
             learned: self.fleet.learned(&undone.findings),
             rules: rules.as_shown(),

@@ -66,7 +66,7 @@ impl StandingChanges {
         now: Instant,
     ) {
         let Some(node) = action.proposal.action.target() else { return };
-        let changes = action.after.as_ref().is_some_and(|after| after.digest() != action.before.digest());
+        let changes = action.after.as_ref().is_some_and(|after| after.node(node) != action.before.node(node));
         if !changes || action.outcome == Outcome::Failed {
             return;
         }

@@ -161,6 +161,7 @@ fn whoever_only_reads_makes_no_state_directory() {
         &["plugins"],
         &["approvals"],
         &["changes"],
+        &["dead-letters", "list"],
         &["rollback", "1"],
     ] {
         let output = run(dir.path(), arguments);
@@ -213,6 +214,7 @@ fn no_command_panics_when_nobody_reads_what_it_says() {
         &["completions", "bash"],
         &["approvals"],
         &["changes"],
+        &["dead-letters", "list"],
         &["rollback", "1"],
         &["halt", "--why", "x"],
         &["keygen", "--out", "key"],

@@ -102,6 +102,8 @@ pub(crate) enum Command {
     Replay(commands::replay::ReplayOptions),
     /// Explain a tick or an action: what was found, which gate held, who said what, and what would have had to differ
     Explain(commands::explain::ExplainOptions),
+    /// List and show the items that failed for good: where, when and why
+    DeadLetters(commands::dead_letters::DeadLettersOptions),
     /// Compare deciders, and count what incidents took: asked, followed, agreement, latency, tokens and cost
     Deciders(commands::deciders::DecidersOptions),
     /// Undo the last actions of a running session

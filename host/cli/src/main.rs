@@ -60,6 +60,7 @@ fn main() -> ExitCode {
         Command::Events(options) => commands::events::run(&arguments.places, &options),
         Command::Recordings(options) => commands::recordings::run(&arguments.places, &options),
         Command::Replay(options) => commands::replay::run(&arguments.places, &options),
+        Command::DeadLetters(options) => commands::dead_letters::run(&arguments.places, &options),
         Command::Deciders(options) => commands::deciders::run(&arguments.places, &options),
         Command::Explain(options) => commands::explain::run(&arguments.places, &options),
         Command::Halt(options) => commands::halt::halt(&arguments.places, &options),

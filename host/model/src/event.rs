@@ -4,7 +4,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Action, Outcome, Reason, UnixMillis};
+use crate::{Action, LearnedFilter, Outcome, Reason, UnixMillis};
 
 /// Something that the journal keeps beside ticks and actions: what people and guards did to the loop itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -108,6 +108,14 @@ pub enum Event {
         step: u32,
         /// The reason.
         why: String,
+    },
+    /// Somebody had what was learnt forgotten.
+    Forgotten {
+        /// Which of it; nothing named: all.
+        learned: LearnedFilter,
+        /// Who; none: it is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Caller>,
     },
     /// A notice was sent to people.
     Notified(Notice),

@@ -54,7 +54,7 @@ pub use history::History;
 pub use judgement::{
     Amendment, Assessment, Check, Decision, Evidence, Finding, Reason, Severity, Side, Verdict,
 };
-pub use learned::Learned;
+pub use learned::{Learned, LearnedFilter, LearnedTable};
 pub use llm_grant::{
     AnswerBy, BreakerLimits, BudgetPerHour, Budgets, CacheLimits, LlmGrant, LlmLimits, Prices, Provider,
     TokenLimit,

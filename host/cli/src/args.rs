@@ -104,6 +104,8 @@ pub(crate) enum Command {
     Explain(commands::explain::ExplainOptions),
     /// Compare deciders, and count what incidents took: asked, followed, agreement, latency, tokens and cost
     Deciders(commands::deciders::DecidersOptions),
+    /// Show what was learnt of actions, which orders what is tried, and have it forgotten
+    Learned(commands::learned::LearnedOptions),
     /// Undo the last actions of a running session
     Rollback(commands::rollback::RollbackOptions),
     /// Stop all acting at once, of a session or of the host; observing goes on. It outlives the host

@@ -153,7 +153,7 @@ async fn only_so_many_nodes_are_worked_on_at_once() {
 #[tokio::test(start_paused = true)]
 async fn five_actions_that_change_nothing_end_in_a_freeze_and_one_notification_and_not_in_a_sixth() {
     let rig = Rig::new(|panel| loose(panel, |safety| safety.futile = 5));
-    for _ in 0..600 {
+    for _ in 0..300 {
         rig.tick_in(1).await;
     }
     assert_eq!(rig.applied().len(), 5);
@@ -294,10 +294,14 @@ async fn a_critical_fault_begins_where_the_policy_says() {
 
 #[tokio::test(start_paused = true)]
 async fn what_came_of_actions_in_one_session_reaches_the_deciders_of_all() {
+    let program = Rig::new(|_| {}).plane.view.lock().graph.node("b").unwrap().program();
     let fleet = Fleet::with_learned(
         vec![],
         vec![Learned {
             verified: 2,
+            newest: SystemClock.now(),
+            helped_weight: 2.0,
+            program: Some(program.clone()),
             ..Learned::nothing("slow".into(), ActionKind::ScaleNode, Some("upper".into()))
         }],
     );

@@ -4,6 +4,7 @@
 //! Called by the loop, which adds what it sees, and by the store, which adds what the journal has; both come to the same.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -181,6 +182,23 @@ impl LearnedFilter {
             && self.kind.is_none_or(|kind| kind == learned.kind)
             && is(&self.node_type, learned.node_type.as_ref())
             && is(&self.program, learned.program.as_ref())
+    }
+}
+
+impl fmt::Display for LearnedFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind.map(|kind| kind.name().to_owned());
+        let named = [
+            ("kind", &kind),
+            ("finding", &self.finding),
+            ("node type", &self.node_type),
+            ("program", &self.program),
+        ];
+        let named: Vec<String> = named
+            .into_iter()
+            .filter_map(|(name, value)| Some(format!("the {name} {}", value.as_ref()?)))
+            .collect();
+        if named.is_empty() { f.write_str("all actions") } else { f.write_str(&named.join(", ")) }
     }
 }
 

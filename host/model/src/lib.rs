@@ -84,7 +84,7 @@ pub use printable::{hidden_in, is_hidden, printable, printable_lines, printable_
 pub use problem::Problem;
 pub use reach::{Creatable, Reach, touched};
 pub use rule::{DEEPEST_RULE, GroupForm, Members, Rule, ValidatorGroup, ValidatorRule};
-pub use safety::{ApprovalRules, Budget, Safety, Step, Systemic};
+pub use safety::{ApprovalRules, Budget, Retry, Safety, Step, Systemic};
 pub use tick::{
     ActionRecord, Attributed, Checked, Ending, FailedJudge, GateRefusal, GateState, Reversal, TickRecord,
     VerdictRecord,

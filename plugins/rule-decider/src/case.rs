@@ -77,10 +77,14 @@ impl<'a> Case<'a> {
         (in_vain.max(usize::from(worn_out)), self.helped(kind))
     }
 
-    /// How long a kind of action rests after it was in vain: twice as long each time.
+    /// How long a kind of action rests after it was in vain. Another restart costs little and changes nothing, so it may follow soon, after
+    /// twice as long each time; all else rests for the window.
     fn pause(&self, kind: &str) -> f64 {
-        let doubled = self.in_vain(kind).count().saturating_sub(1).min(MOST_DOUBLED);
-        self.rules.retry_ms * f64::from(1_u32 << doubled)
+        let mut restarts = self.in_vain(RESTART).map(|past| past.outcome);
+        if kind != RESTART || restarts.next() != Some(Outcome::Ineffective) {
+            return self.rules.window_ms;
+        }
+        self.rules.retry_ms * f64::from(1_u32 << restarts.count().min(MOST_DOUBLED))
     }
 
     fn since(&self, past: &PastAction) -> f64 {

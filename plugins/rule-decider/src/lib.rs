@@ -19,7 +19,7 @@ flyball_plugin::settings! {
         window_ms: f64 = 300_000.0, in 0.0..=86_400_000.0;
         /// Restarts of one process within the window from which on all else is tried before another.
         restart_limit: u32 = 2, in 1..=1_000;
-        /// How long a kind of action rests at a node where it was in vain, in milliseconds; twice as long each time within the window.
+        /// How long a restart rests at a node where it did not help, in milliseconds; twice as long each time within the window.
         retry_ms: f64 = 60_000.0, in 0.0..=86_400_000.0;
         /// Of the items that a node was done with, the part that may fail before its trouble counts as errors.
         error_fraction: f64 = 0.05, in 0.0..=1.0;
@@ -101,10 +101,14 @@ flyball_plugin::cases!(
     "../cases/abstains.json",
     "../cases/burst-buffer.json",
     "../cases/crash-again-replace.json",
+    "../cases/crash-again-restart.json",
     "../cases/crash-again-switch.json",
     "../cases/crash-restart.json",
+    "../cases/crash-waits-longer.json",
+    "../cases/crash-waits.json",
     "../cases/failing-needed.json",
     "../cases/failing-optional-bypass.json",
+    "../cases/learned-never-alone.json",
     "../cases/learned-never.json",
     "../cases/learned-often.json",
     "../cases/nothing-fits.json",

@@ -7,13 +7,13 @@
 
 use std::collections::BTreeSet;
 
-use flyball_model::{GateRefusal, Systemic, TickRecord, shell_word};
+use flyball_model::{GateRefusal, Systemic, TickRecord};
 use flyball_ports::Panel;
 use tokio::time::Instant;
 
 use crate::act::tries::fault;
 use crate::controller::Controller;
-use crate::gates::pace::{barred, refusal};
+use crate::gates::pace::barred;
 use crate::gates::standing::{SYSTEMIC, stands, unread};
 use crate::observe::assess::wakes;
 use crate::state::State;
@@ -34,8 +34,8 @@ impl Controller {
         if let Some(halted) = self.fleet.halted(&self.session) {
             return Some(halted);
         }
-        if let Some(why) = &state.frozen {
-            return Some(self.frozen_gate(why));
+        if let Some(frozen) = self.frozen_gate(state, now) {
+            return Some(frozen);
         }
         if !state.restored {
             return Some(unread());
@@ -80,9 +80,5 @@ impl Controller {
             *stood = stands(SYSTEMIC, Some(gate.clone()));
         }
         Some(gate)
-    }
-
-    pub(crate) fn frozen_gate(&self, why: &str) -> GateRefusal {
-        refusal("frozen", format!("{why}; opens with `flyball resume {}`", shell_word(&self.session)))
     }
 }

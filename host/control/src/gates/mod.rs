@@ -6,6 +6,7 @@
 //! | `fleet` | what sessions of a host share: halts, the host's budget, faults of many sessions, what was learned |
 //! | `approvals` | the question to a person that stands |
 //! | `closing` | which of them holds the deciders on this tick |
+//! | `giving_up` | what becomes of trying in vain: the freeze, its pauses, and what ends it |
 //! | `systemic` | which sessions show the same fault at about the same time |
 //! | `standing` | how every gate stands, for the record |
 //!
@@ -14,6 +15,7 @@
 pub(crate) mod approvals;
 pub(crate) mod closing;
 pub(crate) mod fleet;
+pub(crate) mod giving_up;
 pub(crate) mod pace;
 pub(crate) mod standing;
 pub(crate) mod systemic;

@@ -144,6 +144,9 @@ impl Controller {
         state.pace.ended(ended, &record);
         self.tell_unanswered(&mut state, panel.as_deref(), &mut record).await;
         self.tell_still_applying(&mut state, &mut record).await;
+        if !state.is_at_something() {
+            self.fleet.lets_go(&self.session);
+        }
         record.took_ns = u64::try_from(ended.duration_since(started).as_nanos()).unwrap_or(u64::MAX);
         // Whoever keeps it shares it.
         let mut record = Arc::new(record);
@@ -321,6 +324,7 @@ impl Controller {
 
 impl Drop for Controller {
     fn drop(&mut self) {
+        self.fleet.lets_go(&self.session);
         self.fleet.left();
     }
 }

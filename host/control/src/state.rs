@@ -197,6 +197,11 @@ impl State {
         ))
     }
 
+    /// Whether something is decided, done or followed up.
+    pub fn is_at_something(&self) -> bool {
+        self.pending.is_some() || self.applying.is_some() || !self.follow_ups.is_empty()
+    }
+
     /// Whether a person is asked about this already.
     pub fn is_asked(&self, finding: &Finding) -> bool {
         self.asked.as_ref().is_some_and(|asked| asked.is_for(finding))

@@ -5,9 +5,7 @@
 
 use std::sync::Arc;
 
-use flyball_model::{
-    Attributed, Ending, Event, EventRecord, Finding, Notice, Severity, TickRecord, Verdict,
-};
+use flyball_model::{Attributed, Ending, Event, EventRecord, Finding, Notice, Severity, TickRecord, Verdict};
 use flyball_ports::{JournalError, Panel, PlaneError};
 
 use crate::controller::Controller;

@@ -98,7 +98,8 @@ async fn the_host_undoes_nothing_where_it_may_only_propose_or_a_person_must_say_
         rig.ticks(20).await;
         assert_eq!(rig.applied(), [scale("b", 2)], "{why}");
         let told = rig.told.events.lock();
-        let told = told.iter().any(|event| matches!(event, Event::Notified(notice) if notice.message.contains(why)));
+        let told =
+            told.iter().any(|event| matches!(event, Event::Notified(notice) if notice.message.contains(why)));
         assert!(told, "{why}: {}", last_notice(&rig));
     }
 }

@@ -238,10 +238,10 @@ impl LearnedTable {
         if !self.0.contains_key(&key) && self.0.len() >= MOST {
             self.drop_oldest();
         }
-        let entry = self.0.entry(key.clone()).or_insert_with(|| Learned {
-            program,
-            ..Learned::nothing(code.to_owned(), kind, node_type)
-        });
+        let entry = self
+            .0
+            .entry(key.clone())
+            .or_insert_with(|| Learned { program, ..Learned::nothing(code.to_owned(), kind, node_type) });
         if let Some(before) = before {
             entry.take_back(before);
         }
@@ -270,7 +270,13 @@ impl LearnedTable {
 
     /// What deciders are told who are to answer these findings in this graph: what concerns the programs that the findings are about, with
     /// each count as it weighs at this time. Programs of one type are told as one.
-    pub fn told(&self, findings: &[Finding], graph: &GraphSpec, now: UnixMillis, most: usize) -> Vec<Learned> {
+    pub fn told(
+        &self,
+        findings: &[Finding],
+        graph: &GraphSpec,
+        now: UnixMillis,
+        most: usize,
+    ) -> Vec<Learned> {
         let mut told: BTreeMap<_, Learned> = BTreeMap::new();
         for learned in self.0.values().filter(|learned| concerns(learned, findings, graph)) {
             let weighed = learned.weighed(now);

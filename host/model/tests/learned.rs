@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use flyball_model::{
-    ActionKind, Executor, Finding, GraphSpec, Learned, LearnedFilter, LearnedTable, NodeSpec, Outcome, Severity,
+    ActionKind, Executor, Finding, GraphSpec, Learned, LearnedFilter, LearnedTable, NodeSpec, Outcome,
+    Severity,
 };
 
 const HOUR: u64 = 3_600_000;

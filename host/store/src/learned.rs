@@ -50,7 +50,11 @@ fn forgotten(db: &Connection) -> rusqlite::Result<Vec<(UnixMillis, LearnedFilter
         db.prepare_cached(&format!("SELECT {EVENT} FROM events WHERE what = 'forgotten' ORDER BY at, id"))?;
     let records = statement.query_map((), event)?.map(|record| {
         let record = record?;
-        Ok(if let Event::Forgotten { learned, .. } = record.event { Some((record.at, learned)) } else { None })
+        Ok(if let Event::Forgotten { learned, .. } = record.event {
+            Some((record.at, learned))
+        } else {
+            None
+        })
     });
     records.filter_map(Result::transpose).collect()
 }

@@ -123,7 +123,14 @@ fn list(places: &Places, filter: &LearnedFilter, json: bool) -> Result<(), Failu
     }
     outln!(
         "{:<20} {:<20} {:<16} {:<32} {:>6} {:>7} {:<20} {:>6}",
-        "KIND", "FINDING", "NODE TYPE", "PROGRAM", "HELPED", "IN VAIN", "LAST", "WEIGHT"
+        "KIND",
+        "FINDING",
+        "NODE TYPE",
+        "PROGRAM",
+        "HELPED",
+        "IN VAIN",
+        "LAST",
+        "WEIGHT"
     );
     all.iter().for_each(|one| outln!("{}", line(one)));
     Ok(())

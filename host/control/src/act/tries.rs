@@ -150,9 +150,8 @@ impl Tries {
         for fault in absent {
             self.gone.entry(fault.clone()).or_insert(now);
         }
-        let is_over = |fault: &String| {
-            self.gone.get(fault).is_some_and(|since| now.duration_since(*since) >= gone_for)
-        };
+        let is_over =
+            |fault: &String| self.gone.get(fault).is_some_and(|since| now.duration_since(*since) >= gone_for);
         let over = self.tries.iter_mut().filter(|tried| tried.came_to == CameTo::InVain);
         over.filter(|tried| is_over(&tried.fault)).for_each(|tried| tried.came_to = CameTo::Past);
     }

@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flyball_model::{
-    ActionRecord, Budget, Finding, GateRefusal, GraphSpec, Halt, Learned, LearnedFilter, LearnedTable, Outcome,
-    Reason, Systemic, UnixMillis,
+    ActionRecord, Budget, Finding, GateRefusal, GraphSpec, Halt, Learned, LearnedFilter, LearnedTable,
+    Outcome, Reason, Systemic, UnixMillis,
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use crate::act::checks::reason;
 use crate::gates::pace::{refusal, seconds};
+use crate::gates::single_tries::{Held, SingleTries};
 use crate::gates::systemic::Showings;
 
 /// Of all sessions that run, so many percent at least must show a fault before it is systemic.
@@ -32,6 +33,7 @@ pub struct Fleet {
     learned: RwLock<LearnedTable>,
     /// Who showed what when.
     faults: Mutex<Showings>,
+    single_tries: Mutex<SingleTries>,
 }
 
 /// What keeps sessions from acting, and what is under way: under one lock, so that an action either began before a halt, or is
@@ -73,6 +75,14 @@ impl Fleet {
     /// What became of an action, after what was thought of it before.
     pub(crate) fn learn(&self, action: &ActionRecord, before: Option<Outcome>) {
         self.learned.write().add(action, before);
+        if action.undoes.is_none() {
+            let helped = match action.outcome {
+                Outcome::Verified => Some(true),
+                Outcome::Unknown => None,
+                _ => Some(false),
+            };
+            self.single_tries.lock().came_to(&action.session, helped, Instant::now());
+        }
     }
 
     /// What deciders are told of what was learnt, who are to answer these findings.
@@ -183,27 +193,39 @@ impl Fleet {
         })
     }
 
-    /// A session shows this. The gate, when so many do that it cannot be theirs.
+    /// A session shows this. Why it may not be the session's own, when so many show it.
     pub(crate) fn shows(
         &self,
         session: &Arc<str>,
         code: &str,
         systemic: &Systemic,
         now: Instant,
-    ) -> Option<GateRefusal> {
+    ) -> Option<String> {
         let window = Duration::from_millis(systemic.window_ms);
         let many = self.faults.lock().show(session, code, window, now);
         let limit = usize::try_from(systemic.sessions).unwrap_or(usize::MAX);
         let of = self.sessions.load(Ordering::Relaxed);
         (many >= limit && many * 100 >= of * SYSTEMIC_PERCENT).then(|| {
-            refusal(
-                "systemic-fault",
-                format!(
-                    "{many} of {of} sessions showed {code} within {}, so its cause is none of theirs; the limit is {limit}",
-                    seconds(window)
-                ),
+            format!(
+                "{many} of {of} sessions showed {code} within {}, so its cause is none of theirs; the limit is {limit}",
+                seconds(window)
             )
         })
+    }
+
+    /// Whether a session with a systemic fault may try alone; `ready`: nothing else holds it.
+    pub(crate) fn may_try_alone(&self, session: &Arc<str>, ready: bool, now: Instant) -> Result<(), String> {
+        self.single_tries.lock().ask(session, ready, now).map_err(|held| match held {
+            Held::Trying(trying) => format!("{trying} tries alone what helps"),
+            Held::Until(next) => {
+                format!("a single session may try in {}", seconds(next.saturating_duration_since(now)))
+            }
+        })
+    }
+
+    /// Nothing came of a session's turn to try alone.
+    pub(crate) fn lets_go(&self, session: &str) {
+        self.single_tries.lock().let_go(session);
     }
 }
 

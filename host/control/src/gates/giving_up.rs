@@ -9,7 +9,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use flyball_model::{Event, Finding, GateRefusal, Safety, TickRecord, shell_word};
+use flyball_model::{Event, GateRefusal, Safety, TickRecord, shell_word};
 use flyball_ports::{DataPlane, Panel};
 use tokio::time::Instant;
 
@@ -58,6 +58,8 @@ impl Freeze {
 #[derive(Debug, Default)]
 pub(crate) struct GraphsSeen {
     digests: VecDeque<String>,
+    /// Whether the graph was looked at on the tick before, too.
+    looking: bool,
     /// When an action was last applied, as this was looked at last.
     last_applied: Option<Instant>,
 }
@@ -65,7 +67,8 @@ pub(crate) struct GraphsSeen {
 impl GraphsSeen {
     /// Whether somebody else has made a graph of this one that was not there before.
     fn is_changed(&mut self, digest: &str, last_applied: Option<Instant>) -> bool {
-        let own = self.last_applied != last_applied || self.digests.is_empty();
+        let own = self.last_applied != last_applied || !self.looking;
+        self.looking = true;
         self.last_applied = last_applied;
         if self.digests.iter().any(|seen| seen == digest) {
             return false;
@@ -87,7 +90,10 @@ impl Controller {
             Opens::Never => format!("opens with {resume}"),
             Opens::At(at) if *at <= now => return None,
             Opens::At(at) => {
-                format!("a single action may be tried in {}; opens with {resume}", seconds(at.duration_since(now)))
+                format!(
+                    "a single action may be tried in {}; opens with {resume}",
+                    seconds(at.duration_since(now))
+                )
             }
             Opens::WhenJudged => {
                 format!("whether the last action helped is not known yet; opens with {resume}")
@@ -147,7 +153,7 @@ impl Controller {
             state.tries.not_looked();
         }
         if !state.tries.has_in_vain() || state.applying.is_some() {
-            state.graphs = GraphsSeen::default();
+            state.graphs.looking = false;
         } else if let Ok(graph) = self.plane.graph().await
             && state.graphs.is_changed(graph.digest(), state.last_applied)
         {
@@ -159,7 +165,10 @@ impl Controller {
         if let Some((fault, _)) = &state.given_up
             && state.tries.in_vain(fault) == 0
         {
-            let message = format!("{}: {fault} is not given up any more: it is gone, was answered, or somebody changed the graph", self.session);
+            let message = format!(
+                "{}: {fault} is not given up any more: it is gone, was answered, or somebody changed the graph",
+                self.session
+            );
             state.given_up = None;
             self.notify(record, BEGINS_ANEW, message).await;
         }
@@ -173,17 +182,19 @@ impl Controller {
         why: &str,
         record: &mut TickRecord,
     ) -> bool {
-        let (Some(worst), Some(panel)) = (worst(record).map(fault), panel) else { return false };
-        let in_vain = state.tries.in_vain(&worst);
+        let Some(panel) = panel else { return false };
+        let in_vain = |fault: &String| state.tries.in_vain(fault);
+        let answered = faults(record).into_iter().map(|fault| (in_vain(&fault), fault)).max();
+        let Some((in_vain, fault)) = answered.filter(|(in_vain, _)| *in_vain > 0) else { return false };
         // An escalation has notices of its own, and its last step is people.
-        if in_vain == 0 || !panel.rules.safety.escalation.is_empty() {
+        if !panel.rules.safety.escalation.is_empty() {
             return false;
         }
-        let now = (worst, in_vain);
+        let now = (fault, in_vain);
         if state.pace.fruitless() >= IN_VAIN && state.given_up.as_ref() != Some(&now) {
             let next = self.next_text(state, &panel.rules.safety, record, None);
             let message = format!(
-                "{}: {} stands, {in_vain} actions did not help, and nothing is done now, as {why}; {next}; a person should look at it",
+                "{}: {} stands, and {in_vain} actions did not help; {next}; a person should look at it. Nothing is done now, as {why}",
                 self.session, now.0
             );
             state.given_up = Some(now);
@@ -193,14 +204,23 @@ impl Controller {
     }
 
     /// What would be tried next, and when at the earliest.
-    fn next_text(&self, state: &State, safety: &Safety, record: &TickRecord, until: Option<Instant>) -> String {
+    fn next_text(
+        &self,
+        state: &State,
+        safety: &Safety,
+        record: &TickRecord,
+        until: Option<Instant>,
+    ) -> String {
         let now = Instant::now();
-        let worst = worst(record).map(fault);
-        match worst.and_then(|worst| state.tries.next_for(&worst, safety)) {
+        let resting = faults(record).into_iter().filter_map(|fault| state.tries.next_for(&fault, safety));
+        match resting.min_by_key(|resting| resting.opens) {
             Some(Resting { kind, target, opens }) => {
                 let at = until.map_or(opens, |until| until.max(opens));
                 let left = at.checked_duration_since(now).filter(|left| *left > Duration::ZERO);
-                let when = left.map_or_else(|| "as soon as it may".to_owned(), |left| format!("in {} at the earliest", seconds(left)));
+                let when = left.map_or_else(
+                    || "as soon as it may".to_owned(),
+                    |left| format!("in {} at the earliest", seconds(left)),
+                );
                 format!("{kind} on {target} is tried next, {when}")
             }
             None => "what is tried next is for the deciders to say".to_owned(),
@@ -210,10 +230,4 @@ impl Controller {
 
 fn faults(record: &TickRecord) -> BTreeSet<String> {
     record.findings.iter().filter(|found| wakes(found)).map(|found| fault(&found.said)).collect()
-}
-
-fn worst(record: &TickRecord) -> Option<&Finding> {
-    let woken = record.findings.iter().filter(|found| wakes(found)).map(|found| &found.said);
-    // Of those that are equally bad the first, as deciders take them.
-    woken.rev().max_by_key(|finding| finding.severity)
 }

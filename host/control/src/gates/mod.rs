@@ -8,6 +8,7 @@
 //! | `closing` | which of them holds the deciders on this tick |
 //! | `giving_up` | what becomes of trying in vain: the freeze, its pauses, and what ends it |
 //! | `systemic` | which sessions show the same fault at about the same time |
+//! | `single_tries` | who of the sessions that show the same fault may try alone |
 //! | `standing` | how every gate stands, for the record |
 //!
 //! Called by `controller`, once a tick; halts and answers come from people at any time.
@@ -17,5 +18,6 @@ pub(crate) mod closing;
 pub(crate) mod fleet;
 pub(crate) mod giving_up;
 pub(crate) mod pace;
+pub(crate) mod single_tries;
 pub(crate) mod standing;
 pub(crate) mod systemic;

@@ -86,7 +86,8 @@ async fn what_a_person_had_forgotten_is_not_known_after_a_restart_either() {
     for tick in 1..4 {
         done(&store, intent("shop", tick), Outcome::Ineffective).await;
     }
-    forgets(&store, 6_000, LearnedFilter { finding: Some("slow".to_owned()), ..LearnedFilter::default() }).await;
+    forgets(&store, 6_000, LearnedFilter { finding: Some("slow".to_owned()), ..LearnedFilter::default() })
+        .await;
     assert_eq!(store.learned().await.unwrap()[0].ineffective, 3, "that was of another finding");
     forgets(&store, 6_001, LearnedFilter::default()).await;
     assert!(store.learned().await.unwrap().is_empty());

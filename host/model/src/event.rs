@@ -148,7 +148,7 @@ pub struct Approval {
 /// A notice to people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Notice {
-    /// Stable, for machines: `frozen`, `approval-asked`, `rollback-failed`, `escalated`, `systemic-fault`, `unanswered`,
+    /// Stable, for machines: `frozen`, `approval-asked`, `rollback-failed`, `escalated`, `systemic-fault`, `unanswered`, `given-up`, `begins-anew`,
     /// `state-directory`, `still-applying`.
     pub code: String,
     /// One sentence for people.

@@ -296,3 +296,41 @@ fn read_request(stream: &std::net::TcpStream) -> (Vec<String>, String) {
     reader.read_exact(&mut body).unwrap();
     (head, String::from_utf8(body).unwrap())
 }
+
+#[test]
+fn what_was_learnt_is_listed_and_is_forgotten_by_a_host_that_runs_and_by_the_next() {
+    let place = Place::new(&POLICY.replace("kinds: [scale-node, adjust-buffering]", "kinds: []"));
+    let running = place.start(&[]);
+    let listed = || {
+        let output = place.say(&["learned", "list", "--json"]);
+        serde_json::from_slice::<Vec<Value>>(&output.stdout).unwrap_or_default()
+    };
+    until("an action was measured", 2 * SOON, || !listed().is_empty());
+    let first = listed().remove(0);
+    assert_eq!(first["node_type"], "wait", "{first}");
+    assert!(first["program"].is_string() && first["weight"].is_number(), "{first}");
+    let kind = first["kind"].as_str().unwrap();
+    let table = text(&place.say(&["learned", "list", "--kind", kind]));
+    assert!(table.contains("IN VAIN") && table.contains(kind), "{table}");
+
+    let unsaid = place.say(&["learned", "forget"]);
+    assert!(said(&unsaid).contains("say what to forget, by --kind"), "{}", said(&unsaid));
+    let unknown = place.say(&["learned", "forget", "--kind", "restart"]);
+    assert!(
+        said(&unknown).contains("there is no such kind of action; there are: no-op,"),
+        "{}",
+        said(&unknown)
+    );
+    let another = text(&place.say(&["learned", "forget", "--finding", "no-such-finding"]));
+    assert_eq!(another, "nothing of that was learnt, so nothing is forgotten\n");
+    assert!(!listed().is_empty());
+    let told = text(&place.say(&["learned", "forget", "--kind", kind]));
+    assert!(told.starts_with(|first: char| first.is_ascii_digit() && first != '0'), "{told}");
+    running.says(&format!("what was learnt of the kind {kind} is forgotten by a person"), SOON);
+    drop(running);
+
+    text(&place.say(&["learned", "forget", "--all"]));
+    assert_eq!(text(&place.say(&["learned", "list"])), "nothing of that was learnt\n");
+    let events = text(&place.say(&["journal", "--events"]));
+    assert!(events.contains("what was learnt of all actions is forgotten by a person"), "{events}");
+}

@@ -106,6 +106,8 @@ pub(crate) enum Command {
     DeadLetters(commands::dead_letters::DeadLettersOptions),
     /// Compare deciders, and count what incidents took: asked, followed, agreement, latency, tokens and cost
     Deciders(commands::deciders::DecidersOptions),
+    /// Show what was learnt of actions, which orders what is tried, and have it forgotten
+    Learned(commands::learned::LearnedOptions),
     /// Undo the last actions of a running session
     Rollback(commands::rollback::RollbackOptions),
     /// List what the loop has changed and what still stands: why, since when, and what would end it

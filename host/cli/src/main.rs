@@ -69,6 +69,7 @@ fn main() -> ExitCode {
         Command::Approvals(options) => commands::approvals::list(&arguments.places, &options),
         Command::Approve(options) => commands::approvals::approve(&arguments.places, &options),
         Command::Deny(options) => commands::approvals::deny(&arguments.places, &options),
+        Command::Learned(options) => commands::learned::run(&arguments.places, &options),
         Command::Rollback(options) => commands::rollback::run(&arguments.places, &options),
         Command::Schema(options) => commands::schema::run(&options),
         Command::Completions(options) => commands::completions::run(&options),

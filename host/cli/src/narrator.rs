@@ -163,6 +163,9 @@ pub(crate) fn event_text(record: &EventRecord) -> String {
             (WARN, format!("action {action} was left open and is {}: {note}", outcome.name()))
         }
         Event::Escalated { fault, step, why } => (WARN, format!("{fault} is at step {step}: {why}")),
+        Event::Forgotten { learned, by } => {
+            (WARN, format!("what was learnt of {learned} is forgotten{}", by_whom(by.as_ref())))
+        }
         Event::Notified(notice) => (WARN, format!("! {} ({})", notice.message, notice.code)),
     };
     format!(

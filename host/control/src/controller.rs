@@ -138,12 +138,15 @@ impl Controller {
         self.tell_policy(&mut state, panel.as_deref(), &mut record).await;
         state.shadows.heard(&mut record).await;
         if !self.take_in_applied(&mut state, panel.as_deref(), &mut record).await {
-            self.observe_and_conduct(&mut state, panel, started, &mut record).await;
+            self.observe_and_conduct(&mut state, panel.clone(), started, &mut record).await;
         }
         let ended = Instant::now();
         state.pace.ended(ended, &record);
-        self.tell_unanswered(&mut state, &mut record).await;
+        self.tell_unanswered(&mut state, panel.as_deref(), &mut record).await;
         self.tell_still_applying(&mut state, &mut record).await;
+        if !state.is_at_something() {
+            self.fleet.lets_go(&self.session);
+        }
         record.took_ns = u64::try_from(ended.duration_since(started).as_nanos()).unwrap_or(u64::MAX);
         // Whoever keeps it shares it.
         let mut record = Arc::new(record);
@@ -188,6 +191,7 @@ impl Controller {
         let mut observed = match self.plane.observe().await {
             Ok(observed) => observed,
             Err(error) => {
+                state.tries.not_looked();
                 record.ending = Ending::Unobserved;
                 record.error = Some(format!("the session could not be observed: {error}"));
                 return;
@@ -213,6 +217,7 @@ impl Controller {
         if !state.follow_ups.is_empty() && state.applying.is_none() {
             self.follow_up(state, panel.as_deref(), &sight, started, record).await;
         }
+        self.look_whether_in_vain(state, panel.as_deref(), started, record).await;
         self.conduct(state, panel, &sight, started, record).await;
     }
 
@@ -321,6 +326,7 @@ impl Controller {
 
 impl Drop for Controller {
     fn drop(&mut self) {
+        self.fleet.lets_go(&self.session);
         self.fleet.left();
     }
 }

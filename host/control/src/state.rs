@@ -19,6 +19,7 @@ use crate::act::tries::Tries;
 use crate::decide::deciding::Pending;
 use crate::decide::shadows::Shadows;
 use crate::gates::approvals::Asked;
+use crate::gates::giving_up::{Freeze, GraphsSeen};
 use crate::gates::pace::{Pace, refusal, seconds};
 use crate::observe::assess::{Breaches, wakes};
 use crate::verify::follow_up::FollowUp;
@@ -70,7 +71,11 @@ pub(crate) struct State {
     /// What people were asked and did not approve, and until when they are not asked it again.
     pub asked_in_vain: Vec<(String, Instant)>,
     /// Why the session is frozen, if it is.
-    pub frozen: Option<String>,
+    pub frozen: Option<Freeze>,
+    /// What people were told to be given up: the fault, and how many tries had been in vain.
+    pub given_up: Option<(String, u32)>,
+    /// The graphs that were seen since something was tried in vain, by digest.
+    pub graphs: GraphsSeen,
     /// Whether what the journal knows of the session was taken in.
     pub restored: bool,
     /// How far each fault's escalation went, counted from 1.
@@ -109,6 +114,8 @@ impl State {
             asked: None,
             asked_in_vain: Vec::new(),
             frozen: None,
+            given_up: None,
+            graphs: GraphsSeen::default(),
             restored: false,
             escalated: BTreeMap::new(),
             told: BTreeSet::new(),
@@ -192,6 +199,11 @@ impl State {
                 action.id, action.proposal.action
             ),
         ))
+    }
+
+    /// Whether something is decided, done or followed up.
+    pub fn is_at_something(&self) -> bool {
+        self.pending.is_some() || self.applying.is_some() || !self.follow_ups.is_empty()
     }
 
     /// Whether a person is asked about this already.

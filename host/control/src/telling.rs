@@ -5,10 +5,7 @@
 
 use std::sync::Arc;
 
-use flyball_model::{
-    Attributed, Ending, Event, EventRecord, Finding, Notice, Safety, Severity, TickRecord, Verdict,
-    shell_word,
-};
+use flyball_model::{Attributed, Ending, Event, EventRecord, Finding, Notice, Severity, TickRecord, Verdict};
 use flyball_ports::{JournalError, Panel, PlaneError};
 
 use crate::controller::Controller;
@@ -19,7 +16,7 @@ const UNANSWERED: &str = "unanswered";
 /// The notice of a session that nobody judges.
 const NO_POLICY: &str = "no-policy";
 /// So many decisions in a row may come to nothing before people are told.
-const IN_VAIN: u32 = 3;
+pub(crate) const IN_VAIN: u32 = 3;
 
 impl Controller {
     /// On disk when it returns, and told.
@@ -82,25 +79,13 @@ impl Controller {
         self.notify(record, code, message).await;
     }
 
-    /// Actions that do not help come to an end.
-    pub(crate) async fn freeze_if_futile(&self, state: &mut State, safety: &Safety, record: &mut TickRecord) {
-        let futile = state.tries.futile();
-        if state.frozen.is_some() || futile < safety.futile {
-            return;
-        }
-        let why = format!("{futile} actions in a row did not help; the limit is {}", safety.futile);
-        state.frozen = Some(why.clone());
-        self.tell(record, Event::Frozen { why: why.clone() }).await;
-        let message = format!(
-            "{} is frozen: {why}; `flyball resume {}` ends it",
-            self.session,
-            shell_word(&self.session)
-        );
-        self.notify(record, "frozen", message).await;
-    }
-
     /// A critical fault to which there is no answer is told to people, once for as long as it lasts.
-    pub(crate) async fn tell_unanswered(&self, state: &mut State, record: &mut TickRecord) {
+    pub(crate) async fn tell_unanswered(
+        &self,
+        state: &mut State,
+        panel: Option<&Panel>,
+        record: &mut TickRecord,
+    ) {
         let critical = |found: &&Attributed<Finding>| found.said.severity == Severity::Critical;
         let why = match record.ending {
             Ending::Quiet => {
@@ -111,6 +96,10 @@ impl Controller {
             Ending::NoOp | Ending::Rejected => no_answer(record),
             _ => return,
         };
+        // Where something was tried, it is told what came of it, and what is next.
+        if self.tell_given_up(state, panel, &why, record).await {
+            return;
+        }
         let decisions = state.pace.fruitless();
         let Some(fault) = record.findings.iter().find(critical).filter(|_| decisions >= IN_VAIN) else {
             return;
@@ -130,12 +119,13 @@ impl Controller {
         state.tries.forget();
         state.escalated.clear();
         state.told.clear();
+        state.given_up = None;
         state.frozen.take().is_some()
     }
 
     /// Why the session is frozen, if it is.
     pub async fn frozen(&self) -> Option<String> {
-        self.state.lock().await.frozen.clone()
+        self.state.lock().await.frozen.as_ref().map(|frozen| frozen.why.clone())
     }
 }
 

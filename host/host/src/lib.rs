@@ -35,7 +35,9 @@ pub use library::{
     DEFAULT_POLICY, Folders, library_of, open_engine, open_history, open_library, open_manifest,
     read_document,
 };
-pub use operations::{Halted, OperationError, Operations, Resumed, StandingApproval, Undone, halt_text};
+pub use operations::{
+    ForgottenCount, Halted, OperationError, Operations, Resumed, StandingApproval, Undone, halt_text,
+};
 pub use report::{
     GenerationReport, LimitReport, PluginReport, RecordingsReport, Report, SessionReport, plugin_reports,
     schema,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use flyball_control::{ApprovalError, Controller, Fleet, Undo};
 use flyball_engine::Library;
-use flyball_model::{Approval, Caller, Event, EventRecord, Halt, StandingChange};
+use flyball_model::{Approval, Caller, Event, EventRecord, Halt, LearnedFilter, StandingChange};
 use flyball_ports::{Clock, Journal as _, JournalError, Listener};
 use flyball_store::{Recordings, Store};
 use schemars::JsonSchema;
@@ -79,6 +79,9 @@ pub enum OperationError {
     /// The end of a halt must be in the journal before it counts.
     #[error("the halt holds, as its end cannot be journaled: {0}")]
     EndNotJournaled(#[source] JournalError),
+    /// What is forgotten must be in the journal before it counts.
+    #[error("nothing is forgotten, as that cannot be journaled: {0}")]
+    NotForgotten(#[source] JournalError),
     /// There is no such question to people.
     #[error(
         "no question {id:?} stands; it was answered or has expired; `flyball approvals` lists those that stand"
@@ -121,6 +124,13 @@ pub struct Halted {
 pub struct Resumed {
     /// The session; none: the host.
     pub resumed: Option<String>,
+}
+
+/// The answer to forgetting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ForgottenCount {
+    /// Number of entries that are gone.
+    pub forgotten: usize,
 }
 
 /// A question to people, and the session in which it stands.
@@ -345,6 +355,23 @@ impl Operations {
         let undone = self.parts.ticks.spawn(undoing).await;
         let undone = undone.map_err(|fault| OperationError::BrokenOff(fault.to_string()))??;
         Ok(undone.iter().map(Undone::of).collect())
+    }
+
+    /// Forgets what was learnt of actions, or some of it. Journaled first: it must be forgotten after a restart, too.
+    ///
+    /// # Errors
+    ///
+    /// The journal does not take it.
+    pub async fn forget(&self, learned: LearnedFilter, by: Caller) -> Result<ForgottenCount, OperationError> {
+        let event = Event::Forgotten { learned: learned.clone(), by: Some(by) };
+        let record = EventRecord { at: self.parts.clock.now(), session: None, tick: 0, event };
+        let (store, journaled) = (Arc::clone(&self.parts.store), record.clone());
+        self.soon(async move { store.record(&journaled).await })
+            .await?
+            .map_err(OperationError::NotForgotten)?;
+        let forgotten = self.parts.fleet.forget(&learned);
+        self.tell(record);
+        Ok(ForgottenCount { forgotten })
     }
 
     fn controller(&self, session: Option<&str>) -> Result<Arc<Controller>, OperationError> {

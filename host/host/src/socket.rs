@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use flyball_model::{Caller, printable_path};
+use flyball_model::{Caller, LearnedFilter, printable_path};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 use parking_lot::Mutex;
@@ -116,6 +116,11 @@ pub enum ControlRequest {
         id: String,
         /// In the person's words.
         why: String,
+    },
+    /// Forget what was learnt.
+    Forget {
+        /// Which of it.
+        learned: LearnedFilter,
     },
     /// Undo the newest `count` actions.
     Rollback {
@@ -292,6 +297,7 @@ impl Operations {
             ControlRequest::Approvals => written(self.approvals().await),
             ControlRequest::Approve { id } => written(self.approve(&id, by).await),
             ControlRequest::Deny { id, why } => written(self.deny(&id, &why, by).await),
+            ControlRequest::Forget { learned } => written(self.forget(learned, by).await),
             ControlRequest::Rollback { session, count } => {
                 let count = usize::try_from(count).unwrap_or(usize::MAX);
                 written(self.rollback(session.as_deref(), count, by).await)

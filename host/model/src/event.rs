@@ -4,7 +4,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Action, Outcome, Reason, UnixMillis};
+use crate::{Action, LearnedFilter, Outcome, Reason, UnixMillis};
 
 /// Something that the journal keeps beside ticks and actions: what people and guards did to the loop itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -109,6 +109,14 @@ pub enum Event {
         /// The reason.
         why: String,
     },
+    /// Somebody had what was learnt forgotten.
+    Forgotten {
+        /// Which of it; nothing named: all.
+        learned: LearnedFilter,
+        /// Who; none: it is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Caller>,
+    },
     /// A notice was sent to people.
     Notified(Notice),
 }
@@ -140,7 +148,7 @@ pub struct Approval {
 /// A notice to people.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Notice {
-    /// Stable, for machines: `frozen`, `approval-asked`, `rollback-failed`, `escalated`, `systemic-fault`, `unanswered`,
+    /// Stable, for machines: `frozen`, `approval-asked`, `rollback-failed`, `escalated`, `systemic-fault`, `unanswered`, `given-up`, `begins-anew`,
     /// `state-directory`, `still-applying`.
     pub code: String,
     /// One sentence for people.

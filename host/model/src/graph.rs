@@ -29,7 +29,24 @@ pub struct NodeSpec {
     pub optional: bool,
 }
 
+/// The longest command line that names a program.
+const LONGEST_PROGRAM: usize = 200;
+
 impl NodeSpec {
+    /// What the node runs, as far as its configuration tells: its command line where it has one that is not too long, and else the beginning of
+    /// its configuration's digest.
+    pub fn program(&self) -> String {
+        let words = self.config.get("command").and_then(Value::as_array);
+        let line = words.and_then(|words| words.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
+        match line.map(|words| words.join(" ")) {
+            Some(line) if line.len() <= LONGEST_PROGRAM => line,
+            _ => {
+                let digest = Sha256::digest(self.config.to_string());
+                digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+            }
+        }
+    }
+
     /// The same of one node that was there before and after.
     fn without(&self, before: &Self, after: &Self) -> Self {
         fn of<T: Clone + PartialEq>(now: &T, before: &T, after: &T) -> T {

@@ -55,7 +55,7 @@ pub use history::History;
 pub use judgement::{
     Amendment, Assessment, Check, Decision, Evidence, Finding, Reason, Severity, Side, Verdict,
 };
-pub use learned::Learned;
+pub use learned::{Learned, LearnedFilter, LearnedTable};
 pub use llm_grant::{
     AnswerBy, BreakerLimits, BudgetPerHour, Budgets, CacheLimits, LlmGrant, LlmLimits, Prices, Provider,
     TokenLimit,
@@ -85,7 +85,7 @@ pub use printable::{hidden_in, is_hidden, printable, printable_lines, printable_
 pub use problem::Problem;
 pub use reach::{Creatable, Reach, touched};
 pub use rule::{DEEPEST_RULE, GroupForm, Members, Rule, ValidatorGroup, ValidatorRule};
-pub use safety::{ApprovalRules, Budget, GiveBack, Safety, Step, Systemic};
+pub use safety::{ApprovalRules, Budget, GiveBack, Retry, Safety, Step, Systemic};
 pub use standing_change::StandingChange;
 pub use tick::{
     ActionRecord, Attributed, Checked, Ending, FailedJudge, GateRefusal, GateState, Reversal, TickRecord,

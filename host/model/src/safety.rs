@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,16 +27,20 @@ pub struct Safety {
     pub give_back: GiveBack,
     /// Kinds of action that a person must approve.
     pub approval: ApprovalRules,
-    /// Maximum number of unsuccessful tries of one kind of action, at one node, for one fault. After that the kind is not tried
-    /// for it any more. A try is unsuccessful if it was ineffective, failed, made things worse, or could not be measured.
+    /// Maximum number of unsuccessful tries of one kind of action, at one node, for one fault. After that the kind rests for it, as
+    /// `retry` says. A try is unsuccessful if it was ineffective, failed, made things worse, or could not be measured.
     #[schemars(range(min = 1))]
     pub attempts: u32,
     /// Maximum number of times that one kind of action may cure one fault at one node and the fault returns. After that the kind
     /// is not tried for it any more.
     pub cures: Budget,
-    /// Number of unsuccessful actions in a row after which the session is frozen until a person resumes it.
+    /// Number of unsuccessful actions in a row after which the session is frozen. A single action may be tried after each pause of `retry`;
+    /// the freeze ends when one helps, when what was found is gone, when somebody changes the graph, or when a person resumes the
+    /// session.
     #[schemars(range(min = 1))]
     pub futile: u32,
+    /// Pauses after `attempts` and `futile` are used up.
+    pub retry: Retry,
     /// Budget of actions on one node.
     pub target: Budget,
     /// Budgets of actions by kind.
@@ -70,6 +75,7 @@ impl Default for Safety {
             attempts: 3,
             cures: Budget { max: 6, window_ms: 86_400_000 },
             futile: 5,
+            retry: Retry::default(),
             target: Budget { max: 8, window_ms: 600_000 },
             kinds: BTreeMap::new(),
             session: Budget { max: 60, window_ms: 3_600_000 },
@@ -111,6 +117,33 @@ pub struct Budget {
     /// Length of the window, in milliseconds.
     #[schemars(range(min = 1))]
     pub window_ms: u64,
+}
+
+/// How long is waited before what was in vain is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Retry {
+    /// The first pause, in milliseconds. Each later one is twice as long. What was in vain for a fault that has not been found for so long
+    /// counts no more.
+    #[schemars(range(min = 1))]
+    pub pause_ms: u64,
+    /// The longest pause, in milliseconds.
+    #[schemars(range(min = 1))]
+    pub longest_ms: u64,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { pause_ms: 300_000, longest_ms: 3_600_000 }
+    }
+}
+
+impl Retry {
+    /// The pause after so many others.
+    pub fn pause(&self, earlier: u32) -> Duration {
+        let doubled = self.pause_ms.saturating_mul(2_u64.saturating_pow(earlier));
+        Duration::from_millis(doubled.min(self.longest_ms.max(self.pause_ms)))
+    }
 }
 
 /// Which actions a person must approve.

@@ -1,10 +1,14 @@
 //! One finding about one node, with all that the rules ask of it.
 
 use flyball_plugin::prelude::*;
-use flyball_plugin::{NodeSpec, SeenNode, pipeline};
+use flyball_plugin::{NodeSpec, PastAction, SeenNode, pipeline};
 
 use crate::RuleDecider;
 use crate::remedies::Remedy;
+
+/// A pause is doubled at most so often: 32 times as long.
+const MOST_DOUBLED: usize = 5;
+const RESTART: &str = "restart-process";
 
 pub(crate) struct Case<'a> {
     pub(crate) rules: &'a RuleDecider,
@@ -46,7 +50,7 @@ impl<'a> Case<'a> {
         self.node.error_fraction() > self.rules.error_fraction
     }
 
-    /// The remedy, if the policy allows it and it did not fail before.
+    /// The remedy, if the policy allows it and it may be tried again by now.
     pub(crate) fn fits(&self, remedy: Remedy) -> Result<Remedy, String> {
         let kind = remedy.action.kind();
         let id = self.node_id();
@@ -56,9 +60,42 @@ impl<'a> Case<'a> {
         if self.situation.constraints.protected.iter().any(|protected| protected == id) {
             return Err("it is protected".to_owned());
         }
-        let failed = self.recent(kind).find(|outcome| {
+        match self.in_vain(kind).next() {
+            Some(past) if self.since(past) < self.pause(kind) => Err(format!(
+                "{kind} was tried and {}; it is tried again in {:.0} s",
+                became(past.outcome),
+                (self.pause(kind) - self.since(past)) / 1_000.0
+            )),
+            _ => Ok(remedy),
+        }
+    }
+
+    /// What is tried first comes first: what was not in vain at this node lately, then what has helped elsewhere. Nothing is left out.
+    pub(crate) fn order(&self, kind: &str) -> (usize, Helped) {
+        let worn_out = kind == RESTART && self.recent(kind).count() >= self.rules.restart_limit as usize;
+        let in_vain = self.in_vain(kind).count();
+        (in_vain.max(usize::from(worn_out)), self.helped(kind))
+    }
+
+    /// How long a kind of action rests after it was in vain. Another restart costs little and changes nothing, so it may follow soon, after
+    /// twice as long each time; all else rests for the window.
+    fn pause(&self, kind: &str) -> f64 {
+        let mut restarts = self.in_vain(RESTART).map(|past| past.outcome);
+        if kind != RESTART || restarts.next() != Some(Outcome::Ineffective) {
+            return self.rules.window_ms;
+        }
+        self.rules.retry_ms * f64::from(1_u32 << restarts.count().min(MOST_DOUBLED))
+    }
+
+    fn since(&self, past: &PastAction) -> f64 {
+        self.now.taken_at().saturating_sub(past.at) as f64
+    }
+
+    /// Those of the recent actions of this kind on this node that did not help, newest first.
+    fn in_vain<'b>(&'b self, kind: &'b str) -> impl Iterator<Item = &'b PastAction> {
+        self.recent(kind).filter(|past| {
             matches!(
-                outcome,
+                past.outcome,
                 Outcome::Ineffective
                     | Outcome::Worse
                     | Outcome::Failed
@@ -66,14 +103,7 @@ impl<'a> Case<'a> {
                     | Outcome::RolledBack
                     | Outcome::RollbackFailed
             )
-        });
-        match failed {
-            Some(outcome) => Err(format!("{kind} was tried and {}", became(outcome))),
-            None if self.helped(kind) == Helped::Never => {
-                Err(format!("{kind} has never helped {} on a {}", self.finding.code, self.spec.node_type))
-            }
-            None => Ok(remedy),
-        }
+        })
     }
 
     /// What all sessions have learned of this kind of action against this finding on this type of node.
@@ -98,17 +128,14 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// What became of the recent actions of this kind on this node, newest first.
-    pub(crate) fn recent(&self, kind: &str) -> impl Iterator<Item = Outcome> {
-        let (id, taken_at) = (self.node_id(), self.now.taken_at());
-        self.situation
-            .past
-            .iter()
-            .filter(move |past| (taken_at.saturating_sub(past.at) as f64) < self.rules.window_ms)
-            .filter(move |past| {
-                past.proposal.action.target() == Some(id) && past.proposal.action.kind() == kind
-            })
-            .map(|past| past.outcome)
+    /// The recent actions of this kind on this node, newest first.
+    fn recent<'b>(&'b self, kind: &'b str) -> impl Iterator<Item = &'b PastAction> {
+        let id = self.node_id();
+        self.situation.past.iter().filter(move |past| {
+            self.since(past) < self.rules.window_ms
+                && past.proposal.action.target() == Some(id)
+                && past.proposal.action.kind() == kind
+        })
     }
 
     pub(crate) fn node_type(&self) -> Option<NodeType> {

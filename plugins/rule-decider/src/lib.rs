@@ -17,8 +17,10 @@ flyball_plugin::settings! {
     pub struct RuleDecider {
         /// How far back an action counts as tried, in milliseconds.
         window_ms: f64 = 300_000.0, in 0.0..=86_400_000.0;
-        /// Restarts of one process within the window before something else is tried.
+        /// Restarts of one process within the window from which on all else is tried before another.
         restart_limit: u32 = 2, in 1..=1_000;
+        /// How long a restart rests at a node where it did not help, in milliseconds; twice as long each time within the window.
+        retry_ms: f64 = 60_000.0, in 0.0..=86_400_000.0;
         /// Of the items that a node was done with, the part that may fail before its trouble counts as errors.
         error_fraction: f64 = 0.05, in 0.0..=1.0;
         /// How many times faster another executor must be to be worth a switch.
@@ -61,9 +63,9 @@ impl Decider for RuleDecider {
             issues.push(finding.message.clone());
             let Some(case) = Case::of(self, finding, now, past, situation) else { continue };
             let mut remedies = remedies_for(&case);
-            // What has helped elsewhere goes first; of what is alike the order above stands.
+            // Of what is alike the order above stands.
             remedies.sort_by_key(|remedy| {
-                remedy.as_ref().map_or(Helped::Unknown, |remedy| case.helped(remedy.action.kind()))
+                remedy.as_ref().map_or((0, Helped::Unknown), |remedy| case.order(remedy.action.kind()))
             });
             for remedy in remedies {
                 match remedy.and_then(|remedy| case.fits(remedy)) {
@@ -99,10 +101,14 @@ flyball_plugin::cases!(
     "../cases/abstains.json",
     "../cases/burst-buffer.json",
     "../cases/crash-again-replace.json",
+    "../cases/crash-again-restart.json",
     "../cases/crash-again-switch.json",
     "../cases/crash-restart.json",
+    "../cases/crash-waits-longer.json",
+    "../cases/crash-waits.json",
     "../cases/failing-needed.json",
     "../cases/failing-optional-bypass.json",
+    "../cases/learned-never-alone.json",
     "../cases/learned-never.json",
     "../cases/learned-often.json",
     "../cases/nothing-fits.json",

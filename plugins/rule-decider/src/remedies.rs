@@ -50,10 +50,6 @@ fn restart(case: &Case) -> Maybe {
     if case.spec.executor != Executor::Multiprocess {
         return Err("it has no process to restart".to_owned());
     }
-    let restarts = case.recent("restart-process").count();
-    if restarts >= case.rules.restart_limit as usize {
-        return Err(format!("{restarts} restarts have not cured it"));
-    }
     let id = case.node_id();
     Ok(Remedy {
         action: Action::RestartProcess(id.to_owned()),

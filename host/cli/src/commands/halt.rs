@@ -115,7 +115,7 @@ fn is_halted(state: &StateDir, session: Option<&str>) -> Result<bool, Failure> {
 }
 
 /// Into the journal, which the next host reads.
-fn journal(state: &StateDir, session: Option<&str>, event: Event) -> Result<(), Failure> {
+pub(crate) fn journal(state: &StateDir, session: Option<&str>, event: Event) -> Result<(), Failure> {
     state.make()?;
     let store = Store::open(state.path()).context("cannot open the journal")?;
     let record = EventRecord { at: SystemClock.now(), session: session.map(Into::into), tick: 0, event };
@@ -129,7 +129,7 @@ fn in_a_runtime<T>(work: impl Future<Output = T>) -> Result<T, Failure> {
 }
 
 /// Whoever types this, without a host to look at them.
-fn me() -> Caller {
+pub(crate) fn me() -> Caller {
     let program = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
     Caller { uid: geteuid().as_raw(), pid: std::process::id(), program: program.trim_end().to_owned() }
 }

@@ -14,6 +14,7 @@ pub(crate) mod halt;
 pub(crate) mod inspect;
 pub(crate) mod journal;
 pub(crate) mod keygen;
+pub(crate) mod learned;
 pub(crate) mod node;
 pub(crate) mod plugins;
 pub(crate) mod recordings;

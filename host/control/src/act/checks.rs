@@ -67,6 +67,8 @@ fn safer(one: &Safety, other: &Safety) -> Safety {
     safety.approval.expires_ms = safety.approval.expires_ms.min(one.approval.expires_ms);
     safety.attempts = safety.attempts.min(one.attempts);
     safety.futile = safety.futile.min(one.futile);
+    safety.retry.pause_ms = safety.retry.pause_ms.max(one.retry.pause_ms);
+    safety.retry.longest_ms = safety.retry.longest_ms.max(one.retry.longest_ms);
     safety.targets_at_once = safety.targets_at_once.min(one.targets_at_once);
     safety
 }

@@ -73,10 +73,9 @@ impl Controller {
                 by_policy.then(|| approval_by_policy(action))
             }),
             Guard::SameQuestion => another_question(request, passed),
-            Guard::Freeze => state.frozen.as_deref().map(|why| {
-                let frozen = self.frozen_gate(why);
-                reason(&frozen.gate, frozen.message)
-            }),
+            Guard::Freeze => {
+                self.frozen_gate(state, Instant::now()).map(|frozen| reason(&frozen.gate, frozen.message))
+            }
             // Asked before.
             Guard::Enabled
             | Guard::OneAtATime

@@ -1,6 +1,6 @@
 //! What the loop has tried in a session, and what of it helped: the budgets that keep it from trying for ever.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use flyball_model::{Action, ActionKind, ActionRecord, Budget, Finding, NodeId, Outcome, Reason, Safety};
@@ -16,6 +16,8 @@ const KEPT: usize = 512;
 pub(crate) struct Tries {
     /// Oldest first.
     tries: VecDeque<Try>,
+    /// Since when each fault that was answered in vain has not been found.
+    gone: BTreeMap<String, Instant>,
 }
 
 #[derive(Debug)]
@@ -37,6 +39,16 @@ enum CameTo {
     Open,
     Helped,
     InVain,
+    /// It was in vain, and that says nothing any more: the fault has gone since, or somebody has changed the graph.
+    Past,
+}
+
+/// What may be tried again after a rest.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Resting {
+    pub kind: ActionKind,
+    pub target: NodeId,
+    pub opens: Instant,
 }
 
 /// A setting that an action turns.
@@ -106,8 +118,78 @@ impl Tries {
 
     /// The newest actions that did not help, with none between them that did.
     pub fn futile(&self) -> u32 {
-        let concluded = self.answers().rev().filter(|tried| tried.came_to != CameTo::Open);
-        count(concluded.take_while(|tried| tried.came_to == CameTo::InVain))
+        count(self.in_vain_in_a_row())
+    }
+
+    fn in_vain_in_a_row(&self) -> impl Iterator<Item = &Try> {
+        let counts = |tried: &&Try| !matches!(tried.came_to, CameTo::Open | CameTo::Past);
+        self.answers().rev().filter(counts).take_while(|tried| tried.came_to == CameTo::InVain)
+    }
+
+    /// When the newest action that did not help was tried.
+    pub fn newest_in_vain(&self) -> Option<Instant> {
+        self.in_vain_in_a_row().next().map(|tried| tried.at)
+    }
+
+    /// Whether it is not known yet of some action whether it helped.
+    pub fn is_open(&self) -> bool {
+        self.answers().any(|tried| tried.came_to == CameTo::Open)
+    }
+
+    /// Whether anything was in vain that still counts.
+    pub fn has_in_vain(&self) -> bool {
+        self.answers().any(|tried| tried.came_to == CameTo::InVain)
+    }
+
+    /// These faults were found now, and no others. What was tried in vain for one that has been gone for so long counts no more.
+    pub fn found(&mut self, faults: &BTreeSet<String>, gone_for: Duration, now: Instant) {
+        let in_vain = self.tries.iter().filter(|tried| tried.came_to == CameTo::InVain);
+        let absent: BTreeSet<&String> =
+            in_vain.map(|tried| &tried.fault).filter(|fault| !faults.contains(*fault)).collect();
+        self.gone.retain(|fault, _| absent.contains(fault));
+        for fault in absent {
+            self.gone.entry(fault.clone()).or_insert(now);
+        }
+        let is_over =
+            |fault: &String| self.gone.get(fault).is_some_and(|since| now.duration_since(*since) >= gone_for);
+        let over = self.tries.iter_mut().filter(|tried| tried.came_to == CameTo::InVain);
+        over.filter(|tried| is_over(&tried.fault)).for_each(|tried| tried.came_to = CameTo::Past);
+    }
+
+    /// Nothing was looked at, so no fault is known to be gone.
+    pub fn not_looked(&mut self) {
+        self.gone.clear();
+    }
+
+    /// What was tried in vain counts no more.
+    pub fn forgive(&mut self) {
+        let in_vain = self.tries.iter_mut().filter(|tried| tried.came_to == CameTo::InVain);
+        in_vain.for_each(|tried| tried.came_to = CameTo::Past);
+    }
+
+    /// Of what was tried in vain for this fault, the kind that may be tried again first.
+    pub fn next_for(&self, fault: &str, safety: &Safety) -> Option<Resting> {
+        let mut resting: Vec<Resting> = Vec::new();
+        for tried in self.since_cured(fault).filter(|tried| tried.came_to == CameTo::InVain) {
+            let Some(target) = &tried.target else { continue };
+            if resting.iter().any(|known| known.kind == tried.kind && known.target == *target) {
+                continue;
+            }
+            let opens = self.rest(fault, tried.kind, target, safety).unwrap_or(tried.at);
+            resting.push(Resting { kind: tried.kind, target: target.clone(), opens });
+        }
+        // The newest come first: of those that may be tried at the same time the oldest is meant.
+        resting.into_iter().rev().min_by_key(|resting| resting.opens)
+    }
+
+    /// Until when a kind of action rests, as its attempts at this fault are used up.
+    fn rest(&self, fault: &str, kind: ActionKind, target: &NodeId, safety: &Safety) -> Option<Instant> {
+        let mut in_vain = self.since_cured(fault).filter(|tried| {
+            tried.came_to == CameTo::InVain && tried.kind == kind && tried.target.as_ref() == Some(target)
+        });
+        let newest = in_vain.next()?.at;
+        let rounds = (count(in_vain) + 1).checked_sub(safety.attempts)?;
+        Some(newest + safety.retry.pause(rounds))
     }
 
     /// How often this fault was answered in vain since it was last cured.
@@ -138,11 +220,19 @@ impl Tries {
         let mut wrong = Vec::new();
         let in_vain =
             count(self.since_cured(&fault).filter(|tried| tried.came_to == CameTo::InVain && at_it(tried)));
-        if in_vain >= safety.attempts {
+        let opens = match self.rest(&fault, kind, target, safety) {
+            Some(until) => until.checked_duration_since(now).filter(|left| !left.is_zero()),
+            None => (safety.attempts == 0).then_some(Duration::MAX),
+        };
+        if let Some(left) = opens {
+            let again = match left {
+                Duration::MAX => String::new(),
+                left => format!("; it may be tried again in {}", seconds(left)),
+            };
             wrong.push(reason(
                 "attempts-used-up",
                 format!(
-                    "{kind} on {target} was tried {in_vain} times for {fault} and did not help; the limit is {}",
+                    "{kind} on {target} was tried {in_vain} times for {fault} and did not help; the limit is {}{again}",
                     safety.attempts
                 ),
             ));

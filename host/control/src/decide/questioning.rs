@@ -35,9 +35,10 @@ impl Controller {
             escalation::taken(stage, &panel.rules.safety).iter().rev().find_map(|step| step.decider.clone())
         });
         let said: Vec<Finding> = findings.iter().map(|found| found.said.clone()).collect();
+        let graph = self.plane.graph().await?;
         let situation = Situation {
-            learned: self.fleet.learned(&said),
-            graph: self.plane.graph().await?,
+            learned: self.fleet.learned(&said, &graph, self.clock.now()),
+            graph,
             findings: said,
             allowed,
             node_types: self.plane.node_types(),

@@ -1,18 +1,20 @@
 //! What the sessions of one host share: the halts, the host's own budget, and the faults that many show at once.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flyball_model::{
-    ActionKind, ActionRecord, Budget, Finding, GateRefusal, Halt, Learned, Outcome, Reason, Systemic,
+    ActionRecord, Budget, Finding, GateRefusal, GraphSpec, Halt, Learned, LearnedFilter, LearnedTable,
+    Outcome, Reason, Systemic, UnixMillis,
 };
 use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 
 use crate::act::checks::reason;
 use crate::gates::pace::{refusal, seconds};
+use crate::gates::single_tries::{Held, SingleTries};
 use crate::gates::systemic::Showings;
 
 /// Of all sessions that run, so many percent at least must show a fault before it is systemic.
@@ -28,10 +30,10 @@ pub struct Fleet {
     sessions: AtomicUsize,
     stops: Mutex<Stops>,
     tried: Mutex<VecDeque<Instant>>,
-    /// By code of finding, kind of action and type of node.
-    learned: RwLock<BTreeMap<Lesson, Learned>>,
+    learned: RwLock<LearnedTable>,
     /// Who showed what when.
     faults: Mutex<Showings>,
+    single_tries: Mutex<SingleTries>,
 }
 
 /// What keeps sessions from acting, and what is under way: under one lock, so that an action either began before a halt, or is
@@ -58,9 +60,6 @@ impl Drop for UnderWay {
     }
 }
 
-/// A code of finding, a kind of action, a type of node.
-type Lesson = (String, ActionKind, Option<String>);
-
 impl Fleet {
     /// With the halts that are in force already.
     pub fn new(halts: Vec<Halt>) -> Arc<Self> {
@@ -69,48 +68,31 @@ impl Fleet {
 
     /// The same, with what earlier runs have learned.
     pub fn with_learned(halts: Vec<Halt>, learned: Vec<Learned>) -> Arc<Self> {
-        let learned = learned
-            .into_iter()
-            .map(|learned| ((learned.finding.clone(), learned.kind, learned.node_type.clone()), learned))
-            .collect();
         let stops = Mutex::new(Stops { halts, ..Stops::default() });
-        Arc::new(Self { stops, learned: RwLock::new(learned), ..Self::default() })
+        Arc::new(Self { stops, learned: RwLock::new(learned.into()), ..Self::default() })
     }
 
     /// What became of an action, after what was thought of it before.
     pub(crate) fn learn(&self, action: &ActionRecord, before: Option<Outcome>) {
-        let (kind, target) = (action.proposal.action.kind(), action.proposal.action.target());
-        if action.undoes.is_some() {
-            return;
-        }
-        let node = target.and_then(|target| action.before.node(target));
-        let node_type = node.map(|node| node.node_type.clone());
-        let codes: BTreeSet<&str> = action.findings.iter().map(|finding| finding.code.as_str()).collect();
-        let mut learned = self.learned.write();
-        for code in codes {
-            let entry = learned
-                .entry((code.to_owned(), kind, node_type.clone()))
-                .or_insert_with(|| Learned::nothing(code.to_owned(), kind, node_type.clone()));
-            if let Some(count) = before.and_then(|before| entry.count_of(before)) {
-                *count = count.saturating_sub(1);
-            }
-            if let Some(count) = entry.count_of(action.outcome) {
-                *count = count.saturating_add(1);
-                entry.newest = entry.newest.max(action.at);
-            }
+        self.learned.write().add(action, before);
+        if action.undoes.is_none() {
+            let helped = match action.outcome {
+                Outcome::Verified => Some(true),
+                Outcome::Unknown => None,
+                _ => Some(false),
+            };
+            self.single_tries.lock().came_to(&action.session, helped, Instant::now());
         }
     }
 
-    /// Of findings like these.
-    pub(crate) fn learned(&self, findings: &[Finding]) -> Vec<Learned> {
-        let codes: BTreeSet<&str> = findings.iter().map(|finding| finding.code.as_str()).collect();
-        let learned = self.learned.read();
-        learned
-            .values()
-            .filter(|learned| codes.contains(learned.finding.as_str()))
-            .take(LEARNED_TOLD)
-            .cloned()
-            .collect()
+    /// What deciders are told of what was learnt, who are to answer these findings.
+    pub(crate) fn learned(&self, findings: &[Finding], graph: &GraphSpec, now: UnixMillis) -> Vec<Learned> {
+        self.learned.read().told(findings, graph, now, LEARNED_TOLD)
+    }
+
+    /// A person had this forgotten; whoever calls journals it. How many entries there were.
+    pub fn forget(&self, learned: &LearnedFilter) -> usize {
+        self.learned.write().forget(learned)
     }
 
     /// The halts that are in force.
@@ -211,27 +193,39 @@ impl Fleet {
         })
     }
 
-    /// A session shows this. The gate, when so many do that it cannot be theirs.
+    /// A session shows this. Why it may not be the session's own, when so many show it.
     pub(crate) fn shows(
         &self,
         session: &Arc<str>,
         code: &str,
         systemic: &Systemic,
         now: Instant,
-    ) -> Option<GateRefusal> {
+    ) -> Option<String> {
         let window = Duration::from_millis(systemic.window_ms);
         let many = self.faults.lock().show(session, code, window, now);
         let limit = usize::try_from(systemic.sessions).unwrap_or(usize::MAX);
         let of = self.sessions.load(Ordering::Relaxed);
         (many >= limit && many * 100 >= of * SYSTEMIC_PERCENT).then(|| {
-            refusal(
-                "systemic-fault",
-                format!(
-                    "{many} of {of} sessions showed {code} within {}, so its cause is none of theirs; the limit is {limit}",
-                    seconds(window)
-                ),
+            format!(
+                "{many} of {of} sessions showed {code} within {}, so its cause is none of theirs; the limit is {limit}",
+                seconds(window)
             )
         })
+    }
+
+    /// Whether a session with a systemic fault may try alone; `ready`: nothing else holds it.
+    pub(crate) fn may_try_alone(&self, session: &Arc<str>, ready: bool, now: Instant) -> Result<(), String> {
+        self.single_tries.lock().ask(session, ready, now).map_err(|held| match held {
+            Held::Trying(trying) => format!("{trying} tries alone what helps"),
+            Held::Until(next) => {
+                format!("a single session may try in {}", seconds(next.saturating_duration_since(now)))
+            }
+        })
+    }
+
+    /// Nothing came of a session's turn to try alone.
+    pub(crate) fn lets_go(&self, session: &str) {
+        self.single_tries.lock().let_go(session);
     }
 }
 

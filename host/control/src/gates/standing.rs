@@ -40,7 +40,7 @@ impl Controller {
                 (rules.mutation == MutationPolicy::ReadOnly).then(|| read_only(&panel.policy)),
             ),
             stands("halted", self.fleet.halted(self.session())),
-            stands("frozen", state.frozen.as_deref().map(|why| self.frozen_gate(why))),
+            stands("frozen", self.frozen_gate(state, now)),
             stands("journal", (!state.restored).then(unread)),
             stands(SYSTEMIC, None),
             // A question holds what it is about, and nothing else.

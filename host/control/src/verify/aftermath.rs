@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::act::propose::settle_time;
 use crate::controller::Controller;
+use crate::gates::giving_up::Freeze;
 use crate::state::State;
 use crate::telling::add_error;
 use crate::verify::follow_up::{FollowUp, Look};
@@ -128,7 +129,7 @@ impl Controller {
             }
             Err(error) => {
                 let message = format!("{what} made things worse, and its undo failed: {error}");
-                state.frozen = Some(message.clone());
+                state.frozen = Some(Freeze::until_resumed(message.clone()));
                 self.tell(record, Event::Frozen { why: message.clone() }).await;
                 self.notify(record, "rollback-failed", message).await;
             }

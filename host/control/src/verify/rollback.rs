@@ -478,13 +478,14 @@ impl Controller {
         let mut trail = Trail::default();
         let own = self.plane.node_types();
         let types = offered(panel, &own, &mut trail.failures, &mut trail.costs).await;
+        let graph = self.graph_to_undo_in().await?;
         let situation = Situation {
             findings: undone.findings.clone(),
-            graph: self.graph_to_undo_in().await?,
+            learned: self.fleet.learned(&undone.findings, &graph, self.clock.now()),
+            graph,
             allowed: vec![step.kind()],
             node_types: creatable(&types, &rules.safety.may_create, &self.plane),
             past: state.past(sight.now.taken_at),
-            learned: self.fleet.learned(&undone.findings),
             rules: rules.as_shown(),
         };
         let what = &undone.proposal.action;

@@ -177,6 +177,22 @@ async fn an_undo_that_fails_freezes_the_session_and_tells_people() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_freeze_after_an_undo_that_failed_is_ended_by_a_person_only() {
+    let rig = scaled().await;
+    rig.publish(2, |panel| panel.deciders = vec![wants(scale("b", 2))]);
+    rig.plane.view.lock().latency_ms = 80.0;
+    rig.ticks(3).await;
+    rig.finds(vec![]);
+    rig.ticks(400).await;
+    rig.plane.view.lock().graph.nodes[0].replicas += 1;
+    rig.ticks(10).await;
+    rig.finds(vec![finding("slow", Some("b"))]);
+    assert_eq!(gate(&rig.tick_in(7_200).await), "frozen");
+    assert_eq!(rig.notices(), ["rollback-failed"]);
+    assert!(rig.controller.thaw().await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_made_things_worse_and_left_the_graph_as_it_was_cannot_be_undone_and_is_told() {
     let rig = Rig::new(|panel| panel.reversers = vec![puts_back()]);
     rig.finds(vec![]);

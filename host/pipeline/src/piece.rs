@@ -29,6 +29,8 @@ pub(crate) struct Tag {
     pub(crate) tickets: Tickets,
     /// How often it was tried at its present node and failed.
     pub(crate) tries: u32,
+    /// So many workers of its present node ended that had it alone in hand.
+    pub(crate) deaths: u32,
     /// The other side took another item after it had failed with this one.
     pub(crate) passed_over: bool,
     /// Since when it waits before its present node.

@@ -59,25 +59,18 @@ impl Replay {
         self.dir.path().join(name)
     }
 
-    /// Waits for the child of the multiprocess node, kills it, and waits until the controller has restarted it and knows that this
-    /// helped: one that dies sooner is one that a restart did not help.
+    /// Waits for the child of the multiprocess node, kills it, and waits until another one works in its place.
     fn kill_the_child(&self) {
         let pid = std::cell::Cell::new(0);
         until("the child runs", SOON, || {
             pid.set(process_of_a_node(self.host.pid(), "node tokenise").unwrap_or_default());
             pid.get() != 0
         });
-        let before = self.host.count("→ restart words");
-        let verified = self.host.count("(restart words) verified");
         let killed =
             std::process::Command::new("kill").args(["-KILL", &pid.get().to_string()]).status().unwrap();
         assert!(killed.success());
-        until("the child is restarted", SOON, || self.host.count("→ restart words") > before);
         until("another child runs", SOON, || {
             process_of_a_node(self.host.pid(), "node tokenise").is_some_and(|other| other != pid.get())
-        });
-        until("the restart is known to have helped", SOON, || {
-            self.host.count("(restart words) verified") > verified
         });
     }
 
@@ -94,13 +87,9 @@ fn policy(queue_fill: f64) -> String {
     include_str!("replay/policy.yaml").replace("@FILL@", &queue_fill.to_string())
 }
 
-fn verified_or_applied_restarts(session: &Value) -> usize {
+fn restarts(session: &Value) -> usize {
     let actions = session["actions"].as_array().unwrap();
-    actions
-        .iter()
-        .filter(|action| action["proposal"]["action"]["kind"] == "restart-process")
-        .filter(|action| action["outcome"] != "failed" && action["outcome"] != "rejected")
-        .count()
+    actions.iter().filter(|action| action["proposal"]["action"]["kind"] == "restart-process").count()
 }
 
 /// A trace as services write them: bursts and pauses.
@@ -150,7 +139,7 @@ fn children_killed_and_judges_replaced_during_a_replay_cost_no_item_and_no_tick(
     assert_balanced(session);
     assert_eq!(session["account"]["accepted"], 1600);
     assert_eq!(session["account"]["delivered"], 1600, "{}", session["account"]);
-    assert_eq!(verified_or_applied_restarts(session), 2, "{}", session["actions"]);
+    assert_eq!(restarts(session), 0, "what is replaced needs no action: {}", session["actions"]);
     let generations: Vec<_> = session["generations"]
         .as_array()
         .unwrap()
@@ -184,7 +173,7 @@ fn ten_minutes_of_a_real_llm_trace_survive_two_kills_at_twenty_times_the_speed()
     let session = &report["sessions"][0];
     assert_balanced(session);
     assert_eq!(session["account"]["in_flight"], 0);
-    assert_eq!(verified_or_applied_restarts(session), 2, "{}", session["actions"]);
+    assert_eq!(restarts(session), 0, "what is replaced needs no action: {}", session["actions"]);
     let delivered = fs::read_to_string(dir.path().join("out.jsonl")).unwrap().lines().count() as u64;
     assert_eq!(session["account"]["delivered"], delivered);
 }

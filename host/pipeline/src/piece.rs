@@ -100,7 +100,8 @@ impl Batch {
 
     /// Takes one more item in, behind the others.
     pub(crate) fn join(&mut self, mut piece: Piece) {
-        piece.tag.slot = self.tags.iter().map(|tag| tag.slot + 1).max().unwrap_or_default();
+        let answered = self.out.iter().map(|piece| &piece.tag);
+        piece.tag.slot = self.tags.iter().chain(answered).map(|tag| tag.slot + 1).max().unwrap_or_default();
         self.keep(piece.item, piece.tag);
     }
 

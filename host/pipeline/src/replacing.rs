@@ -5,8 +5,8 @@
 //! workers keep ending as failed or degraded, and not one whose worker ended and was replaced ([`WorkerHistory`]).
 //!
 //! What a worker had in hand when it ended is given to the next one item by item, so that an item that ends workers is found
-//! at the next end. Such an item is tried again and dead-lettered after its tries, as long as the node answers others: where
-//! nothing is answered, it is the node that fails, and its items wait ([`Blame`]).
+//! soon. Such an item is tried again and dead-lettered after its tries, as long as the node answers others: where nothing
+//! is answered, it is the node that fails, and its items wait ([`Blame`]).
 //!
 //! [`crate::worker`] asks [`WorkerHistory`] at each end of a worker and starts [`succeed`]; [`crate::settle`] asks [`Blame`].
 
@@ -35,7 +35,7 @@ const STEADY_IDLE: Duration = Duration::from_secs(30);
 const OFTEN: usize = 4;
 const OFTEN_WITHIN: Duration = Duration::from_secs(60);
 /// An item over which so many workers ended is to blame, whatever else the node answers.
-const MOST_DEATHS: u32 = 10;
+const MOST_DEATHS: u32 = 6;
 
 /// What an item had to do with the end of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -129,35 +129,33 @@ impl WorkerHistory {
     }
 }
 
-/// Which item may be blamed for the end of workers of a node.
+/// Whether an item may be blamed for the end of workers of a node.
 #[derive(Debug, Default)]
 pub(crate) struct Blame {
-    /// The one that was, since the node answered something.
-    item: Option<u64>,
+    /// The node answered something since a worker of it ended.
+    answered: bool,
 }
 
 impl Blame {
     /// A worker of the node answered something.
     pub(crate) fn answered(&mut self) {
-        self.item = None;
+        self.answered = true;
     }
 
-    /// Whether this item could be blamed: no other one was, since the node answered something.
-    pub(crate) fn may_fall_on(&self, item: u64) -> bool {
-        self.item.is_none_or(|blamed| blamed == item)
+    /// A worker of the node ended.
+    pub(crate) fn ended(&mut self) {
+        self.answered = false;
     }
 
-    /// A worker ended that had only this item in hand, and `deaths` others before it. Whether the item is to blame: not
-    /// for the first end that came from outside, nor where the node answers nothing else.
-    pub(crate) fn falls_on(&mut self, item: u64, deaths: u32, end: WorkerEnd) -> bool {
-        if deaths >= MOST_DEATHS {
-            return true;
-        }
-        let falls = self.may_fall_on(item) && (end != WorkerEnd::FromOutside || deaths > 0);
-        if falls {
-            self.item = Some(item);
-        }
-        falls
+    /// Whether an item could be blamed: the node is known to answer others.
+    pub(crate) fn may_fall(&self) -> bool {
+        self.answered
+    }
+
+    /// A worker ended that had one item alone in hand, over which `deaths` others had ended so. Whether the item is to
+    /// blame: not for the first end that came from outside, nor where the node answers nothing else.
+    pub(crate) fn falls(&self, deaths: u32, end: WorkerEnd) -> bool {
+        deaths >= MOST_DEATHS || self.answered && (end != WorkerEnd::FromOutside || deaths > 0)
     }
 }
 
@@ -294,27 +292,26 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_is_answered_one_item_is_blamed_and_no_other() {
+    fn where_nothing_is_answered_between_the_ends_of_workers_no_item_is_blamed() {
         let mut blame = Blame::default();
-        assert!(blame.falls_on(1, 0, Failed));
-        assert!(blame.falls_on(1, 1, Failed));
-        assert!(!blame.falls_on(2, 0, Failed));
+        assert!(!blame.falls(0, Failed));
         blame.answered();
-        assert!(blame.falls_on(2, 1, Failed));
+        assert!(blame.falls(1, Failed));
+        blame.ended();
+        assert!(!blame.falls(2, Failed));
     }
 
     #[test]
     fn an_item_is_blamed_for_the_second_end_that_came_from_outside_and_not_for_the_first() {
-        let mut blame = Blame::default();
-        assert!(!blame.falls_on(1, 0, FromOutside));
-        assert!(blame.falls_on(1, 1, FromOutside));
+        let blame = Blame { answered: true };
+        assert!(!blame.falls(0, FromOutside));
+        assert!(blame.falls(1, FromOutside));
     }
 
     #[test]
     fn an_item_that_ended_many_workers_is_to_blame_also_where_nothing_else_can_be_tried() {
-        let mut blame = Blame::default();
-        assert!(blame.falls_on(1, 0, Failed));
-        assert!(!blame.falls_on(2, MOST_DEATHS - 1, Failed));
-        assert!(blame.falls_on(2, MOST_DEATHS, Failed));
+        let blame = Blame::default();
+        assert!(!blame.falls(MOST_DEATHS - 1, Failed));
+        assert!(blame.falls(MOST_DEATHS, Failed));
     }
 }

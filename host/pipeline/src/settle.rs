@@ -186,7 +186,7 @@ fn unanswered(
         settled.died.get_or_insert(error);
         return batch.keep(item, tag);
     };
-    let is_to_blame = node.blame.lock().falls_on(item.id, tag.deaths, end);
+    let is_to_blame = node.blame.lock().falls(tag.deaths, end);
     tag.deaths = tag.deaths.saturating_add(1);
     if !is_to_blame {
         batch.keep(item, tag);

@@ -317,6 +317,7 @@ impl Shift {
         let expected = end == WorkerEnd::Recycled;
         if !expected {
             self.node.mishap(&error);
+            self.node.blame.lock().ended();
         }
         self.state.gone.store(true, Ordering::Release);
         let pause = self.state.history.lock().ends(Instant::now(), end, idle, culprit);
@@ -477,7 +478,7 @@ impl Shift {
     }
 
     /// Where items are given one by one as workers ended over the batch: the next is the one over which fewest ended. Where
-    /// that one cannot be blamed before the node answers another, one that waits is tried first, if its turn allows that.
+    /// none can be blamed before the node answers another, one that waits is tried first, if its turn allows that.
     fn put_least_suspect_first(&self, batch: &mut Batch) {
         if !batch.careful || batch.refusals > 0 {
             return;
@@ -487,9 +488,8 @@ impl Shift {
             deaths.min_by_key(|(_, deaths)| *deaths)
         };
         let Some((mut first, deaths)) = fewest(batch) else { return };
-        let blamable = batch.items.get(first).is_some_and(|item| self.node.blame.lock().may_fall_on(item.id));
         if deaths > 0
-            && !blamable
+            && !self.node.blame.lock().may_fall()
             && batch.tags.len() < MOST_SUSPECTS
             && let Some(another) = self.node.queue.take_one_in_turn()
         {

@@ -13,7 +13,7 @@ mod support;
 
 use std::time::Duration;
 
-use flyball_model::{Action, NodeStatus};
+use flyball_model::Action;
 use flyball_pipeline::PipelineOptions;
 use flyball_ports::DataPlane as _;
 use serde_json::json;

@@ -193,6 +193,17 @@ async fn what_is_no_number_fails_the_item_and_the_child_is_the_same_afterwards()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn items_that_a_child_leaves_out_are_delivered_and_the_child_is_the_same_afterwards() {
+    let run =
+        Run::start(line(true, 300, vec![command("child", "case $i in 100|200) continue;; esac")])).await;
+    let first = run.pipeline.worker_pids("child");
+    run.finish_without_shutdown().await;
+    assert_eq!(run.pipeline.worker_pids("child"), first);
+    run.pipeline.shutdown().await;
+    run.assert_whole("out", 300);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_cannot_be_started_again_is_tried_until_it_can() {
     let dir = tempfile::tempdir().unwrap();
     let program = dir.path().join("child");

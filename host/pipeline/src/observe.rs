@@ -44,7 +44,8 @@ fn see(node: &Node, now: Instant, window: Duration) -> (Reading, Executor) {
         let silent_for = state.silent_for(&node.shared.awake, now);
         seen.dead |= state.is_failing(now, window);
         seen.working |= state.is_busy();
-        seen.silent |= state.is_waiting() || state.is_busy() && silent_for > window || state.is_troubled(now);
+        seen.silent |=
+            state.is_waiting() || state.is_busy() && silent_for > window || state.is_troubled(now, window);
         if state.pid.is_some() {
             has_process |= !state.is_gone();
             silent_longest = silent_longest.max(Some(silent_for));

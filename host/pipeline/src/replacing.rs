@@ -56,6 +56,8 @@ pub(crate) struct WorkerHistory {
     began: Instant,
     /// It answered something.
     answered: bool,
+    /// When the newest answer came.
+    last_answer: Option<Instant>,
     /// So many ended in a row, none of which had worked well.
     ended: u32,
     /// When the first of them did.
@@ -66,7 +68,7 @@ pub(crate) struct WorkerHistory {
 
 impl WorkerHistory {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { began: now, answered: false, ended: 0, since: now, newest: VecDeque::new() }
+        Self { began: now, answered: false, last_answer: None, ended: 0, since: now, newest: VecDeque::new() }
     }
 
     /// Another worker begins.
@@ -75,8 +77,9 @@ impl WorkerHistory {
     }
 
     /// The worker answered something.
-    pub(crate) fn answers(&mut self) {
+    pub(crate) fn answers(&mut self, now: Instant) {
         self.answered = true;
+        self.last_answer = Some(now);
     }
 
     /// The worker ended, with nothing in hand if it was `idle`. How long to wait before there is another.
@@ -115,17 +118,24 @@ impl WorkerHistory {
         self.ended > 0
     }
 
-    /// Its workers keep ending, or cannot be started, for longer than this, and the present one does not work well yet.
-    pub(crate) fn is_failing(&self, now: Instant, than: Duration, idle: bool) -> bool {
+    /// The present worker, with nothing in hand if it is `idle`, works well; or it waits for longer than this.
+    fn is_well(&self, now: Instant, than: Duration, idle: bool) -> bool {
         let lived = now.saturating_duration_since(self.began);
-        let well = self.answered && lived >= STEADY || idle && lived > than;
-        self.ended > 1 && !well && now.saturating_duration_since(self.since) > than
+        self.answered && lived >= STEADY || idle && lived > than
     }
 
-    /// Its workers end again and again, although they work well before that.
-    pub(crate) fn ends_often(&self, now: Instant) -> bool {
+    /// Its workers keep ending, or cannot be started, and nothing was answered for longer than this.
+    pub(crate) fn is_failing(&self, now: Instant, than: Duration, idle: bool) -> bool {
+        let last = self.last_answer.map_or(self.since, |answer| answer.max(self.since));
+        self.ended > 1 && !self.is_well(now, than, idle) && now.saturating_duration_since(last) > than
+    }
+
+    /// Its workers end again and again, be it that they work well before that.
+    pub(crate) fn ends_often(&self, now: Instant, than: Duration, idle: bool) -> bool {
+        let in_a_row = usize::try_from(self.ended).is_ok_and(|ended| ended >= OFTEN);
         let oldest = self.newest.front().filter(|_| self.newest.len() >= OFTEN);
-        oldest.is_some_and(|oldest| now.saturating_duration_since(*oldest) < OFTEN_WITHIN)
+        in_a_row && !self.is_well(now, than, idle)
+            || oldest.is_some_and(|oldest| now.saturating_duration_since(*oldest) < OFTEN_WITHIN)
     }
 }
 
@@ -220,7 +230,7 @@ mod tests {
             ends(&mut history, Failed);
         }
         history.begins(Instant::now());
-        history.answers();
+        history.answers(Instant::now());
         advance(STEADY).await;
         assert_eq!(ends(&mut history, Failed), Duration::ZERO);
         advance(STEADY_IDLE).await;
@@ -239,7 +249,7 @@ mod tests {
     async fn workers_that_answer_before_they_end_are_waited_for_at_most_a_second() {
         let mut history = WorkerHistory::new(Instant::now());
         for _ in 0..50 {
-            history.answers();
+            history.answers(Instant::now());
             assert!(ends(&mut history, Failed) <= LONGEST_AT_WORK);
         }
     }
@@ -248,7 +258,7 @@ mod tests {
     async fn workers_that_leave_after_their_share_are_replaced_at_once_however_often() {
         let mut history = WorkerHistory::new(Instant::now());
         assert!((0..1_000).all(|_| ends(&mut history, Recycled) == Duration::ZERO));
-        assert!(!history.has_ended() && !history.ends_often(Instant::now()));
+        assert!(!history.has_ended() && !history.ends_often(Instant::now(), WINDOW, false));
     }
 
     #[tokio::test(start_paused = true)]
@@ -260,7 +270,7 @@ mod tests {
         ends(&mut history, Failed);
         assert!(history.is_failing(Instant::now(), WINDOW, false));
         history.begins(Instant::now());
-        history.answers();
+        history.answers(Instant::now());
         advance(STEADY).await;
         assert!(!history.is_failing(Instant::now(), WINDOW, false));
     }
@@ -269,14 +279,14 @@ mod tests {
     async fn workers_that_work_well_and_end_again_and_again_are_a_pattern_for_a_minute() {
         let mut history = WorkerHistory::new(Instant::now());
         for _ in 0..OFTEN {
-            assert!(!history.ends_often(Instant::now()));
-            history.answers();
+            assert!(!history.ends_often(Instant::now(), WINDOW, false));
+            history.answers(Instant::now());
             advance(10 * SECOND).await;
             ends(&mut history, Failed);
         }
-        assert!(history.ends_often(Instant::now()));
+        assert!(history.ends_often(Instant::now(), WINDOW, false));
         advance(OFTEN_WITHIN).await;
-        assert!(!history.ends_often(Instant::now()));
+        assert!(!history.ends_often(Instant::now(), WINDOW, false));
     }
 
     #[tokio::test(start_paused = true)]
@@ -288,7 +298,21 @@ mod tests {
         }
         let pause = history.ends(Instant::now(), Failed, false, Culprit::DeadLettered);
         assert_eq!(pause, Duration::ZERO);
-        assert!(!history.has_ended() && !history.ends_often(Instant::now()));
+        assert!(!history.has_ended() && !history.ends_often(Instant::now(), WINDOW, false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn workers_that_answer_a_little_before_they_end_have_not_failed_but_are_a_pattern() {
+        let mut history = WorkerHistory::new(Instant::now());
+        for _ in 0..20 {
+            history.answers(Instant::now());
+            advance(SECOND / 2).await;
+            ends(&mut history, Failed);
+            assert!(!history.is_failing(Instant::now(), WINDOW, false));
+        }
+        assert!(history.ends_often(Instant::now(), WINDOW, false));
+        advance(2 * WINDOW).await;
+        assert!(history.is_failing(Instant::now(), WINDOW, false));
     }
 
     #[test]

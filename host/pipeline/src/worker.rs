@@ -64,14 +64,17 @@ impl State {
 
     /// Workers of its place keep ending, for longer than this.
     pub(crate) fn is_failing(&self, now: Instant, than: Duration) -> bool {
-        let idle = !self.is_gone() && !self.is_busy();
-        self.history.lock().is_failing(now, than, idle)
+        self.history.lock().is_failing(now, than, self.is_idle())
+    }
+
+    fn is_idle(&self) -> bool {
+        !self.is_gone() && !self.is_busy()
     }
 
     /// Its place has no worker, after an end that was not expected, or its workers end again and again.
-    pub(crate) fn is_troubled(&self, now: Instant) -> bool {
+    pub(crate) fn is_troubled(&self, now: Instant, window: Duration) -> bool {
         let history = self.history.lock();
-        self.is_gone() && history.has_ended() || history.ends_often(now)
+        self.is_gone() && history.has_ended() || history.ends_often(now, window, self.is_idle())
     }
 
     pub(crate) fn is_busy(&self) -> bool {
@@ -394,7 +397,7 @@ impl Shift {
                 let Settled { finished, failed, died, answered, culprit, refused: for_now } = settled;
                 if answered > 0 {
                     self.node.blame.lock().answered();
-                    self.state.history.lock().answers();
+                    self.state.history.lock().answers(now);
                 }
                 refused = for_now.or(refused);
                 if finished + failed > 0 {

@@ -23,7 +23,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use support::{Running, flyball, read_json, said, until};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(300);
 
 /// A node that cannot keep up, so that there is something to find, to decide and to review.
 const PIPELINE: &str = r#"name: orders

@@ -23,7 +23,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use support::{flyball, is_ignored, read_json, said, until};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(300);
 
 fn pipeline(dir: &Path, source: &Value, sink: &Value) {
     let manifest =
@@ -308,4 +308,16 @@ fn dead_letters_stop_at_their_bound_and_their_items_stay_in_flight() {
     let letters = fs::read_to_string(dir.path().join("state/dead-letters.jsonl")).unwrap();
     assert!(letters.len() <= 1 << 20);
     assert_eq!(letters.lines().count(), 3);
+    let say = |arguments: &[&str]| {
+        let mut command = flyball();
+        command.current_dir(dir.path()).arg("dead-letters").args(arguments).args(["--state", "state"]);
+        said(&command.output().unwrap())
+    };
+    let listed = say(&["list", "-n", "2"]);
+    assert!(!listed.contains("     1  ") && listed.contains("     3  "), "{listed}");
+    assert!(listed.contains("  picky: ") && listed.contains("3 at picky"), "{listed}");
+    assert!(say(&["list", "--node", "other"]).contains("no dead letters"));
+    let item: Value = serde_json::from_str(say(&["show", "2", "--item"]).trim()).unwrap();
+    assert_eq!(item, body);
+    assert!(say(&["show", "4"]).contains("has no dead letter 4"), "{}", say(&["show", "4"]));
 }

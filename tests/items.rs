@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use support::{Running, flyball, said};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(300);
 
 fn run(dir: &Path) -> String {
     let output = flyball().current_dir(dir).args(["run", "p.yaml", "--state", "state"]).output().unwrap();

@@ -21,7 +21,7 @@ use std::time::Duration;
 use serde_json::Value;
 use support::{Running, flyball, said, until};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(300);
 
 /// A node that cannot keep up, so that there is always something to find and to decide.
 const PIPELINE: &str = r#"name: orders
@@ -113,6 +113,12 @@ fn what_a_person_approves_is_done_and_what_they_deny_is_not() {
     text(&place.say(&["approve", &id]));
     until("it is done", SOON, || !place.actions().is_empty());
     assert_eq!(place.actions()[0]["proposal"]["action"], first["approval"]["action"]);
+    let stands: Value = serde_json::from_slice(&place.say(&["changes", "--json"]).stdout).unwrap();
+    assert_eq!((&stands[0]["action"], &stands[0]["change"]), (&1.into(), &first["approval"]["action"]));
+    let told = text(&place.say(&["changes"]));
+    assert!(told.contains("action 1") && told.contains("\n  ends: "), "{told}");
+    let nowhere = said(&place.say(&["changes", "--session", "nowhere"]));
+    assert!(nowhere.contains("no session is called \"nowhere\""), "{nowhere}");
     let again = place.say(&["approve", &id]);
     assert!(said(&again).contains("it was answered or has expired"), "{}", said(&again));
 

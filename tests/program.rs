@@ -19,7 +19,7 @@ use std::time::Duration;
 use serde_json::Value;
 use support::{Running, assert_balanced, flyball, process_of_a_node, read_json, said, until};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(300);
 
 fn run(dir: &Path, arguments: &[&str]) -> Output {
     flyball().current_dir(dir).args(arguments).args(["--state", "state"]).output().unwrap()

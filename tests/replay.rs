@@ -18,7 +18,7 @@ use std::time::Duration;
 use serde_json::Value;
 use support::{Running, assert_balanced, flyball, process_of_a_node, read_json, replace, root, until};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(300);
 
 /// A run of a trace, in a directory of its own.
 struct Replay {

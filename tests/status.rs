@@ -21,7 +21,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use support::{Running, flyball, replace, said, until};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(300);
 
 fn pipeline(name: &str) -> String {
     format!(

@@ -134,7 +134,7 @@ impl Host {
         let generation = self.library.generation();
         while self.ticks.try_recv().is_ok() {}
         loop {
-            let record = self.ticks.recv_timeout(Duration::from_secs(20)).expect("the session ticks on");
+            let record = self.ticks.recv_timeout(Duration::from_secs(300)).expect("the session ticks on");
             if record.generation < generation {
                 continue;
             }
@@ -211,8 +211,8 @@ impl DataPlane for Still {
         Duration::ZERO
     }
 
-    fn node_types(&self) -> Vec<NodeType> {
-        Vec::new()
+    fn node_types(&self) -> Arc<[NodeType]> {
+        Arc::from([])
     }
 
     async fn apply(&self, _: &Action) -> Result<(), ApplyError> {

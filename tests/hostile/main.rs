@@ -37,7 +37,7 @@ use host::{Host, resident_mb};
 use scenario::Scenario;
 
 /// From the file's arrival to what is told of it, on a busy machine.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 /// What compiling, caches of the allocator and the pool of instances may take in all.
 const MOST_GROWTH_MB: u64 = 300;

@@ -14,7 +14,7 @@ use crate::pipeline::{Failing, WORK};
 use crate::server::{Reply, Server};
 use crate::speaking::{ALL, KEY, fails, grant, says, writes};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// What the model says that the rules would not.
 pub fn decision(action: Value, evidence: Value) -> Value {

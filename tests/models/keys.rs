@@ -11,7 +11,7 @@ use crate::server::{Asked, Reply, Server};
 use crate::speaking::KEY;
 use crate::support::{Running, flyball, said};
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(300);
 
 /// A node that cannot keep up, so that there is something to ask about.
 const PIPELINE: &str = r#"name: orders

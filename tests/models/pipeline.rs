@@ -131,7 +131,7 @@ impl DataPlane for Failing {
         Duration::ZERO
     }
 
-    fn node_types(&self) -> Vec<NodeType> {
+    fn node_types(&self) -> Arc<[NodeType]> {
         let offered = |name: &str, executor| NodeType {
             name: name.to_owned(),
             summary: "a part of the pipeline".to_owned(),

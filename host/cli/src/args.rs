@@ -102,10 +102,14 @@ pub(crate) enum Command {
     Replay(commands::replay::ReplayOptions),
     /// Explain a tick or an action: what was found, which gate held, who said what, and what would have had to differ
     Explain(commands::explain::ExplainOptions),
+    /// List and show the items that failed for good: where, when and why
+    DeadLetters(commands::dead_letters::DeadLettersOptions),
     /// Compare deciders, and count what incidents took: asked, followed, agreement, latency, tokens and cost
     Deciders(commands::deciders::DecidersOptions),
     /// Undo the last actions of a running session
     Rollback(commands::rollback::RollbackOptions),
+    /// List what the loop has changed and what still stands: why, since when, and what would end it
+    Changes(commands::changes::ChangesOptions),
     /// Stop all acting at once, of a session or of the host; observing goes on. It outlives the host
     Halt(commands::halt::HaltOptions),
     /// Let it act again, after a halt or after it froze itself

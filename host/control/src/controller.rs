@@ -209,6 +209,7 @@ impl Controller {
         if let Some(panel) = &panel {
             assess(panel, &sight, &mut state.breaches, record).await;
         }
+        state.standing.look(&sight.now, record, started);
         if !state.follow_ups.is_empty() && state.applying.is_none() {
             self.follow_up(state, panel.as_deref(), &sight, started, record).await;
         }
@@ -253,7 +254,8 @@ impl Controller {
             self.answered(state, answer, &landing, record).await;
             return;
         }
-        if !woken && panel.is_some() {
+        if let (false, Some(panel)) = (woken, &panel) {
+            self.give_back(state, panel, sight, now, record).await;
             return;
         }
         record.gate = self.closed_gate(state, panel.as_deref(), now, record).await;

@@ -10,7 +10,7 @@
 //! | `gates` | whether anything may be decided and done now, and why not |
 //! | `decide` | asks deciders, in a task of their own |
 //! | `act` | the one way of an action, whoever wants it: checks, validators, budgets, halt, dry run, approval, freeze, intent, data plane |
-//! | `verify` | whether an action helped, and the undo of what made things worse |
+//! | `verify` | whether an action helped, the undo of what made things worse, and what is taken back once its reason is gone |
 //!
 //! Around them: `controller` is the tick itself, `state` what a session remembers from tick to tick, `restoring` what it takes in from the
 //! journal once, before it may act, `telling` what it journals and tells of itself, `sessions` the loops of a host.

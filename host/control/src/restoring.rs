@@ -51,6 +51,7 @@ impl Controller {
         }
         let resumed_at = self.journal.resumed_at(&self.session).await?.unwrap_or_default();
         let recent = self.journal.recent(&self.session, RECALLED).await?;
+        let standing = self.journal.undoable(&self.session, RECALLED).await?;
         let (now, wall) = (Instant::now(), self.clock.now());
         let support = self.plane.support();
         // The wall clock may have jumped; what it says lies ahead was just now.
@@ -66,6 +67,7 @@ impl Controller {
             action.outcome != Outcome::Rejected
                 && (action.undoes.is_none() || action.decided_by.name.as_ref() != OPERATOR)
         };
+        self.restore_standing(state, standing, rules).await?;
         for action in recent.iter().rev().filter(tried) {
             let at = at(action);
             if action.at > resumed_at {
@@ -79,6 +81,23 @@ impl Controller {
             }
             let settle = settle_time(&support, &action.proposal.action);
             state.pace.settles(at, settle, action.proposal.action.to_string());
+        }
+        Ok(())
+    }
+
+    /// What an earlier host did for a fault, and what the data plane still shows.
+    async fn restore_standing(
+        &self,
+        state: &mut State,
+        newest_first: Vec<ActionRecord>,
+        rules: Option<&Rules>,
+    ) -> Result<(), Unrestored> {
+        let Some(rules) = rules.filter(|_| !newest_first.is_empty()) else { return Ok(()) };
+        let graph = self.plane.graph().await?;
+        for action in newest_first.iter().rev() {
+            if shows(&action.proposal.action, &action.before, &graph) == Some(true) {
+                state.standing.add(action, None, &rules.safety.give_back, Instant::now());
+            }
         }
         Ok(())
     }

@@ -23,6 +23,7 @@ use crate::gates::pace::{Pace, refusal, seconds};
 use crate::observe::assess::{Breaches, wakes};
 use crate::verify::follow_up::FollowUp;
 use crate::verify::measure::Readings;
+use crate::verify::standing_changes::StandingChanges;
 
 /// A data plane that reads seldom shows the same for a while.
 const LONGEST_WITHOUT_NEWS: Duration = Duration::from_secs(10);
@@ -54,6 +55,8 @@ pub(crate) struct State {
     pub applying: Option<Applying>,
     /// Actions of which it is not known yet whether they helped.
     pub follow_ups: Vec<FollowUp>,
+    /// What was done and still stands.
+    pub standing: StandingChanges,
     past: VecDeque<Past>,
     /// When the newest reading says that it was taken, and when it was first seen.
     read: Option<(UnixMillis, Instant)>,
@@ -97,6 +100,7 @@ impl State {
             shadows: Shadows::default(),
             applying: None,
             follow_ups: Vec::new(),
+            standing: StandingChanges::default(),
             past: VecDeque::new(),
             read: None,
             readings: VecDeque::new(),

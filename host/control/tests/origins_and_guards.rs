@@ -25,20 +25,23 @@ enum Origin {
     Approval,
     /// The host, of what made things worse.
     HostUndo,
+    /// The host, of what is no longer needed.
+    GiveBack,
     /// A person, by a rollback.
     PersonUndo,
     /// A reverser that wants a second step, once the first was done.
     Reverser,
 }
 
-use Origin::{Approval, Decider, HostUndo, PersonUndo, Reverser};
+use Origin::{Approval, Decider, GiveBack, HostUndo, PersonUndo, Reverser};
 
-const ORIGINS: [Origin; 5] = [Decider, Approval, HostUndo, PersonUndo, Reverser];
+const ORIGINS: [Origin; 6] = [Decider, Approval, HostUndo, GiveBack, PersonUndo, Reverser];
 
 /// A guard, what puts it in the way, what is told of it, and whom it spares.
 type Row = (&'static str, fn(&Scene), &'static str, &'static [Origin]);
 
-const UNDOS: &[Origin] = &[HostUndo, PersonUndo, Reverser];
+const UNDOS: &[Origin] = &[HostUndo, GiveBack, PersonUndo, Reverser];
+const AT_ONCE: &[Origin] = &[HostUndo, PersonUndo, Reverser];
 const BY_PEOPLE: &[Origin] = &[PersonUndo, Reverser];
 const NOBODY: &[Origin] = &[];
 
@@ -54,7 +57,7 @@ const GUARDS: &[Row] = &[
         "the breaker",
         |scene| scene.publish(|panel| panel.rules.max_actions = 0),
         "the limit is 0; opens when the policy allows an action",
-        UNDOS,
+        AT_ONCE,
     ),
     ("the finding is gone", |scene| scene.rig.finds(vec![]), "is not found", UNDOS),
     (
@@ -163,7 +166,7 @@ const GUARDS: &[Row] = &[
         "a validator's question",
         &[Approval, PersonUndo, Reverser],
     ),
-    (FREEZE, |_| {}, "is frozen|did not help; the limit is 0", UNDOS),
+    (FREEZE, |_| {}, "is frozen|did not help; the limit is 0", AT_ONCE),
     (
         "the journal",
         |scene| *scene.rig.journal.fails_to_intend.lock() = true,
@@ -232,7 +235,7 @@ impl Scene {
             panel.deciders = vec![match self.origin {
                 Decider => turn(Plain { takes: Duration::from_secs(40), ..plain("slow", by_evidence) }),
                 Reverser => wants(Action::RemoveNode { node: "b".into() }),
-                Approval | HostUndo | PersonUndo => turn(plain("wants", by_evidence)),
+                Approval | HostUndo | GiveBack | PersonUndo => turn(plain("wants", by_evidence)),
             }];
             panel.reversers = vec![puts_everything_back()];
             let says = Arc::clone(&self.verdict);
@@ -309,6 +312,17 @@ impl Scene {
                 let records = self.rig.ticks(4).await;
                 self.outcome(&records, String::new())
             }
+            GiveBack => {
+                self.acts(freezes).await;
+                self.rig.finds(vec![]);
+                self.rig.plane.view.lock().columns[0] = (metric::ITEMS_PER_SECOND, 10.0);
+                self.rig.ticks(115).await;
+                assert!(self.rig.applied().len() == 1, "it was taken back too soon");
+                in_the_way(self);
+                let records = self.rig.ticks(15).await;
+                let changes = format!("{:?}", self.rig.controller.changes().await);
+                self.outcome(&records, changes)
+            }
             PersonUndo => {
                 self.acts(freezes).await;
                 in_the_way(self);
@@ -370,7 +384,7 @@ impl Scene {
             told += record.error.as_deref().unwrap_or_default();
         }
         told += &format!("{:?}", self.rig.told.events.lock());
-        let before = usize::from(matches!(self.origin, HostUndo | PersonUndo));
+        let before = usize::from(matches!(self.origin, HostUndo | GiveBack | PersonUndo));
         let more = |actions: Vec<Action>| {
             actions.iter().filter(|action| action.kind() == ActionKind::ScaleNode).count() > before
         };

@@ -48,8 +48,8 @@ impl DataPlane for Idle {
         Duration::ZERO
     }
 
-    fn node_types(&self) -> Vec<NodeType> {
-        vec![]
+    fn node_types(&self) -> Arc<[NodeType]> {
+        Arc::from([])
     }
 
     async fn apply(&self, _: &Action) -> Result<(), ApplyError> {

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use flyball_model::{ActionKind, Budget, Policy, Problem};
+use flyball_model::{ActionKind, Budget, GiveBack, Policy, Problem};
 
 use crate::never_asked::never_asked;
 
@@ -64,6 +64,7 @@ fn kinds(policy: &Policy, problems: &mut Vec<Problem>) {
         ("/safety/approval/kinds", &safety.approval.kinds),
         ("/safety/dry_run", &safety.dry_run),
         ("/safety/irreversible", &safety.irreversible),
+        ("/safety/give_back/kinds", written(&safety.give_back.kinds, &GiveBack::default().kinds)),
     ];
     let listed = lists.into_iter().flat_map(|(at, kinds)| {
         kinds.iter().enumerate().map(move |(index, kind)| (format!("{at}/{index}"), *kind))
@@ -80,6 +81,12 @@ fn kinds(policy: &Policy, problems: &mut Vec<Problem>) {
             problems.push(Problem::new(pointer, message).help("leave it out, or raise `mutation_policy`"));
         }
     }
+}
+
+/// What is so by default was not written by anybody.
+fn written<'a>(kinds: &'a Vec<ActionKind>, default: &Vec<ActionKind>) -> &'a Vec<ActionKind> {
+    const NONE: &Vec<ActionKind> = &Vec::new();
+    if kinds == default { NONE } else { kinds }
 }
 
 fn escalation(policy: &Policy, problems: &mut Vec<Problem>) {

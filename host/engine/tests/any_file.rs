@@ -28,7 +28,7 @@ use flyball_model::Limits;
 const COUNT: &str = "FLYBALL_FILES";
 
 /// Any longer for one file is a hang.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(300);
 
 /// SplitMix64: the same files on every machine.
 struct Random(u64);

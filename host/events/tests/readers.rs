@@ -11,7 +11,7 @@ use flyball_ports::{EventStore, EventStoreError};
 use flyball_store::EventEntries;
 use proptest::prelude::*;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 fn happened(text: impl std::fmt::Display) -> Happened {
     Happened::Warning(Warning::new("test", text.to_string()))

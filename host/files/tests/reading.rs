@@ -19,7 +19,7 @@ fn within_a_second(path: &Path) -> Result<Vec<u8>, FileError> {
     let (send, receive) = mpsc::channel();
     let path = path.to_owned();
     std::thread::spawn(move || send.send(read(&path, LIMIT)));
-    receive.recv_timeout(Duration::from_secs(10)).unwrap()
+    receive.recv_timeout(Duration::from_secs(300)).unwrap()
 }
 
 fn refusal(path: &Path) -> String {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use flyball_control::{ApprovalError, Controller, Fleet, Undo};
 use flyball_engine::Library;
-use flyball_model::{Approval, Caller, Event, EventRecord, Halt};
+use flyball_model::{Approval, Caller, Event, EventRecord, Halt, StandingChange};
 use flyball_ports::{Clock, Journal as _, JournalError, Listener};
 use flyball_store::{Recordings, Store};
 use schemars::JsonSchema;
@@ -266,6 +266,26 @@ impl Operations {
             self.soon(async move { controller.thaw().await }).await?;
         }
         Ok(Resumed { resumed: session })
+    }
+
+    /// What was done in this session, or in all, and still stands, and what would end it; oldest first.
+    ///
+    /// # Errors
+    ///
+    /// There is no such session, or one does not come to the end of its tick.
+    pub async fn changes(&self, session: Option<&str>) -> Result<Vec<StandingChange>, OperationError> {
+        let controllers = match session {
+            Some(name) => vec![self.controller(Some(name))?],
+            None => self.parts.sessions.controllers().into_iter().map(|(_, controller)| controller).collect(),
+        };
+        self.soon(async move {
+            let mut standing = Vec::new();
+            for controller in controllers {
+                standing.extend(controller.changes().await);
+            }
+            standing
+        })
+        .await
     }
 
     /// The questions to people that stand.

@@ -71,16 +71,20 @@ pub struct SessionReport {
     pub balanced: bool,
     /// Ticks by how they ended.
     pub endings: BTreeMap<String, u64>,
-    /// Generations that judged, each with its first and last tick.
-    pub generations: Vec<GenerationReport>,
-    /// Actions with their outcomes, oldest first.
-    pub actions: Vec<ActionRecord>,
-    /// Ticks on which something was found or failed, oldest first.
+    /// The newest generations that judged, each with its first and last tick.
+    pub generations: VecDeque<GenerationReport>,
+    /// The newest actions with their outcomes, oldest first.
+    pub actions: VecDeque<ActionRecord>,
+    /// Earlier actions that are not in `actions`, for length; the journal has them.
+    pub actions_left_out: u64,
+    /// Ticks on which something was found or failed, oldest first. Of ticks in a row that tell the same the first.
     pub ticks: VecDeque<Arc<TickRecord>>,
-    /// Eventful ticks that are not in `ticks`, for length; the journal has them.
+    /// Such ticks that are not in `ticks`, as they tell the same or for length; the journal has them.
     pub ticks_left_out: u64,
     /// What happened to the loop itself, oldest first: halts, approvals, escalations, freezes, notices.
-    pub events: Vec<EventRecord>,
+    pub events: VecDeque<EventRecord>,
+    /// Earlier ones that are not in `events`, for length; the journal has them.
+    pub events_left_out: u64,
 }
 
 /// One generation's time in a session.

@@ -98,6 +98,11 @@ pub enum ControlRequest {
         /// In the person's words.
         why: String,
     },
+    /// What was done and still stands.
+    Changes {
+        /// In this session; none: in all.
+        session: Option<String>,
+    },
     /// The questions to people that stand.
     Approvals,
     /// A person says yes.
@@ -283,6 +288,7 @@ impl Operations {
             ControlRequest::Recordings => written(Ok(self.recordings())),
             ControlRequest::Halt { session, why } => written(self.halt(session, why, by).await),
             ControlRequest::Resume { session, why } => written(self.resume(session, why, by).await),
+            ControlRequest::Changes { session } => written(self.changes(session.as_deref()).await),
             ControlRequest::Approvals => written(self.approvals().await),
             ControlRequest::Approve { id } => written(self.approve(&id, by).await),
             ControlRequest::Deny { id, why } => written(self.deny(&id, &why, by).await),

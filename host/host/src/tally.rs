@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 const TICKS_TO_BE_QUIET: u64 = 3;
 /// Incidents that are kept; the oldest go.
 const INCIDENTS_KEPT: usize = 1_000;
+/// Faults and actions that are told of one incident.
+const MOST_IN_INCIDENT: usize = 200;
 /// Questions of a session whose answers may still be compared: a shadow may be late.
 const QUESTIONS_OPEN: usize = 256;
 
@@ -79,6 +81,8 @@ pub struct IncidentReport {
     pub ticks: u64,
     /// What was done, with what came of it.
     pub actions: Vec<IncidentAction>,
+    /// Later actions that are not in `actions`, for length.
+    pub actions_left_out: u64,
     /// What it took of language models, whoever asked.
     #[serde(flatten)]
     pub llm: LlmUse,
@@ -163,13 +167,19 @@ impl Tally {
             incident.last_tick = record.tick;
             incident.until = record.at;
             incident.ticks += 1;
-            incident.faults.extend(faults);
+            for fault in faults {
+                if incident.faults.len() < MOST_IN_INCIDENT {
+                    incident.faults.insert(fault);
+                }
+            }
         }
         if let (Some(incident), Some(action)) = (&mut session.open, &record.action) {
             let outcome = action.outcome.name().to_owned();
             // One that the data plane takes its time for is told of on two ticks.
+            let has_room = incident.actions.len() < MOST_IN_INCIDENT;
             match incident.actions.iter_mut().find(|known| known.id == action.id) {
                 Some(known) => known.outcome = outcome,
+                None if !has_room => incident.actions_left_out += 1,
                 None => incident.actions.push(IncidentAction {
                     id: action.id,
                     action: action.proposal.action.to_string(),
@@ -291,6 +301,7 @@ impl IncidentReport {
             faults: BTreeSet::new(),
             ticks: 0,
             actions: Vec::new(),
+            actions_left_out: 0,
             llm: LlmUse::default(),
         }
     }
@@ -351,13 +362,13 @@ impl Decider {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use serde_json::{from_value, json};
 
     use super::*;
 
     /// A tick on which something was found and an action had come to this.
-    fn tick(tick: u64, ending: &str, outcome: &str) -> TickRecord {
+    pub(crate) fn tick(tick: u64, ending: &str, outcome: &str) -> TickRecord {
         let by = json!({ "name": "rules", "version": "1", "digest": "d" });
         let action = json!({
             "id": 7, "session": "shop", "tick": 1, "generation": 1, "at": 1,

@@ -13,7 +13,7 @@ use flyball_store::EventEntries;
 #[allow(dead_code, reason = "a program, which runs by itself")]
 mod embed;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 fn manifest(name: &str) -> Manifest {
     let manifest = serde_json::json!({

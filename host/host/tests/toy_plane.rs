@@ -16,7 +16,7 @@ use flyball_store::{CallFilter, RecordingsReader};
 use parking_lot::Mutex;
 use tokio::time::{sleep, timeout};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// An oven with loaves waiting before it: with one baker they pile up, with two they do not.
 struct Bakery(Mutex<Arc<Graph>>);
@@ -93,8 +93,8 @@ impl DataPlane for Bakery {
         Duration::ZERO
     }
 
-    fn node_types(&self) -> Vec<NodeType> {
-        Vec::new()
+    fn node_types(&self) -> Arc<[NodeType]> {
+        Arc::from([])
     }
 
     async fn apply(&self, action: &Action) -> Result<(), ApplyError> {

@@ -32,6 +32,7 @@ mod problem;
 mod reach;
 mod rule;
 mod safety;
+mod standing_change;
 mod tick;
 
 pub use account::Account;
@@ -84,7 +85,8 @@ pub use printable::{hidden_in, is_hidden, printable, printable_lines, printable_
 pub use problem::Problem;
 pub use reach::{Creatable, Reach, touched};
 pub use rule::{DEEPEST_RULE, GroupForm, Members, Rule, ValidatorGroup, ValidatorRule};
-pub use safety::{ApprovalRules, Budget, Safety, Step, Systemic};
+pub use safety::{ApprovalRules, Budget, GiveBack, Safety, Step, Systemic};
+pub use standing_change::StandingChange;
 pub use tick::{
     ActionRecord, Attributed, Checked, Ending, FailedJudge, GateRefusal, GateState, Reversal, TickRecord,
     VerdictRecord,

@@ -22,6 +22,8 @@ pub struct Safety {
     pub may_create: Vec<Creatable>,
     /// Undo actions that made things worse, without asking anybody.
     pub undo_worse: bool,
+    /// When what was done for a fault is taken back, once the fault is gone.
+    pub give_back: GiveBack,
     /// Kinds of action that a person must approve.
     pub approval: ApprovalRules,
     /// Maximum number of unsuccessful tries of one kind of action, at one node, for one fault. After that the kind is not tried
@@ -63,6 +65,7 @@ impl Default for Safety {
             irreversible: Vec::new(),
             may_create: Vec::new(),
             undo_worse: true,
+            give_back: GiveBack::default(),
             approval: ApprovalRules::default(),
             attempts: 3,
             cures: Budget { max: 6, window_ms: 86_400_000 },
@@ -76,6 +79,25 @@ impl Default for Safety {
             systemic: Systemic::default(),
             escalation: Vec::new(),
         }
+    }
+}
+
+/// When the host takes back what was done for a fault that is gone, by the way of every other action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GiveBack {
+    /// Kinds of action that are taken back. Empty: none. That a bypassed node works again shows only once items go through it again,
+    /// so a bypass is not among them by default.
+    pub kinds: Vec<ActionKind>,
+    /// For how long nothing may be found of what the action was for, in milliseconds. It doubles each time that the action is needed
+    /// again soon after it was taken back.
+    #[schemars(range(min = 1))]
+    pub after_ms: u64,
+}
+
+impl Default for GiveBack {
+    fn default() -> Self {
+        Self { kinds: vec![ActionKind::ScaleNode, ActionKind::AdjustBuffering], after_ms: 120_000 }
     }
 }
 

@@ -26,7 +26,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(300);
 
 fn supervisor() -> Supervisor {
     Supervisor { program: env!("CARGO_BIN_EXE_flyball-node").into(), args: vec!["--supervise".to_owned()] }

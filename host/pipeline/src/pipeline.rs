@@ -391,7 +391,7 @@ impl DataPlane for Pipeline {
         self.running.options.window
     }
 
-    fn node_types(&self) -> Vec<NodeType> {
+    fn node_types(&self) -> Arc<[NodeType]> {
         self.running.stock.types()
     }
 

@@ -11,6 +11,7 @@ use flyball_nodes::{
     ChildCommand, ChildOptions, ChildProcessor, Item, ItemLimits, Processed, Processor, Source, Supervisor,
     WasmNodes,
 };
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::tool::Tool;
@@ -27,6 +28,8 @@ pub struct BuiltinChild {
 
 pub(crate) struct Stock {
     wasm: Arc<dyn WasmNodes>,
+    /// Those that were there when they were asked for last.
+    types: Mutex<Arc<[NodeType]>>,
     child: Option<BuiltinChild>,
     limits: ItemLimits,
 }
@@ -106,11 +109,17 @@ pub(crate) fn check_config(
 
 impl Stock {
     pub(crate) fn new(wasm: Arc<dyn WasmNodes>, child: Option<BuiltinChild>, limits: ItemLimits) -> Self {
-        Self { wasm, child, limits }
+        Self { wasm, types: Mutex::new(Arc::from([])), child, limits }
     }
 
-    pub(crate) fn types(&self) -> Vec<NodeType> {
-        types(self.wasm.as_ref())
+    /// The same ones as before where nothing has changed: components come and go.
+    pub(crate) fn types(&self) -> Arc<[NodeType]> {
+        let now = types(self.wasm.as_ref());
+        let mut known = self.types.lock();
+        if **known != *now {
+            *known = now.into();
+        }
+        Arc::clone(&known)
     }
 
     pub(crate) fn find(&self, node_type: &str) -> Result<NodeType, String> {
@@ -119,7 +128,7 @@ impl Stock {
             .map(|near| format!("; did you mean \"{near}\"?"))
             .unwrap_or_default();
         let unknown = format!("unknown node type \"{node_type}\"{near}");
-        types.into_iter().find(|have| have.name == node_type).ok_or(unknown)
+        types.iter().find(|have| have.name == node_type).cloned().ok_or(unknown)
     }
 
     /// As many as the node has workers; one that passes everything, when it is bypassed.

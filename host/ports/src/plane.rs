@@ -28,8 +28,9 @@ pub trait DataPlane: Send + Sync {
     /// count as one. Zero: each reading stands for itself.
     fn reading_window(&self) -> Duration;
 
-    /// The node types that the data plane itself offers.
-    fn node_types(&self) -> Vec<NodeType>;
+    /// The node types that the data plane itself offers. As long as they do not change this is best the same `Arc`, as whoever has
+    /// looked at them need not look again.
+    fn node_types(&self) -> Arc<[NodeType]>;
 
     /// Does it. Returns when the data plane has taken it; whether it helped is seen later.
     async fn apply(&self, action: &Action) -> Result<(), ApplyError>;

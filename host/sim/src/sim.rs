@@ -1,6 +1,6 @@
 //! The simulation from outside: a data plane in tokio's time.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,6 +29,7 @@ pub struct Sim {
     stamp: Stamp,
     began: Instant,
     stock: Arc<NodeTypes>,
+    types: OnceLock<Arc<[NodeType]>>,
     state: Mutex<State>,
 }
 
@@ -53,7 +54,7 @@ impl Sim {
         let network = Network::new(Arc::clone(&stock), plan.graph, strikes, plan.seed, began);
         let stamp = Stamp { session: plan.session.into(), start: plan.start };
         let state = Mutex::new(State { graph: network.shown.clone().into(), network, applied: Vec::new() });
-        Ok(Arc::new(Self { stamp, began, stock, state }))
+        Ok(Arc::new(Self { stamp, began, stock, types: OnceLock::new(), state }))
     }
 
     /// Everything that has happened until now.
@@ -193,8 +194,8 @@ impl DataPlane for Sim {
         Duration::from_millis(self.stock.world.window_ms)
     }
 
-    fn node_types(&self) -> Vec<NodeType> {
-        self.stock.node_types()
+    fn node_types(&self) -> Arc<[NodeType]> {
+        Arc::clone(self.types.get_or_init(|| self.stock.node_types().into()))
     }
 
     async fn apply(&self, action: &Action) -> Result<(), ApplyError> {

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 pub(crate) const ACTION: &str = "id, session, tick, generation, at, proposal, decided_by, judged_by, findings, before, \
                                  after, outcome, note, settled_at, undoes";
 
-/// Applied, not undone, and not an undo. An undo that broke off leaves its action `rollback-failed`, which may be tried
+/// Applied, not undone (or undone, and that was undone), and not an undo. An undo that broke off leaves its action `rollback-failed`, which may be tried
 /// again; one that succeeded is itself `rolled-back`.
 pub(crate) const UNDOABLE: &str = "
     session = :session AND undoes IS NULL AND after IS NOT NULL AND kind <> 'no-op'
@@ -20,6 +20,10 @@ pub(crate) const UNDOABLE: &str = "
     AND NOT EXISTS (
         SELECT 1 FROM actions AS undo WHERE undo.undoes = actions.id AND undo.after IS NOT NULL
         AND undo.outcome NOT IN ('failed', 'rejected', 'rollback-failed')
+        AND NOT EXISTS (
+            SELECT 1 FROM actions AS redo WHERE redo.undoes = undo.id AND redo.after IS NOT NULL
+            AND redo.outcome NOT IN ('failed', 'rejected', 'rollback-failed')
+        )
     )";
 
 /// SQLite counts to 2⁶³; no clock or counter of ours comes so far.

@@ -12,7 +12,7 @@ use flyball_model::{Check, Checked, Cost, Ending, GateState, PluginId, Side, Tic
 use flyball_ports::Listener;
 use flyball_store::{QuietTicks, QuietTicksReader};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(300);
 
 fn quiet(session: &str, tick: u64) -> TickRecord {
     let check = Check {

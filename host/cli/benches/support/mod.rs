@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use flyball_engine::{Engine, EngineOptions, Plugin, PluginJudge as Sandboxed};
 use flyball_model::{
     Action, ActionKind, ActionRecord, Assessment, Cost, Decision, EventRecord, Evidence, Executor, Finding,
-    Graph, GraphMetrics, GraphSpec, Halt, Learned, Limits, Metrics, MutationPolicy, NodeColumns, NodeSpec,
-    NodeStatus, NodeType, Observation, OnFailure, Outcome, PluginId, PluginUse, Proposal, Reason, Rule,
-    Rules, Severity, TickRecord, Trend, Turn, UnixMillis, Verdict, metric,
+    Graph, GraphMetrics, GraphSpec, Halt, Learned, Limits, Metrics, MutationPolicy, NodeColumns, NodeOffer,
+    NodeSpec, NodeStatus, NodeType, Observation, OnFailure, Outcome, PluginId, PluginUse, Proposal, Reach,
+    Reason, Rule, Rules, Severity, TickRecord, Trend, Turn, UnixMillis, Verdict, metric,
 };
 use flyball_ports::{
     ApplyError, Catalog, DataPlane, Decided, Decider, Heuristic, Journal, JournalError, Judge, JudgeError,
@@ -27,6 +27,34 @@ pub struct Synthetic {
     floods_at: u64,
     ticks: AtomicU64,
     graph: Mutex<Arc<Graph>>,
+    types: Arc<[NodeType]>,
+}
+
+/// As many as the embedded pipeline has, each with the schema of what it takes.
+fn node_types() -> Arc<[NodeType]> {
+    let named = |name: String| NodeType {
+        summary: format!("what {name} does with an item"),
+        provides: vec!["mapping".to_owned()],
+        offers: [Executor::Native, Executor::Multiprocess]
+            .map(|executor| NodeOffer { executor, relative_speed: Some(1.0), relative_cost: Some(1.0) })
+            .into(),
+        config_schema: Some(json!({
+            "type": "object",
+            "required": ["template"],
+            "additionalProperties": false,
+            "properties": {
+                "template": { "type": "string", "description": "what becomes of an item", "default": "{{x}}" },
+                "limit": { "type": "integer", "minimum": 1, "maximum": 1000, "description": "how many at once" },
+                "key": { "type": "string", "writeOnly": true, "description": "by which it is let in" },
+            },
+        })),
+        reach: Reach::Pure,
+        name,
+    };
+    std::iter::once("map".to_owned())
+        .chain((1..20).map(|number| format!("map-{number}")))
+        .map(named)
+        .collect()
 }
 
 impl Synthetic {
@@ -53,6 +81,7 @@ impl Synthetic {
             floods_at,
             ticks: AtomicU64::new(0),
             graph: Mutex::new(graph.into()),
+            types: node_types(),
         }
     }
 }
@@ -124,8 +153,8 @@ impl DataPlane for Synthetic {
         Duration::ZERO
     }
 
-    fn node_types(&self) -> Vec<NodeType> {
-        Vec::new()
+    fn node_types(&self) -> Arc<[NodeType]> {
+        Arc::clone(&self.types)
     }
 
     async fn apply(&self, action: &Action) -> Result<(), ApplyError> {

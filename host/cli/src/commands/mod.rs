@@ -1,8 +1,10 @@
 //! One file for each command.
 
 pub(crate) mod approvals;
+pub(crate) mod changes;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod dead_letters;
 pub(crate) mod deciders;
 pub(crate) mod demo;
 pub(crate) mod denials;

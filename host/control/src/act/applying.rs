@@ -185,8 +185,8 @@ impl Controller {
             }
             Whose::Undo(undoing) => {
                 let until = Instant::now() + self.patience();
-                if let Some((undo, measure)) = self.go_on_undoing(state, undoing, started, until).await {
-                    self.was_undone(state, undo, measure, record).await;
+                if let Some((undo, by)) = self.go_on_undoing(state, undoing, started, until).await {
+                    self.was_undone(state, undo, by, record).await;
                 }
                 return false;
             }

@@ -55,6 +55,8 @@ fn safer(one: &Safety, other: &Safety) -> Safety {
     let mut safety = other.clone();
     safety.propose_only |= one.propose_only;
     safety.undo_worse |= one.undo_worse;
+    safety.give_back.kinds.retain(|kind| one.give_back.kinds.contains(kind));
+    safety.give_back.after_ms = safety.give_back.after_ms.max(one.give_back.after_ms);
     safety.irreversible.retain(|kind| one.irreversible.contains(kind));
     safety.may_create.retain(|entry| one.may_create.contains(entry));
     for (mine, theirs) in

@@ -226,6 +226,7 @@ impl Controller {
             let findings: Vec<_> = passed.findings.iter().collect();
             state.follow_ups.push(FollowUp::new(action.clone(), &findings, applied, settle, measure));
             state.last_applied = Some(applied);
+            state.standing.add(&action, before.newest.as_deref(), &rules.safety.give_back, applied);
         }
         record.action = Some(action);
         state.pace.tried(Instant::now(), rules);

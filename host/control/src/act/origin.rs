@@ -13,6 +13,8 @@ pub(crate) enum Origin {
     Approval,
     /// The host itself, of an action that made things worse. A reverser says what the steps are.
     HostUndo,
+    /// The host itself, of an action whose reason is gone. A reverser says what the steps are.
+    GiveBack,
     /// A person, by `flyball rollback`. A reverser says what the steps are.
     PersonUndo,
 }
@@ -67,12 +69,14 @@ pub(crate) const AFTER_REVIEW: [&[Guard]; 7] = [
     &[Guard::Freeze],
 ];
 
-const UNDOS: &[Origin] = &[Origin::HostUndo, Origin::PersonUndo];
+const UNDOS: &[Origin] = &[Origin::HostUndo, Origin::GiveBack, Origin::PersonUndo];
+/// Undos that do not wait for a better time.
+const AT_ONCE: &[Origin] = &[Origin::HostUndo, Origin::PersonUndo];
 
 /// Which guard spares whom, and why that is right.
 const SPARED: [(Guard, &[Origin], &str); 8] = [
     (Guard::Enabled, &[Origin::PersonUndo], "what a policy switches off is the loop, and not people"),
-    (Guard::Pace, UNDOS, "what made things worse must not stand until the loop may try again"),
+    (Guard::Pace, AT_ONCE, "what made things worse must not stand until the loop may try again"),
     (Guard::StillFound, UNDOS, "an undo answers no finding: it puts back what was"),
     (Guard::Evidence, UNDOS, "an undo rests on the graph before the action, and on no measurement"),
     (
@@ -86,7 +90,7 @@ const SPARED: [(Guard, &[Origin], &str); 8] = [
         &[Origin::Approval],
         "a person said yes, and `SameQuestion` holds that yes to what they were asked",
     ),
-    (Guard::Freeze, UNDOS, "a freeze ends tries that do not help, and putting back is no new try"),
+    (Guard::Freeze, AT_ONCE, "a freeze ends tries that do not help, and putting back is no new try"),
 ];
 
 impl Guard {

@@ -9,6 +9,8 @@
 //! An undo may put back exactly what this run of the host has seen in that very place before the action that it undoes:
 //! the manifest's own node, or one that the policy let an action make. What a reverser adds of its own is held to the rule.
 
+use std::sync::Arc;
+
 use flyball_model::{
     Action, Creatable, GraphSpec, NodeSpec, NodeType, Reach, Reason, mask_in, merge, touched,
 };
@@ -133,9 +135,16 @@ fn masked(place: &str) -> Reason {
 }
 
 /// Of the types that there are, those of which an action may make nodes, each with the configurations that it may have.
-pub(crate) fn creatable(types: &[NodeType], may_create: &[Creatable], plane: &MaskedPlane) -> Vec<NodeType> {
+pub(crate) fn creatable(
+    types: &Arc<[NodeType]>,
+    may_create: &[Creatable],
+    plane: &MaskedPlane,
+) -> Arc<[NodeType]> {
+    if types.iter().all(|of| plane.is_pure(&of.name)) {
+        return Arc::clone(types);
+    }
     let listed = |of: &NodeType| {
-        if plane.own_type(&of.name).is_some_and(|own| own.reach == Reach::Pure) {
+        if plane.is_pure(&of.name) {
             return Some(of.clone());
         }
         let entries = may_create.iter().filter(|entry| entry.node_type == of.name && entry.open().is_none());

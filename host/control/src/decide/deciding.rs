@@ -100,9 +100,8 @@ async fn decide(question: Question, shown: Sender<Option<Arc<Situation>>>) -> An
     let Question { panel, plane, sight, mut situation, findings, support, first } = question;
     let mut failures = Vec::new();
     let mut costs = Vec::new();
-    let own = situation.node_types.to_vec();
-    let types: Arc<[NodeType]> = offered(&panel, own, &mut failures, &mut costs).await.into();
-    situation.node_types = creatable(&types, &panel.rules.safety.may_create, &plane).into();
+    let types = offered(&panel, &situation.node_types, &mut failures, &mut costs).await;
+    situation.node_types = creatable(&types, &panel.rules.safety.may_create, &plane);
     if shown.receiver_count() > 0 {
         shown.send_replace(Some(Arc::new(situation.clone())));
     }
@@ -124,24 +123,27 @@ async fn decide(question: Question, shown: Sender<Option<Arc<Situation>>>) -> An
 /// What the data plane offers, and what the catalogs add to it.
 pub(crate) async fn offered(
     panel: &Panel,
-    own: Vec<NodeType>,
+    own: &Arc<[NodeType]>,
     failures: &mut Vec<FailedJudge>,
     costs: &mut Vec<(PluginId, Cost)>,
-) -> Vec<NodeType> {
-    let mut types = own;
+) -> Arc<[NodeType]> {
+    let mut listed = Vec::new();
     for catalog in &panel.catalogs {
         match ask(catalog.list()).await {
             Ok(Judged { said, cost, refused }) => {
                 failures.extend(refused_to(catalog.id(), PluginKind::Catalog, refused));
                 costs.push((catalog.id().clone(), cost));
-                for listed in said {
-                    add(&mut types, listed);
-                }
+                listed.extend(said);
             }
             Err(error) => failures.push(failed(catalog.id(), PluginKind::Catalog, error)),
         }
     }
-    types
+    if listed.is_empty() {
+        return Arc::clone(own);
+    }
+    let mut types = own.to_vec();
+    listed.into_iter().for_each(|of| add(&mut types, of));
+    types.into()
 }
 
 fn add(types: &mut Vec<NodeType>, listed: NodeType) {

@@ -40,7 +40,7 @@ impl Controller {
             graph: self.plane.graph().await?,
             findings: said,
             allowed,
-            node_types: self.plane.node_types().into(),
+            node_types: self.plane.node_types(),
             past: state.recent_past(sight.now.taken_at),
             rules: panel.rules.as_shown(),
         };

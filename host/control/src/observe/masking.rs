@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flyball_model::{
-    Action, Carried, Creatable, Graph, GraphSpec, NodeId, NodeSpec, NodeType, Observation, SecretNames,
-    Verdict, mask_config, mask_in, mask_number, mask_plainly, mask_url,
+    Action, Carried, Creatable, Graph, GraphSpec, NodeId, NodeSpec, NodeType, Observation, Reach,
+    SecretNames, Verdict, mask_config, mask_in, mask_number, mask_plainly, mask_url,
 };
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -47,6 +47,15 @@ struct Seen {
     real: Arc<Graph>,
     types: Arc<[NodeType]>,
     masked: Arc<Graph>,
+}
+
+impl Seen {
+    /// The configuration of the node at this place as everybody else sees it, where it was there and has not changed.
+    fn masked_config(&self, at: usize, node: &NodeSpec) -> Option<&Value> {
+        let (real, masked) = (self.real.nodes.get(at)?, self.masked.nodes.get(at)?);
+        let same = real.id == node.id && real.node_type == node.node_type && real.config == node.config;
+        same.then_some(&masked.config)
+    }
 }
 
 /// What stood where.
@@ -80,6 +89,11 @@ impl MaskedPlane {
     /// What the data plane says of one of its types; none: it has no such type.
     pub fn own_type(&self, name: &str) -> Option<NodeType> {
         self.types_with(&[name]).iter().find(|of| of.name == name).cloned()
+    }
+
+    /// Whether it says of one of its types that its nodes reach nothing outside.
+    pub fn is_pure(&self, name: &str) -> bool {
+        self.types_with(&[name]).iter().any(|of| of.name == name && of.reach == Reach::Pure)
     }
 
     /// Names of fields that hold secrets.
@@ -213,16 +227,7 @@ impl MaskedPlane {
         if names.iter().all(|name| known.iter().any(|of| of.name == *name)) {
             return known;
         }
-        self.know(self.plane.node_types())
-    }
-
-    /// Takes in the data plane's types. As long as they are the same, so is their `Arc`.
-    fn know(&self, types: Vec<NodeType>) -> Arc<[NodeType]> {
-        let mut known = self.types.lock();
-        if **known != *types {
-            *known = types.into();
-        }
-        Arc::clone(&known)
+        self.node_types()
     }
 
     fn mask(&self, node: &str, node_type: &str, config: &mut Value, types: &[NodeType]) {
@@ -352,8 +357,13 @@ impl DataPlane for MaskedPlane {
         {
             return Ok(Arc::clone(&seen.masked));
         }
+        let before = self.seen.lock().clone().filter(|seen| Arc::ptr_eq(&seen.types, &types));
         let mut graph = GraphSpec::clone(&real);
-        for node in &mut graph.nodes {
+        for (at, node) in graph.nodes.iter_mut().enumerate() {
+            if let Some(masked) = before.as_ref().and_then(|seen| seen.masked_config(at, node)) {
+                node.config.clone_from(masked);
+                continue;
+            }
             let real = node.config.clone();
             self.mask(&node.id, &node.node_type, &mut node.config, &types);
             let mut memory = self.memory.lock();
@@ -373,10 +383,14 @@ impl DataPlane for MaskedPlane {
         self.plane.reading_window()
     }
 
-    fn node_types(&self) -> Vec<NodeType> {
+    /// As long as they are the same, so is their `Arc`.
+    fn node_types(&self) -> Arc<[NodeType]> {
         let types = self.plane.node_types();
-        self.know(types.clone());
-        types
+        let mut known = self.types.lock();
+        if !Arc::ptr_eq(&known, &types) && **known != *types {
+            *known = types;
+        }
+        Arc::clone(&known)
     }
 
     async fn apply(&self, action: &Action) -> Result<(), ApplyError> {

@@ -10,7 +10,6 @@ use crate::controller::Controller;
 use crate::state::State;
 use crate::telling::add_error;
 use crate::verify::follow_up::{FollowUp, Look};
-use crate::verify::measure::Measure;
 use crate::verify::rollback::{Undo, UndoError, Undoer};
 
 impl Controller {
@@ -52,6 +51,7 @@ impl Controller {
         let action = follow_up.record.clone();
         state.learn(action.id, action.outcome);
         state.tries.conclude(action.id, action.outcome);
+        state.standing.concluded(&action);
         self.fleet.learn(&action, None);
         if let Err(error) = self.journal.conclude(&action).await {
             add_error(record, format!("what became of action {} is not recorded: {error}", action.id));
@@ -60,6 +60,8 @@ impl Controller {
         let Some(panel) = panel else { return };
         if action.outcome == Outcome::Worse && panel.rules.safety.undo_worse {
             self.undo_worse(state, follow_up, record).await;
+        } else if action.outcome == Outcome::Worse {
+            // The policy leaves it to people, whom the outcome tells.
         } else if let (Some(undone), Some(worse)) = (action.undoes, follow_up.still_worse()) {
             let message = format!("the undo of action {undone} did not mend what it had made worse: {worse}");
             self.notify(record, "undo-did-not-help", message).await;
@@ -88,10 +90,8 @@ impl Controller {
             return;
         }
         let until = Instant::now() + self.patience();
-        if let Some((undo, Undoer::Host(measure))) =
-            self.undo(state, action, Undoer::Host(measure), until).await
-        {
-            self.was_undone(state, undo, measure, record).await;
+        if let Some((undo, by)) = self.undo(state, action, Undoer::Host(measure), until).await {
+            self.was_undone(state, undo, by, record).await;
         }
     }
 
@@ -100,9 +100,15 @@ impl Controller {
         &self,
         state: &mut State,
         undo: Undo,
-        measure: Measure,
+        by: Undoer,
         record: &mut TickRecord,
     ) {
+        let measure = match by {
+            Undoer::Host(measure) => measure,
+            Undoer::GiveBack(measure) => return self.was_given_back(state, undo, measure, record).await,
+            // They are answered.
+            Undoer::Person(_) => return,
+        };
         let Undo { action, result } = undo;
         let what = format!("action {} (\"{}\")", action.id, action.proposal.action);
         match result {

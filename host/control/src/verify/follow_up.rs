@@ -27,6 +27,8 @@ const SETTLE_TIMES: u32 = 10;
 /// An action of which it is not known yet whether it helped.
 pub(crate) struct FollowUp {
     pub record: ActionRecord,
+    /// It takes back what is no longer needed, and not what made things worse.
+    gives_back: bool,
     watched: Vec<Watched>,
     measure: Measure,
     applied: Instant,
@@ -86,6 +88,7 @@ impl FollowUp {
         let worst = findings.iter().map(|finding| finding.said.severity).max().unwrap_or(Severity::Info);
         Self {
             record,
+            gives_back: false,
             watched,
             worst,
             measure,
@@ -104,6 +107,7 @@ impl FollowUp {
         let measure = measure.again(undone, settle);
         Self {
             record: undo,
+            gives_back: false,
             worst: Severity::Info,
             watched: Vec::new(),
             measure,
@@ -115,6 +119,12 @@ impl FollowUp {
             consecutive_found: 0,
             clear_since_action: 0,
         }
+    }
+
+    /// The same of what is taken back because it is no longer needed.
+    #[must_use]
+    pub fn giving_back(self) -> Self {
+        Self { gives_back: true, ..self }
     }
 
     /// Whether it is this that the action was for, and the action has not had its time yet: twice its settling.
@@ -143,6 +153,12 @@ impl FollowUp {
     }
 
     fn look_after_undo(&self, over: bool, since: Duration) -> Option<(Outcome, String)> {
+        if let (true, Some(worse)) = (self.gives_back, self.measure.worse()) {
+            return Some((
+                Outcome::Worse,
+                format!("it was needed: {worse}, {} after it was taken back", seconds(since)),
+            ));
+        }
         let told = if let Some(worse) = self.measure.worse() {
             format!("the graph is as it was before, and things are not: {worse}")
         } else if self.measure.looks() >= OBSERVATIONS_TO_AGREE {

@@ -5,7 +5,7 @@
 //! It must uphold that nothing else begins in the session from the first step to the last, that what reached the data plane has its
 //! outcome in the journal, and that a person gets the answer of what they asked for.
 //!
-//! Called by `aftermath` (the host's own undo), by people through [`Controller::rollback`], and by `applying`, which finds a step answered.
+//! Called by `aftermath` (the host's own undo), by `give_back` (what is no longer needed), by people through [`Controller::rollback`], and by `applying`, which finds a step answered.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -137,8 +137,10 @@ pub(crate) struct Undoing {
 
 /// Who undoes, and who is told when it is done.
 pub(crate) enum Undoer {
-    /// The host itself: it goes on measuring by how the action was measured.
+    /// The host itself, of what made things worse: it goes on measuring by how the action was measured.
     Host(Measure),
+    /// The host itself, of what is no longer needed: by this it sees whether that was right.
+    GiveBack(Measure),
     /// A person, who is answered.
     Person(Box<Person>),
 }
@@ -156,13 +158,14 @@ impl Undoer {
     const fn origin(&self) -> Origin {
         match self {
             Self::Host(_) => Origin::HostUndo,
+            Self::GiveBack(_) => Origin::GiveBack,
             Self::Person(_) => Origin::PersonUndo,
         }
     }
 
     fn id(&self) -> PluginId {
         match self {
-            Self::Host(_) => PluginId::host(),
+            Self::Host(_) | Self::GiveBack(_) => PluginId::host(),
             Self::Person(_) => PluginId { name: OPERATOR.into(), version: "".into(), digest: "".into() },
         }
     }
@@ -171,6 +174,7 @@ impl Undoer {
     fn whose(&self) -> String {
         match self {
             Self::Person(person) if !person.who.is_empty() => format!(", for {}", person.who),
+            Self::GiveBack(_) => ", as what it was for is gone".to_owned(),
             _ => String::new(),
         }
     }
@@ -263,27 +267,27 @@ impl Controller {
         Ok((panel, steps, reverser, self.graph_to_undo_in().await?))
     }
 
-    /// The data plane has answered a step: takes in what became of it, and goes on with the next. Some: the host's undo has ended.
+    /// The data plane has answered a step: takes in what became of it, and goes on with the next. Some: an undo of the host's has ended.
     pub(crate) async fn go_on_undoing(
         &self,
         state: &mut State,
         mut undoing: Box<Undoing>,
         mut started: Started,
         until: Instant,
-    ) -> Option<(Undo, Measure)> {
+    ) -> Option<(Undo, Undoer)> {
         let done = started.ended().await;
         let ended = match self.step_done(state, &mut undoing, &started.passed, done) {
             Ok(()) => self.take_steps(state, undoing, until).await?,
             Err(error) => self.end_undo(state, *undoing, Err(error)).await,
         };
         match ended {
-            (undo, Undoer::Host(measure)) => Some((undo, measure)),
             (undo, Undoer::Person(mut person)) => {
                 person.undone.push(undo);
                 // An undo begins with its steps, which come back here.
                 Box::pin(self.undo_next(state, person, until)).await;
                 None
             }
+            by_host => Some(by_host),
         }
     }
 
@@ -347,7 +351,7 @@ impl Controller {
         state.pace.undone(now, done.tick);
         state.last_applied = Some(now);
         state.remember(&done, now);
-        if matches!(undoing.by, Undoer::Host(_)) {
+        if !matches!(undoing.by, Undoer::Person(_)) {
             state.tries.add(&done, now);
             self.fleet.tried(now);
         }
@@ -388,11 +392,25 @@ impl Controller {
         }
         let outcome = if tried.is_ok() { Outcome::RolledBack } else { Outcome::RollbackFailed };
         let ids: Vec<String> = done.iter().map(|undo| undo.id.to_string()).collect();
-        let note = match &tried {
-            Ok(()) => format!("undone by {}", ids.join(", ")),
-            Err(error) => format!("the undo by {} failed: {error}", ids.join(", ")),
+        let ids = ids.join(", ");
+        let helped = action.outcome;
+        let (came_to, note) = match (&tried, &by) {
+            // What an action came to is still so when it is no longer needed.
+            (Ok(()), Undoer::GiveBack(_)) => {
+                let note = action.note.as_deref().map(|note| format!("{note}; ")).unwrap_or_default();
+                (helped, format!("{note}taken back by {ids}, as what it was for is gone"))
+            }
+            (Ok(()), _) => (outcome, format!("undone by {ids}")),
+            (Err(error), _) => (outcome, format!("the undo by {ids} failed: {error}")),
         };
-        let recorded = self.record(state, &mut action, &mut done, outcome, &note).await;
+        if tried.is_ok() && !matches!(by, Undoer::GiveBack(_)) {
+            state.standing.forget(action.id);
+            if let Some(given_back) = action.undoes {
+                state.standing.stands_again(given_back);
+            }
+        }
+        action.note = Some(note);
+        let recorded = self.record(state, (&mut action, came_to), (&mut done, outcome)).await;
         (Undo { action, result: tried.and(recorded).map(|()| done) }, by)
     }
 
@@ -459,12 +477,12 @@ impl Controller {
         let rules = narrowed(&panel.rules, &newest.rules);
         let mut trail = Trail::default();
         let own = self.plane.node_types();
-        let types = offered(panel, own, &mut trail.failures, &mut trail.costs).await;
+        let types = offered(panel, &own, &mut trail.failures, &mut trail.costs).await;
         let situation = Situation {
             findings: undone.findings.clone(),
             graph: self.graph_to_undo_in().await?,
             allowed: vec![step.kind()],
-            node_types: creatable(&types, &rules.safety.may_create, &self.plane).into(),
+            node_types: creatable(&types, &rules.safety.may_create, &self.plane),
             past: state.past(sight.now.taken_at),
             learned: self.fleet.learned(&undone.findings),
             rules: rules.as_shown(),
@@ -495,15 +513,13 @@ impl Controller {
     async fn record(
         &self,
         state: &mut State,
-        action: &mut ActionRecord,
-        done: &mut [ActionRecord],
-        outcome: Outcome,
-        note: &str,
+        (action, came_to): (&mut ActionRecord, Outcome),
+        (done, outcome): (&mut [ActionRecord], Outcome),
     ) -> Result<(), UndoError> {
         state.follow_ups.retain(|follow_up| follow_up.record.id != action.id);
-        action.note = Some(note.to_owned());
         let mut failed = None;
-        for record in std::iter::once(action).chain(done) {
+        let steps = done.iter_mut().map(|step| (step, outcome));
+        for (record, outcome) in std::iter::once((action, came_to)).chain(steps) {
             let before = std::mem::replace(&mut record.outcome, outcome);
             self.fleet.learn(record, Some(before));
             record.settled_at = Some(self.clock.now());

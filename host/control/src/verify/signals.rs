@@ -71,7 +71,10 @@ impl Signal {
                 let ids = now.nodes.ids.iter().enumerate();
                 let meant = ids.filter(|(_, id)| nodes.contains(&***id)).map(|(node, _)| node);
                 let meant: Vec<usize> = meant.collect();
-                let of = |name| known(meant.iter().map(|node| now.nodes.number(*node, name)));
+                let of = |name| {
+                    let column = column(now, name);
+                    known(meant.iter().map(|node| at(column, *node)))
+                };
                 let (failed, done) = (of(metric::ERRORS_PER_SECOND), of(metric::ITEMS_PER_SECOND));
                 failed / (failed + done)
             }
@@ -121,20 +124,28 @@ pub(crate) fn load(now: &Observation) -> f64 {
     let fed: BTreeSet<u32> = now.edges.iter().map(|(_, to)| *to).collect();
     let sources =
         (0..now.nodes.len()).filter(|node| u32::try_from(*node).is_ok_and(|node| !fed.contains(&node)));
-    known(sources.map(|node| now.nodes.number(node, metric::ITEMS_PER_SECOND)))
+    let finished = column(now, metric::ITEMS_PER_SECOND);
+    known(sources.map(|node| at(finished, node)))
 }
 
 /// Whether a queue is so full that it holds back what comes in.
 pub(crate) fn held_back(now: &Observation) -> bool {
-    (0..now.nodes.len()).any(|node| {
-        let depth = now.nodes.number(node, metric::QUEUE_DEPTH);
-        depth > 0.0 && depth >= 0.9 * now.nodes.number(node, metric::QUEUE_CAPACITY)
-    })
+    let (depths, capacities) = (column(now, metric::QUEUE_DEPTH), column(now, metric::QUEUE_CAPACITY));
+    depths.iter().zip(capacities).any(|(depth, capacity)| *depth > 0.0 && *depth >= 0.9 * capacity)
 }
 
 /// Of all nodes; NaN where none has it.
 fn sum(now: &Observation, name: &str) -> f64 {
-    known((0..now.nodes.len()).map(|node| now.nodes.number(node, name)))
+    known(column(now, name).iter().copied())
+}
+
+/// A number of each node; empty: there is no such.
+fn column<'a>(now: &'a Observation, name: &str) -> &'a [f64] {
+    now.nodes.metrics.get(name).unwrap_or_default()
+}
+
+fn at(column: &[f64], node: usize) -> f64 {
+    column.get(node).copied().unwrap_or(f64::NAN)
 }
 
 /// The sum of what was measured; NaN: nothing was.

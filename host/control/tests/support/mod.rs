@@ -196,8 +196,8 @@ impl DataPlane for Plane {
         Duration::ZERO
     }
 
-    fn node_types(&self) -> Vec<NodeType> {
-        self.view.lock().types.clone()
+    fn node_types(&self) -> Arc<[NodeType]> {
+        self.view.lock().types.clone().into()
     }
 
     async fn apply(&self, action: &Action) -> Result<(), ApplyError> {

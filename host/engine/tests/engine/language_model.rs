@@ -14,7 +14,7 @@ use crate::sights::sight;
 
 const KEY: &str = "sk-test-0123456789abcdef";
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(300);
 
 /// A heuristic that asks so often for a text, and finds everything that the host ever wrote into its memory.
 fn asking(times: usize) -> Vec<u8> {

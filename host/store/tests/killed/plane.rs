@@ -107,8 +107,8 @@ impl DataPlane for Plane {
         Duration::ZERO
     }
 
-    fn node_types(&self) -> Vec<NodeType> {
-        vec![]
+    fn node_types(&self) -> Arc<[NodeType]> {
+        Arc::from([])
     }
 
     async fn apply(&self, action: &Action) -> Result<(), ApplyError> {

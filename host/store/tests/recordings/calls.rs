@@ -12,7 +12,7 @@ use flyball_ports::{CallInput, CallRecord, Recorder, Said, Sight, Situation};
 use flyball_store::{CallFilter, RecordedCall, Recordings, RecordingsOptions, RecordingsReader, Which};
 use serde_json::{Value, json};
 
-pub const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(300);
 
 pub fn all() -> RecordingsOptions {
     RecordingsOptions { which: Which::All, ..RecordingsOptions::default() }

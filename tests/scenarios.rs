@@ -64,7 +64,8 @@ fn every_scenario_comes_as_its_folder_says() {
 fn an_embedded_scenario_that_cannot_be_played_is_told_at_its_lines() {
     let dir = tempfile::tempdir().unwrap();
     for file in ["pipeline.yaml", "policy.yaml"] {
-        let from = root().join("tests/scenarios/real-a-killed-process-is-restarted").join(file);
+        let from =
+            root().join("tests/scenarios/real-a-killed-process-is-replaced-without-an-action").join(file);
         std::fs::copy(from, dir.path().join(file)).unwrap();
     }
     let scenario = "about: nothing\nduration_s: 5\nembedded:\n  faults:\n    - { at_s: 9, what: { kill: { node: split } } }\n    \

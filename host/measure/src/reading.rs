@@ -24,9 +24,10 @@ pub struct Reading {
     pub depth: usize,
     /// Items that may wait.
     pub capacity: usize,
-    /// A worker is dead.
+    /// A worker is dead, and none is known to take its place.
     pub dead: bool,
-    /// A worker works on something and has not answered for longer than the window, or waits for what is outside.
+    /// A worker works on something and has not answered for longer than the window, waits for what is outside, or ended and
+    /// is to be replaced.
     pub silent: bool,
     /// A worker works on something.
     pub working: bool,

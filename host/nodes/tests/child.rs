@@ -202,7 +202,7 @@ fn small() -> ItemLimits {
 
 #[tokio::test]
 async fn an_endless_line_ends_the_child() {
-    let options = ChildOptions { limits: small(), item_timeout: LIMIT };
+    let options = ChildOptions { limits: small(), item_timeout: LIMIT, asks_again: false };
     let mut child = shell_with("tr '\\0' x </dev/zero", options);
     assert!(fails(&mut child).await.contains("more than 73536 bytes"));
 }
@@ -330,7 +330,7 @@ async fn a_serving_node_answers_until_its_input_ends_and_refuses_what_is_no_item
 /// A child that gives each body back as it is.
 fn echo(limits: ItemLimits) -> ChildProcessor {
     let script = r#"sed -u 's/^{"id":\([0-9]*\),"body":\(.*\)}$/{"id":\1,"out":[\2]}/'"#;
-    shell_with(script, ChildOptions { limits, item_timeout: LIMIT })
+    shell_with(script, ChildOptions { limits, item_timeout: LIMIT, asks_again: false })
 }
 
 #[tokio::test]
@@ -374,4 +374,50 @@ async fn an_answer_beyond_the_limits_fails_its_item_and_the_child_works_on() {
         }
     }
     assert!(child.broken().is_none());
+}
+
+/// A child that answers each item with its own count, and does something else at the thirtieth line that it reads.
+fn at_thirty(what: &str) -> ChildProcessor {
+    let script = format!(
+        r#"i=0; while read -r line; do
+            i=$((i+1)); id=${{line#*\"id\":}}; id=${{id%%,*}}
+            [ $i = 30 ] && {{ {what}; }}
+            echo "{{\"id\":$id,\"out\":[$i]}}"
+        done"#
+    );
+    let item_timeout = Duration::from_secs(600);
+    shell_with(&script, ChildOptions { item_timeout, asks_again: true, ..ChildOptions::default() })
+}
+
+async fn ask_for(child: &mut ChildProcessor, count: usize) -> Vec<Value> {
+    let mut said = Vec::new();
+    for _ in 0..count {
+        let answer = child.process(&items([json!(1)])).await.pop().unwrap().unwrap();
+        said.extend(answer.iter().map(|out| serde_json::to_value(out).unwrap()));
+    }
+    said
+}
+
+#[tokio::test]
+async fn an_item_that_a_child_leaves_out_is_asked_for_again_and_the_child_goes_on() {
+    let mut child = at_thirty("continue");
+    let said = timeout(Duration::from_secs(300), ask_for(&mut child, 60)).await.unwrap();
+    assert!(
+        said.iter().eq((1..=61).filter(|n| *n != 30).map(Value::from).collect::<Vec<_>>().iter()),
+        "{said:?}"
+    );
+    assert!(child.broken().is_none());
+    assert!(child.vitals().take_complaint().unwrap().contains("asked again"));
+}
+
+#[tokio::test]
+async fn a_child_that_was_only_slow_answers_twice_and_the_second_answer_is_passed_over() {
+    let mut child = at_thirty("sleep 3");
+    let said = timeout(Duration::from_secs(300), ask_for(&mut child, 60)).await.unwrap();
+    assert_eq!(said.len(), 60);
+    assert_eq!(said[29], json!(30), "the first answer counts");
+    assert!(child.broken().is_none());
+    child.vitals().take_complaint();
+    assert_eq!(ask_for(&mut child, 5).await.len(), 5);
+    assert_eq!(child.vitals().take_complaint(), None, "no answer is one that was not asked for");
 }

@@ -10,15 +10,13 @@ use std::time::Duration;
 use flyball_model::{Action, Executor, NodeId, NodeSpec, NodeType, SecretNames, merge, touched};
 use flyball_ports::ApplyError;
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::check::{MOST_REPLICAS, MOST_WAITING};
 use crate::node::Node;
 use crate::pipeline::Running;
-use crate::replacing::succeed_dead;
 use crate::stock::{Pass, Role, listed, nearest, offers, role};
 use crate::tool::Tool;
-use crate::worker::employ;
 
 type Applied = Result<(), ApplyError>;
 
@@ -154,7 +152,7 @@ impl Running {
         if spec.bypassed {
             return refused(format!("{id} is bypassed and has no process; put it back to work instead"));
         }
-        if spec.executor != Executor::Multiprocess && !node.crew.any_dead() {
+        if spec.executor != Executor::Multiprocess && !node.crew.any_ended() {
             return refused(format!(
                 "{id} works in the host ({}); it has no process to restart",
                 spec.executor
@@ -165,7 +163,7 @@ impl Running {
             Ok(tools) => tools,
             Err(error) => {
                 // What was missing (descriptors, memory) may be there in a moment, and nobody may decide again by then.
-                succeed_dead(&node);
+                node.crew.hurry();
                 return Err(ApplyError::Failed(error));
             }
         };
@@ -327,12 +325,13 @@ impl Running {
     /// unchanged, as everything will that comes after it; and full queues behind it do not stop that.
     async fn empty(&self, node: &Arc<Node>) {
         node.queue.set_hurry(true);
-        if !node.crew.any_dead() && timeout(self.options.patience, node.queue.idle()).await.is_ok() {
+        let failing = node.crew.any_failing(Instant::now(), self.options.window);
+        if !failing && timeout(self.options.patience, node.queue.idle()).await.is_ok() {
             return;
         }
         node.crew.dismiss(0, Duration::ZERO).await;
         node.flood();
-        node.crew.add(employ(node, Tool::Processor(Box::new(Pass))));
+        node.staff(vec![Tool::Processor(Box::new(Pass))]);
         node.queue.idle().await;
     }
 }

@@ -1,5 +1,6 @@
-//! How long what is outside is left alone after it could not take an item: twice as long each time, up to a bound, part of
-//! it by chance, so that those who wait do not come back all at once. Workers and sources wait by it.
+//! How long somebody waits after something went wrong: twice as long each time, up to a bound, part of it by chance, so that
+//! those who wait do not come back all at once. Workers and sources wait so for what is outside; the place of a worker that
+//! ended waits so for the next one.
 
 use std::time::Duration;
 
@@ -10,12 +11,21 @@ const LONGEST_SAID: Duration = Duration::from_secs(60);
 
 /// The pause after so many tries in vain; not shorter than the other side said, nor much longer than that.
 pub(crate) fn pause(tries: u32, said: Option<Duration>) -> Duration {
-    let whole = FIRST.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1))).min(LONGEST);
-    let part = whole.mul_f64(0.5 + fastrand::f64() / 2.0);
+    let part = doubled(tries, LONGEST);
     match said.map(|said| said.min(LONGEST_SAID)) {
         Some(said) if said > Duration::ZERO => said + part.min(said / 10),
         _ => part,
     }
+}
+
+/// The pause before another worker takes the place in which so many ended in a row; none before the first.
+pub(crate) fn before_another(ends: u32, longest: Duration) -> Duration {
+    if ends < 2 { Duration::ZERO } else { doubled(ends - 1, longest) }
+}
+
+fn doubled(tries: u32, longest: Duration) -> Duration {
+    let whole = FIRST.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1))).min(longest);
+    whole.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
 
 #[cfg(test)]
@@ -38,5 +48,14 @@ mod tests {
         assert!((said..=said + said / 10).contains(&pause(1, Some(said))));
         assert!(pause(1, Some(Duration::MAX)) <= LONGEST_SAID + LONGEST);
         assert!(pause(1, Some(Duration::ZERO)) >= FIRST / 2, "at once would be a flood");
+    }
+
+    #[test]
+    fn the_first_worker_that_ends_is_replaced_at_once_and_the_others_after_longer_and_longer_pauses() {
+        let longest = Duration::from_secs(30);
+        assert_eq!([0, 1].map(|ends| before_another(ends, longest)), [Duration::ZERO; 2]);
+        assert!(before_another(2, longest) <= FIRST);
+        assert!(before_another(3, longest) >= FIRST);
+        assert!((longest / 2..=longest).contains(&before_another(u32::MAX, longest)));
     }
 }

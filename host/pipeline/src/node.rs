@@ -16,7 +16,7 @@ use crate::awake::Awake;
 use crate::mishaps::Mishaps;
 use crate::piece::{Piece, Tag, Tickets};
 use crate::queue::{Queue, Taking, Weight};
-use crate::replacing::Deaths;
+use crate::replacing::Blame;
 use crate::stock::{Role, Stock};
 use crate::worker::Crew;
 
@@ -51,7 +51,7 @@ pub(crate) struct Node {
     pub(crate) broken: AtomicBool,
     /// How often its process was started again.
     pub(crate) restarts: AtomicU64,
-    pub(crate) deaths: Mutex<Deaths>,
+    pub(crate) blame: Mutex<Blame>,
     /// Of its processes together, as last read.
     pub(crate) usage: Mutex<Option<Usage>>,
     pub(crate) shared: Arc<Shared>,
@@ -113,7 +113,7 @@ impl Node {
             told_waiting: Mutex::new(None),
             broken: AtomicBool::new(false),
             restarts: AtomicU64::new(0),
-            deaths: Mutex::default(),
+            blame: Mutex::default(),
             usage: Mutex::new(None),
             shared,
         })
@@ -185,7 +185,7 @@ impl Node {
     pub(crate) fn piece(&self, body: Json, size: Size, id: u64, tickets: Tickets, slot: usize) -> Piece {
         let item = flyball_nodes::Item { id, body };
         let since = Instant::now();
-        Piece { item, tag: Tag { tickets, tries: 0, passed_over: false, since, size, slot } }
+        Piece { item, tag: Tag { tickets, tries: 0, deaths: 0, passed_over: false, since, size, slot } }
     }
 
     /// Hands a finished batch on: at once, or in its turn where order is kept.
@@ -252,6 +252,7 @@ impl Node {
             given = true;
             piece.tag.since = now;
             piece.tag.tries = 0;
+            piece.tag.deaths = 0;
             piece.tag.passed_over = false;
             let Some(((_, last), others)) = queues.split_last_mut() else { continue };
             for (_, other) in others {

@@ -42,9 +42,10 @@ fn see(node: &Node, now: Instant, window: Duration) -> (Reading, Executor) {
     let (mut has_process, mut silent_longest) = (false, None);
     node.crew.each(|state| {
         let silent_for = state.silent_for(&node.shared.awake, now);
-        seen.dead |= state.is_dead();
+        seen.dead |= state.is_failing(now, window);
         seen.working |= state.is_busy();
-        seen.silent |= state.is_waiting() || state.is_busy() && silent_for > window;
+        seen.silent |=
+            state.is_waiting() || state.is_busy() && silent_for > window || state.is_troubled(now, window);
         if state.pid.is_some() {
             has_process |= !state.is_gone();
             silent_longest = silent_longest.max(Some(silent_for));
@@ -117,7 +118,10 @@ fn columns(
             .map(|node| {
                 let last = node.last_error.lock();
                 last.as_ref()
-                    .filter(|(met, _)| now.saturating_duration_since(*met) <= window || node.is_waiting())
+                    .filter(|(met, _)| {
+                        let fresh = now.saturating_duration_since(*met) <= window;
+                        fresh || node.is_waiting() || node.crew.any_failing(now, window)
+                    })
                     .map(|(_, message)| Arc::clone(message))
             })
             .collect(),

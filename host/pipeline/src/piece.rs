@@ -29,6 +29,8 @@ pub(crate) struct Tag {
     pub(crate) tickets: Tickets,
     /// How often it was tried at its present node and failed.
     pub(crate) tries: u32,
+    /// So many workers of its present node ended that had it alone in hand.
+    pub(crate) deaths: u32,
     /// The other side took another item after it had failed with this one.
     pub(crate) passed_over: bool,
     /// Since when it waits before its present node.
@@ -98,7 +100,8 @@ impl Batch {
 
     /// Takes one more item in, behind the others.
     pub(crate) fn join(&mut self, mut piece: Piece) {
-        piece.tag.slot = self.tags.iter().map(|tag| tag.slot + 1).max().unwrap_or_default();
+        let answered = self.out.iter().map(|piece| &piece.tag);
+        piece.tag.slot = self.tags.iter().chain(answered).map(|tag| tag.slot + 1).max().unwrap_or_default();
         self.keep(piece.item, piece.tag);
     }
 

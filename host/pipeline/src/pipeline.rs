@@ -29,6 +29,7 @@ use crate::ledger::Ledger;
 use crate::mishaps::Mishaps;
 use crate::node::{Node, Shared};
 use crate::queue::Weight;
+use crate::replacing::WorkerHistory;
 use crate::stock::{BuiltinChild, Role, Stock, role};
 use crate::tool::Tool;
 use crate::topology::Topology;
@@ -228,7 +229,10 @@ impl Pipeline {
         for intake in &self.running.intakes {
             intake.stop();
         }
-        self.running.topology().nodes.iter().for_each(|node| node.queue.set_hurry(true));
+        for node in &self.running.topology().nodes {
+            node.queue.set_hurry(true);
+            node.crew.hurry();
+        }
     }
 
     /// Stops the sources, lets what is on its way arrive (for no longer than [`Options::drain`]), and stops the workers.
@@ -349,7 +353,8 @@ impl Running {
 impl Node {
     pub(crate) fn staff(self: &Arc<Self>, tools: Vec<Tool>) {
         for tool in tools {
-            self.crew.add(employ(self, tool));
+            let history = Arc::new(Mutex::new(WorkerHistory::new(Instant::now())));
+            self.crew.add(employ(self, tool, history));
         }
     }
 }

@@ -245,7 +245,19 @@ impl Queue {
 
     /// The next item, for a worker that has a batch already.
     pub(crate) fn take_one(&self) -> Option<Piece> {
-        let piece = self.held.lock().take_out(1).pop();
+        self.take_one_if(|_| true)
+    }
+
+    /// The same, for one whose batch may leave with it: where order is kept, nothing taken later is under way.
+    pub(crate) fn take_one_in_turn(&self) -> Option<Piece> {
+        self.take_one_if(|held| !self.keep_order || held.out <= 1)
+    }
+
+    fn take_one_if(&self, may: impl FnOnce(&Held) -> bool) -> Option<Piece> {
+        let piece = {
+            let mut held = self.held.lock();
+            may(&held).then(|| held.take_out(1).pop()).flatten()
+        };
         if piece.is_some() {
             self.room.notify_waiters();
         }

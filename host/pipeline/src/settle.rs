@@ -7,6 +7,7 @@ use flyball_nodes::{Item, Json, ProcessError, Processed, Size, Unavailable, Work
 use crate::ledger::Fate;
 use crate::node::Node;
 use crate::piece::{Batch, Letter, Piece, Tag, Tickets};
+use crate::replacing::Culprit;
 use crate::stock::Role;
 
 /// How many items ended here, and whether the worker did.
@@ -16,8 +17,8 @@ pub(crate) struct Settled {
     pub(crate) died: Option<String>,
     /// Items to which the worker said something, be it that they fail.
     pub(crate) answered: u64,
-    /// The item that was to blame for its death.
-    pub(crate) blamed: Option<u64>,
+    /// What an item had to do with that.
+    pub(crate) culprit: Culprit,
     /// What is outside cannot take something now.
     pub(crate) refused: Option<Refusal>,
 }
@@ -45,7 +46,7 @@ pub(crate) fn settle(
     let rest = items.split_off(asked).into_iter().zip(tags.split_off(asked));
     let mut answers = answers.into_iter();
     let mut settled =
-        Settled { finished: 0, failed: 0, died: None, answered: 0, blamed: None, refused: None };
+        Settled { finished: 0, failed: 0, died: None, answered: 0, culprit: Culprit::None, refused: None };
     let mut whole = Gathered::default();
     batch.mixed |= !batch.out.is_empty();
     for (item, tag) in items.into_iter().zip(tags) {
@@ -68,13 +69,11 @@ pub(crate) fn settle(
                 refused(node, batch, &mut settled, item, tag, unavailable);
             }
             Some(Err(ProcessError::Worker(error))) => {
-                settled.blamed = settled.blamed.or(Some(item.id).filter(|_| blame));
-                settled.failed += unanswered(node, batch, &mut settled.died, item, tag, error, blame);
+                unanswered(node, batch, &mut settled, item, tag, error, blame.then_some(end));
             }
             None => {
                 let error = format!("it answered {given} of {asked} items");
-                settled.blamed = settled.blamed.or(Some(item.id).filter(|_| blame));
-                settled.failed += unanswered(node, batch, &mut settled.died, item, tag, error, blame);
+                unanswered(node, batch, &mut settled, item, tag, error, blame.then_some(end));
             }
         }
     }
@@ -173,24 +172,31 @@ pub(crate) fn is_buried(node: &Node, letter: &Letter) -> bool {
 }
 
 /// An item that a dead worker did not answer. Its tries count only where it is to blame: where it was given alone, or
-/// is the first of a gathering. The others just go back.
+/// is the first of a gathering, and [`crate::replacing::Blame`] falls on it. The others just go back.
 fn unanswered(
     node: &Node,
     batch: &mut Batch,
-    died: &mut Option<String>,
+    settled: &mut Settled,
     item: Item,
-    tag: Tag,
+    mut tag: Tag,
     error: String,
-    blame: bool,
-) -> u64 {
-    if died.is_some() || !blame {
+    alone: Option<WorkerEnd>,
+) {
+    let Some(end) = alone.filter(|_| settled.died.is_none()) else {
+        settled.died.get_or_insert(error);
+        return batch.keep(item, tag);
+    };
+    let is_to_blame = node.blame.lock().falls(tag.deaths, end);
+    tag.deaths = tag.deaths.saturating_add(1);
+    if !is_to_blame {
         batch.keep(item, tag);
-        died.get_or_insert(error);
-        return 0;
+    } else if again(node, batch, item, tag, &error) {
+        settled.culprit = Culprit::TriedAgain;
+    } else {
+        settled.culprit = Culprit::DeadLettered;
+        settled.failed += 1;
     }
-    let kept = again(node, batch, item, tag, &error);
-    *died = Some(error);
-    u64::from(!kept)
+    settled.died = Some(error);
 }
 
 fn pass(node: &Node, batch: &mut Batch, item: &Item, tag: Tag, mut bodies: Vec<Made>) {

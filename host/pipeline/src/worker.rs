@@ -1,6 +1,5 @@
 //! The workers of a node: each takes batches, has them processed, and hands on what comes of them. A worker that dies
-//! gives back what it had not answered. Whether another takes its place at once, or the node stays dead until the controller
-//! decides, [`crate::replacing`] says.
+//! gives back what it had not answered, and another takes its place: when, [`crate::replacing`] says.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -11,14 +10,14 @@ use flyball_measure::Sample;
 use flyball_nodes::{CustomMetrics, ProcessError, Processed, Vitals, WorkerEnd};
 use futures::FutureExt as _;
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use crate::awake::Awake;
 use crate::backoff::pause;
 use crate::node::Node;
 use crate::piece::{Batch, Piece, Tag};
-use crate::replacing::succeed;
+use crate::replacing::{Culprit, STEADY, WorkerHistory, succeed};
 use crate::settle::{Refusal, Settled, bury_rest, is_suspect, settle};
 use crate::stock::Role;
 use crate::tool::Tool;
@@ -47,35 +46,35 @@ pub(crate) struct State {
     vitals: Option<Vitals>,
     /// The numbers that it reports of itself.
     pub(crate) metrics: Option<CustomMetrics>,
-    /// It has no processor any more.
+    /// It has no processor any more, and another is to take its place.
     gone: AtomicBool,
-    /// Nor will another take its place by itself.
-    dead: AtomicBool,
-    /// Another is being started for its place.
-    succeeded: AtomicBool,
+    /// Of its place.
+    pub(crate) history: Arc<Mutex<WorkerHistory>>,
     busy: AtomicBool,
     /// What is outside cannot take what it has in hand.
     waiting: AtomicBool,
+    born: Instant,
     heard: Mutex<Instant>,
 }
 
 impl State {
-    pub(crate) fn is_dead(&self) -> bool {
-        self.dead.load(Ordering::Acquire)
-    }
-
     pub(crate) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
     }
 
-    pub(crate) fn die(&self) {
-        self.gone.store(true, Ordering::Release);
-        self.dead.store(true, Ordering::Release);
+    /// Workers of its place keep ending, for longer than this.
+    pub(crate) fn is_failing(&self, now: Instant, than: Duration) -> bool {
+        self.history.lock().is_failing(now, than, self.is_idle())
     }
 
-    /// False: it is being succeeded already.
-    pub(crate) fn begins_to_be_succeeded(&self) -> bool {
-        !self.succeeded.swap(true, Ordering::AcqRel)
+    fn is_idle(&self) -> bool {
+        !self.is_gone() && !self.is_busy()
+    }
+
+    /// Its place has no worker, after an end that was not expected, or its workers end again and again.
+    pub(crate) fn is_troubled(&self, now: Instant, window: Duration) -> bool {
+        let history = self.history.lock();
+        self.is_gone() && history.has_ended() || history.ends_often(now, window, self.is_idle())
     }
 
     pub(crate) fn is_busy(&self) -> bool {
@@ -92,7 +91,7 @@ impl State {
 
     /// How long nothing was heard of it although something could have been: an idle worker that lives owes nobody a word.
     pub(crate) fn silent_for(&self, awake: &Awake, now: Instant) -> Duration {
-        if !self.is_dead() && !self.is_busy() {
+        if !self.is_gone() && !self.is_busy() {
             return Duration::ZERO;
         }
         let heard = *self.heard.lock();
@@ -107,6 +106,10 @@ impl State {
             None => None,
         };
         match ended {
+            // It had nothing to do, and is replaced when there is something again.
+            Some((exit, _)) if exit.code == Some(0) && self.born.elapsed() >= STEADY => {
+                (String::new(), WorkerEnd::Recycled)
+            }
             Some((exit, end)) => (format!("the process {exit} while it was idle"), end),
             None => std::future::pending().await,
         }
@@ -132,6 +135,8 @@ impl Drop for Worker {
 #[derive(Debug, Default)]
 pub(crate) struct Crew {
     workers: Mutex<Vec<Worker>>,
+    /// Those who wait to put another worker in a place wait no longer.
+    hurry: Notify,
 }
 
 impl Crew {
@@ -139,8 +144,23 @@ impl Crew {
         self.workers.lock().len()
     }
 
-    pub(crate) fn any_dead(&self) -> bool {
-        self.workers.lock().iter().any(|worker| worker.state.is_dead())
+    /// Whether a worker of it ended and none works well in its place yet.
+    pub(crate) fn any_ended(&self) -> bool {
+        self.workers.lock().iter().any(|worker| worker.state.history.lock().has_ended())
+    }
+
+    pub(crate) fn any_failing(&self, now: Instant, than: Duration) -> bool {
+        self.workers.lock().iter().any(|worker| worker.state.is_failing(now, than))
+    }
+
+    /// Workers that are waited for are started now: somebody acted, or the pipeline is to end.
+    pub(crate) fn hurry(&self) {
+        self.hurry.notify_waiters();
+    }
+
+    /// Until [`Crew::hurry`].
+    pub(crate) async fn wait_no_more(&self) {
+        self.hurry.notified().await;
     }
 
     pub(crate) fn any_waiting(&self) -> bool {
@@ -149,16 +169,6 @@ impl Crew {
 
     pub(crate) fn add(&self, worker: Worker) {
         self.workers.lock().push(worker);
-    }
-
-    /// The workers that are dead.
-    pub(crate) fn dead(&self) -> Vec<Arc<State>> {
-        let workers = self.workers.lock();
-        workers
-            .iter()
-            .filter(|worker| worker.state.is_dead())
-            .map(|worker| Arc::clone(&worker.state))
-            .collect()
     }
 
     /// Whether this worker is still one of the node's.
@@ -181,10 +191,13 @@ impl Crew {
 
     fn take_from(&self, first: usize) -> Vec<Worker> {
         let mut workers = self.workers.lock();
-        // The dead go first.
-        workers.sort_by_key(|worker| worker.state.is_dead());
+        // Places without a worker go first.
+        workers.sort_by_key(|worker| worker.state.is_gone());
         let first = first.min(workers.len());
-        workers.split_off(first)
+        let leaving = workers.split_off(first);
+        drop(workers);
+        self.hurry();
+        leaving
     }
 
     /// Stops all but the first `keep`: each ends what it has in hand, or gives it back after `patience`.
@@ -218,8 +231,8 @@ async fn all_released(workers: &mut [Worker]) {
     }
 }
 
-/// Sets somebody to work at a node.
-pub(crate) fn employ(node: &Arc<Node>, tool: Tool) -> Worker {
+/// Sets somebody to work at a node, in a place that others may have had before.
+pub(crate) fn employ(node: &Arc<Node>, tool: Tool, history: Arc<Mutex<WorkerHistory>>) -> Worker {
     let (orders, heard) = watch::channel(Order::Work);
     let (release, released) = oneshot::channel();
     let state = Arc::new(State {
@@ -227,10 +240,10 @@ pub(crate) fn employ(node: &Arc<Node>, tool: Tool) -> Worker {
         vitals: tool.vitals(),
         metrics: tool.metrics(),
         gone: AtomicBool::new(false),
-        dead: AtomicBool::new(false),
-        succeeded: AtomicBool::new(false),
+        history,
         busy: AtomicBool::new(false),
         waiting: AtomicBool::new(false),
+        born: Instant::now(),
         heard: Mutex::new(Instant::now()),
     });
     let shift = Shift {
@@ -260,8 +273,9 @@ enum End {
 struct Death {
     error: String,
     end: WorkerEnd,
-    /// The item that it was given alone.
-    item: Option<u64>,
+    /// It had nothing in hand.
+    idle: bool,
+    culprit: Culprit,
 }
 
 async fn ordered(orders: &mut watch::Receiver<Order>, at_least: fn(Order) -> bool) {
@@ -277,7 +291,9 @@ impl Shift {
             let mut batch = tokio::select! {
                 biased;
                 () = ordered(&mut self.orders, |order| order != Order::Work) => return self.close().await,
-                (error, end) = state.bereft() => return self.die(Death { error, end, item: None }),
+                (error, end) = state.bereft() => {
+                    return self.die(Death { error, end, idle: true, culprit: Culprit::None });
+                }
                 batch = node.queue.take(|| node.taking(gathering)) => batch,
             };
             self.state.hear();
@@ -299,19 +315,16 @@ impl Shift {
         }
     }
 
-    fn die(&mut self, Death { error, end, item }: Death) {
+    fn die(&mut self, Death { error, end, idle, culprit }: Death) {
         drop(self.tools.take());
-        if end != WorkerEnd::Recycled {
+        let expected = end == WorkerEnd::Recycled;
+        if !expected {
             self.node.mishap(&error);
+            self.node.blame.lock().ended();
         }
-        if self.node.deaths.lock().replaced(end, item, self.node.crew.len()) {
-            self.state.gone.store(true, Ordering::Release);
-            self.state.begins_to_be_succeeded();
-            self.node.restarts.fetch_add(u64::from(end != WorkerEnd::Recycled), Ordering::Relaxed);
-            tokio::spawn(succeed(Arc::clone(&self.node), Arc::clone(&self.state)));
-        } else {
-            self.state.die();
-        }
+        self.state.gone.store(true, Ordering::Release);
+        let pause = self.state.history.lock().ends(Instant::now(), end, idle, culprit);
+        tokio::spawn(succeed(Arc::clone(&self.node), Arc::clone(&self.state), pause, expected));
     }
 
     /// The end of a worker that was not killed.
@@ -367,6 +380,7 @@ impl Shift {
         while !batch.is_answered() {
             let mut refused = bury_rest(&self.node, batch);
             let passing = self.pass_over_first(batch);
+            self.put_least_suspect_first(batch);
             // Of what waits at a sink one is enough to see whether it is over.
             let tries_one = batch.careful || self.node.role == Role::Sink && batch.refusals > 0;
             let asked = if tries_one { 1 } else { batch.items.len() };
@@ -380,9 +394,10 @@ impl Shift {
                 if let Some(from) = passing {
                     note_passing(batch, from, &settled);
                 }
-                let Settled { finished, failed, died, answered, blamed, refused: for_now } = settled;
+                let Settled { finished, failed, died, answered, culprit, refused: for_now } = settled;
                 if answered > 0 {
-                    self.node.deaths.lock().answered();
+                    self.node.blame.lock().answered();
+                    self.state.history.lock().answers(now);
                 }
                 refused = for_now.or(refused);
                 if finished + failed > 0 {
@@ -393,7 +408,7 @@ impl Shift {
                 if let Some(error) = died {
                     // A gathering node makes something else of fewer items.
                     batch.careful |= !gathers && end != WorkerEnd::Recycled;
-                    return End::Died(Death { error, end, item: blamed });
+                    return End::Died(Death { error, end, idle: false, culprit });
                 }
             }
             if let Some(refusal) = refused
@@ -463,6 +478,28 @@ impl Shift {
         })?;
         batch.move_item(another, 0);
         Some(another)
+    }
+
+    /// Where items are given one by one as workers ended over the batch: the next is the one over which fewest ended. Where
+    /// none can be blamed before the node answers another, one that waits is tried first, if its turn allows that.
+    fn put_least_suspect_first(&self, batch: &mut Batch) {
+        if !batch.careful || batch.refusals > 0 {
+            return;
+        }
+        let fewest = |batch: &Batch| {
+            let deaths = batch.tags.iter().map(|tag| tag.deaths).enumerate();
+            deaths.min_by_key(|(_, deaths)| *deaths)
+        };
+        let Some((mut first, deaths)) = fewest(batch) else { return };
+        if deaths > 0
+            && !self.node.blame.lock().may_fall()
+            && batch.tags.len() < MOST_SUSPECTS
+            && let Some(another) = self.node.queue.take_one_in_turn()
+        {
+            batch.join(another);
+            first = batch.tags.len().saturating_sub(1);
+        }
+        batch.move_item(first, 0);
     }
 }
 

@@ -13,7 +13,7 @@ mod support;
 
 use std::time::Duration;
 
-use flyball_model::{Action, NodeStatus};
+use flyball_model::Action;
 use flyball_pipeline::PipelineOptions;
 use flyball_ports::DataPlane as _;
 use serde_json::json;
@@ -118,8 +118,9 @@ async fn without_order_everything_still_arrives_once() {
     child["replicas"] = json!(2);
     let run = Run::start(line(false, 1_000, vec![wait, child])).await;
     run.accepted(300).await;
-    support::kill(run.pipeline.worker_pids("child")[1]);
-    run.has_status("child", NodeStatus::Failed).await;
+    let killed = run.pipeline.worker_pids("child")[1];
+    support::kill(killed);
+    run.until(|| !run.pipeline.worker_pids("child").contains(&killed), "its end").await;
     run.act(Action::RestartProcess { node: "child".to_owned() }).await;
     run.finish().await;
     run.assert_complete("out", 1_000);

@@ -77,16 +77,19 @@ async fn a_node_is_inserted_under_load_and_removed_again() {
 async fn a_node_that_is_dead_or_stuck_can_be_removed() {
     for broken in ["dead", "hangs"] {
         let node = match broken {
-            "dead" => pass("broken", "multiprocess"),
+            "dead" => {
+                json!({"id": "broken", "type": "command", "executor": "multiprocess", "queue_capacity": 32,
+                "params": {"command": ["sh", "-c", "exit 3"]}})
+            }
             _ => json!({"id": "broken", "type": "hangs", "executor": "wasm", "queue_capacity": 32}),
         };
         let run = Run::start(line(true, ITEMS, vec![pass("before", "native"), node])).await;
         run.accepted(90).await;
         if broken == "dead" {
-            kill(run.pipeline.worker_pids("broken")[0]);
             run.has_status("broken", NodeStatus::Failed).await;
         }
-        run.act(Action::RemoveNode { node: id("broken") }).await;
+        // The source catches up on what it could not give meanwhile, so the load may be over at once.
+        run.try_act(&Action::RemoveNode { node: id("broken") }).await.unwrap();
         ends_whole(run).await;
     }
 }
@@ -165,25 +168,22 @@ async fn buffering_is_lowered_below_what_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_child_killed_under_load_waits_for_its_restart_and_nothing_is_lost() {
+async fn a_child_killed_under_load_is_replaced_and_nothing_is_lost() {
     let run =
         Run::start(line(true, ITEMS, vec![pass("before", "native"), pass("child", "multiprocess")])).await;
-    for round in 1..=2 {
-        run.accepted(round * 500).await;
-        kill(run.pipeline.worker_pids("child")[0]);
-        run.has_status("child", NodeStatus::Failed).await;
+    for round in 1..=2_u32 {
+        run.accepted(u64::from(round) * 500).await;
+        let killed = run.pipeline.worker_pids("child")[0];
+        kill(killed);
+        run.until(|| run.pipeline.worker_pids("child").iter().any(|pid| *pid != killed), "another child")
+            .await;
         let seen = run.observe().await;
         let at = seen.nodes.find("child").unwrap();
-        assert!(
-            seen.nodes.last_errors[at].as_deref().unwrap().contains("signal 9"),
-            "{:?}",
-            seen.nodes.last_errors
-        );
-        assert_eq!(run.pipeline.worker_pids("child"), Vec::<u32>::new());
-        run.act(Action::RestartProcess { node: id("child") }).await;
+        assert_ne!(seen.nodes.statuses[at], NodeStatus::Failed);
+        assert_eq!(seen.nodes.number(at, "restarts"), f64::from(round));
+        let error = seen.nodes.last_errors[at].as_deref().unwrap();
+        assert!(error.contains("signal 9"), "{error}");
     }
-    let seen = run.observe().await;
-    assert_eq!(seen.nodes.number(seen.nodes.find("child").unwrap(), "restarts"), 2.0);
     ends_whole(run).await;
 }
 

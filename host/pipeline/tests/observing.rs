@@ -144,15 +144,26 @@ async fn a_child_is_measured_and_its_idle_death_is_seen() {
     assert_eq!(number(&measured, "child", "heartbeat-age-ms"), 0.0, "idle and alive owes nobody a word");
     assert!(number(&measured, "source", "memory-mb").is_nan());
     kill(run.pipeline.worker_pids("child")[0]);
-    let dead = seen(&run, "its death", |seen| seen.nodes.statuses[1] == NodeStatus::Failed).await;
-    assert!(dead.nodes.last_errors[1].as_deref().unwrap().contains("while it was idle"));
-    let silent = seen(&run, "silence", |seen| number(seen, "child", "heartbeat-age-ms") > 0.0).await;
-    assert!(number(&silent, "child", "memory-mb").is_nan());
+    let replaced = seen(&run, "its death", |seen| number(seen, "child", "restarts") == 1.0).await;
+    assert!(replaced.nodes.last_errors[1].as_deref().unwrap().contains("while it was idle"));
+    assert_ne!(replaced.nodes.statuses[1], NodeStatus::Failed);
     run.try_act(&Action::RestartProcess { node: "child".to_owned() }).await.unwrap();
-    let healed = run.observe().await;
-    assert_eq!(number(&healed, "child", "restarts"), 1.0);
-    assert_eq!(healed.nodes.statuses[1], NodeStatus::Unknown, "no sample yet is no success");
-    assert_eq!(healed.nodes.last_errors[1], None);
+    let restarted = run.observe().await;
+    assert_eq!(number(&restarted, "child", "restarts"), 2.0);
+    assert_eq!(restarted.nodes.statuses[1], NodeStatus::Unknown, "no sample yet is no success");
+    assert_eq!(restarted.nodes.last_errors[1], None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_that_ends_all_the_time_is_silent_and_its_node_has_failed() {
+    let child = json!({"id": "child", "type": "command", "executor": "multiprocess",
+        "params": {"command": ["sh", "-c", "exit 3"]}});
+    let run = Run::start(line(true, 30, vec![child])).await;
+    let failed = seen(&run, "the pattern", |seen| seen.nodes.statuses[1] == NodeStatus::Failed).await;
+    assert!(failed.nodes.last_errors[1].as_deref().unwrap().contains("code 3"));
+    assert!(number(&failed, "child", "restarts") > 3.0);
+    let waiting = seen(&run, "silence", |seen| number(seen, "child", "heartbeat-age-ms") > 100.0).await;
+    assert!(number(&waiting, "child", "memory-mb").is_nan());
 }
 
 #[tokio::test(flavor = "multi_thread")]

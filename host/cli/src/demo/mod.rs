@@ -38,8 +38,14 @@ const PATIENCE: Duration = Duration::from_secs(40);
 /// What the demo saw of one fault.
 struct Healed {
     fault: &'static str,
-    action: ActionRecord,
+    how: String,
     took: Duration,
+}
+
+impl Healed {
+    fn by(fault: &'static str, action: &ActionRecord, took: Duration) -> Self {
+        Self { fault, how: format!("{:<28} verified", action.proposal.action.to_string()), took }
+    }
 }
 
 pub(crate) async fn run(options: &DemoOptions, threads: &Threads) -> Result<(), Failure> {
@@ -94,9 +100,7 @@ async fn play(
 
     let mut healed = Vec::new();
     narrator.say("\n── Fault 1: the child process of no-bots is killed with SIGKILL.");
-    let watch = Watch::begin(host, session);
-    kill(only_child(session, "no-bots")?)?;
-    healed.push(watch.healed("no-bots killed", "no-bots", &[ActionKind::RestartProcess]).await?);
+    healed.push(replaced_after_kill(pipeline, only_child(session, "no-bots")?).await?);
 
     narrator.say("\n── Fault 2: the child process of words gets a sixteenth of its processor's time.");
     let watch = Watch::begin(host, session);
@@ -104,7 +108,7 @@ async fn play(
         Throttle::start(only_child(session, "words")?, Duration::from_millis(450), Duration::from_millis(30));
     let switched = watch.healed("words slowed", "words", &[ActionKind::SwitchExecutor]).await;
     throttle.stop().await;
-    healed.push(switched?);
+    healed.push(switched?.0);
 
     narrator.say("\n── Half way: a policy and a plugin are replaced while they judge.");
     let replaced = replace(host, place, beside).await?;
@@ -115,17 +119,32 @@ async fn play(
     let eased =
         watch.healed("index flooded", "index", &[ActionKind::ScaleNode, ActionKind::AdjustBuffering]).await;
     load.set_rate(USUAL_LOAD);
-    let eased = eased?;
-    in_force(&eased.action, &replaced)?;
+    let (eased, action) = eased?;
+    in_force(&action, &replaced)?;
     healed.push(eased);
 
     narrator.say("\n── Fault 4: the service that sentiment asks answers 429 to everything.");
     let watch = Watch::begin(host, session);
     service.limit();
-    healed.push(watch.healed("sentiment failing", "sentiment", &[ActionKind::BypassNode]).await?);
+    healed.push(watch.healed("sentiment failing", "sentiment", &[ActionKind::BypassNode]).await?.0);
 
     load.stop().await;
     Ok((healed, replaced.lines))
+}
+
+/// The pipeline itself gives no-bots another child, and items go on.
+async fn replaced_after_kill(pipeline: &Pipeline, child: u32) -> Result<Healed> {
+    let begun = Instant::now();
+    kill(child)?;
+    until("no-bots has another child", || {
+        pipeline.worker_pids("no-bots").first().is_some_and(|other| *other != child)
+    })
+    .await?;
+    let took = begun.elapsed();
+    let delivered = pipeline.account().delivered;
+    until("items go on", || pipeline.account().delivered > delivered + u64::from(USUAL_LOAD)).await?;
+    let how = format!("{:<28} at work", "another child");
+    Ok(Healed { fault: "no-bots killed", how, took })
 }
 
 /// Waits for the controller to heal one fault.
@@ -143,7 +162,12 @@ impl<'a> Watch<'a> {
     }
 
     /// Until an action of one of these kinds on this node has been verified by what was measured after it.
-    async fn healed(self, fault: &'static str, node: &str, kinds: &[ActionKind]) -> Result<Healed> {
+    async fn healed(
+        self,
+        fault: &'static str,
+        node: &str,
+        kinds: &[ActionKind],
+    ) -> Result<(Healed, ActionRecord)> {
         let find = || {
             self.host.actions(self.session.name()).into_iter().skip(self.after).find(|action| {
                 action.outcome == Outcome::Verified
@@ -153,7 +177,7 @@ impl<'a> Watch<'a> {
         };
         until(&format!("{fault} is healed"), || find().is_some()).await?;
         let action = find().context("the healing action is gone from the record")?;
-        Ok(Healed { fault, action, took: self.begun.elapsed() })
+        Ok((Healed::by(fault, &action, self.begun.elapsed()), action))
     }
 }
 
@@ -250,12 +274,7 @@ fn screen(healed: &[Healed], replaced: &[String], report: &Report, place: &Place
         format!("{} of 4 faults healed, {} of 2 replacements in force", healed.len(), replaced.len()),
     ];
     for one in healed {
-        lines.push(format!(
-            "  ✓ {:<18} {:<28} verified after {:.1} s",
-            one.fault,
-            one.action.proposal.action.to_string(),
-            one.took.as_secs_f64()
-        ));
+        lines.push(format!("  ✓ {:<18} {} after {:.1} s", one.fault, one.how, one.took.as_secs_f64()));
     }
     lines.extend(replaced.iter().map(|line| format!("  ✓ {line}")));
     for session in &report.sessions {

@@ -15,7 +15,7 @@ fuzz_target!(|input: &[u8]| {
     // Virtual time: a silence of thirty seconds costs nothing.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let limits = ItemLimits { encoded: 4_096, ..ItemLimits::default() };
-    let options = ChildOptions { limits, item_timeout: Duration::from_secs(30) };
+    let options = ChildOptions { limits, item_timeout: Duration::from_secs(30), asks_again: false };
     let (answers, why) = runtime.block_on(answers_in(output, items, &options));
     assert_eq!(answers.len(), items);
     for answer in answers {

@@ -7,10 +7,11 @@ use std::future::Future;
 
 use tokio::io::AsyncRead;
 use tokio::sync::mpsc::{Receiver, channel};
-use tokio::time::{Duration, sleep};
+use tokio::time::{Duration, Instant, sleep};
 
 use super::allowance::Allowance;
 use super::listening::{Heard, hear};
+use super::overdue::Overdue;
 use super::{ChildError, ChildOptions, Vitals};
 use crate::{ProcessError, Processed};
 
@@ -30,33 +31,105 @@ pub(super) struct Collecting<'a> {
     pub(super) faults: &'a mut u32,
     /// What was wrong with lines that name no item.
     pub(super) strays: Vec<ChildError>,
+    /// What is left of the time that an item may take.
+    allowance: Allowance,
+    /// Since when an answer is waited for.
+    since: Instant,
+    pub(super) overdue: &'a mut Overdue,
+    /// The items that were asked for again, and the numbers by which.
+    again: Vec<(u64, usize)>,
 }
 
-impl Collecting<'_> {
+/// Why collecting ended without an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Collected {
+    /// Every item has its answer.
+    All,
+    /// The child is to be asked again for the items without an answer: see [`Collecting::ask_again`].
+    Overdue,
+}
+
+impl<'a> Collecting<'a> {
+    pub(super) fn new(
+        first: u64,
+        answers: &'a mut [Option<Processed>],
+        faults: &'a mut u32,
+        overdue: &'a mut Overdue,
+        options: &ChildOptions,
+    ) -> Self {
+        Self {
+            first,
+            answers,
+            faults,
+            strays: Vec::new(),
+            allowance: Allowance::new(options.item_timeout),
+            since: Instant::now(),
+            overdue,
+            again: Vec::new(),
+        }
+    }
+
+    /// The items without an answer, by their place, each with the number by which it is asked for again.
+    pub(super) fn ask_again(&mut self, next_id: &mut u64) -> Vec<(u64, usize)> {
+        let missing = self.answers.iter().enumerate().filter(|(_, answer)| answer.is_none());
+        for (index, _) in missing {
+            self.again.push((*next_id, index));
+            *next_id += 1;
+        }
+        self.again.clone()
+    }
+
     fn missing(&self) -> usize {
         self.answers.iter().filter(|answer| answer.is_none()).count()
     }
 
-    fn place(&mut self, id: u64) -> Option<&mut Option<Processed>> {
-        let index = usize::try_from(id.checked_sub(self.first)?).ok()?;
-        self.answers.get_mut(index).filter(|answer| answer.is_none())
+    /// Which item has that number, if its answer is waited for; and whether the number is that of a second asking.
+    fn place(&mut self, id: u64) -> Option<(usize, bool)> {
+        let asked_again = self.again.iter().find(|(again, index)| *again == id || self.number(*index) == id);
+        let index = match asked_again {
+            Some((_, index)) => *index,
+            None => usize::try_from(id.checked_sub(self.first)?).ok()?,
+        };
+        self.answers.get(index).filter(|answer| answer.is_none())?;
+        let Some((again, _)) = asked_again else { return Some((index, false)) };
+        let second = *again == id;
+        self.overdue.answered(!second, if second { self.number(index) } else { *again });
+        Some((index, second))
+    }
+
+    fn number(&self, index: usize) -> u64 {
+        self.first + index as u64
+    }
+
+    fn put(&mut self, index: usize, answer: Processed) {
+        if let Some(place) = self.answers.get_mut(index) {
+            *place = Some(answer);
+        }
     }
 
     /// Takes in what was heard. Whether it was an answer; the error, when there were too many faults.
     fn take(&mut self, heard: Heard, vitals: &Vitals) -> Result<bool, ChildError> {
         let why = match heard {
             Heard::Answer { id, said } => {
-                if let Some(place) = self.place(id) {
-                    *place = Some(said);
+                if let Some((index, second)) = self.place(id) {
+                    self.put(index, said);
                     *self.faults = 0;
                     vitals.answer();
+                    let now = Instant::now();
+                    if !second {
+                        self.overdue.took(now.saturating_duration_since(self.since));
+                    }
+                    self.since = now;
                     return Ok(true);
+                }
+                if self.overdue.is_late(id) {
+                    return Ok(false);
                 }
                 ChildError::Unasked { id }
             }
             Heard::Fault { id: Some(id), why } => {
-                if let Some(place) = self.place(id) {
-                    *place = Some(Err(ProcessError::Item(why.to_string())));
+                if let Some((index, _)) = self.place(id) {
+                    self.put(index, Err(ProcessError::Item(why.to_string())));
                 }
                 why
             }
@@ -86,44 +159,64 @@ impl Collecting<'_> {
         }
     }
 
-    /// Fills in the answers as they come. The error, when it is known; none: the output ended, or its writer did.
+    /// Fills in the answers as they come, and goes on where it was. The error, when it is known; none: the output ended, or
+    /// its writer did.
     pub(super) async fn collect(
         &mut self,
         heard: &mut Receiver<Result<Heard, ChildError>>,
         vitals: &Vitals,
         options: &ChildOptions,
         ended: impl Future<Output = ()>,
-    ) -> Result<(), Option<ChildError>> {
+    ) -> Result<Collected, Option<ChildError>> {
         let ended = async {
             ended.await;
             sleep(REST).await;
         };
         tokio::pin!(ended);
-        let mut allowance = Allowance::new(options.item_timeout);
         let mut giving_up = false;
+        let mut patience = self.patience(options);
         while self.missing() > 0 {
             let next = tokio::select! {
                 biased;
                 next = heard.recv() => next,
                 () = &mut ended => None,
-                () = allowance.used_up() => {
+                () = used_up(&mut patience) => {
+                    return Ok(Collected::Overdue);
+                }
+                () = self.allowance.used_up() => {
                     if giving_up {
                         self.give_up();
-                        return Ok(());
+                        return Ok(Collected::All);
                     }
                     return Err(Some(ChildError::Silent { after: options.item_timeout }));
                 }
             };
             if self.take(next.ok_or(None)?.map_err(Some)?, vitals).map_err(Some)? {
-                allowance = Allowance::new(options.item_timeout);
+                self.allowance = Allowance::new(options.item_timeout);
+                patience = self.patience(options);
                 giving_up = false;
             }
             if self.hopeless() && !giving_up {
-                allowance.at_most(REST);
+                self.allowance.at_most(REST);
+                patience = None;
                 giving_up = true;
             }
         }
-        Ok(())
+        Ok(Collected::All)
+    }
+
+    /// How long an answer is waited for before the child is asked again, where it may be and was not yet.
+    fn patience(&self, options: &ChildOptions) -> Option<Allowance> {
+        let may = options.asks_again && self.again.is_empty();
+        may.then(|| self.overdue.after(options.item_timeout)).flatten().map(Allowance::new)
+    }
+}
+
+/// Until there is some, and it is used up.
+async fn used_up(patience: &mut Option<Allowance>) {
+    match patience {
+        Some(patience) => patience.used_up().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -141,8 +234,8 @@ where
     let (answered, mut heard) = channel(256);
     let mut answers: Vec<Option<Processed>> = (0..items).map(|_| None).collect();
     let mut faults = 0;
-    let mut collecting =
-        Collecting { first: 1, answers: &mut answers, faults: &mut faults, strays: Vec::new() };
+    let mut overdue = Overdue::default();
+    let mut collecting = Collecting::new(1, &mut answers, &mut faults, &mut overdue, options);
     let (collected, ()) = tokio::join!(
         async {
             let collected = collecting.collect(&mut heard, &vitals, options, std::future::pending()).await;
@@ -153,7 +246,7 @@ where
         hear(output, vitals.clone(), options.limits, answered)
     );
     let why = match collected {
-        Ok(()) => None,
+        Ok(_) => None,
         Err(why) => Some(why.unwrap_or(ChildError::Closed)),
     };
     let unanswered = ProcessError::Worker(why.as_ref().map_or_else(String::new, ToString::to_string));

@@ -40,11 +40,13 @@ pub struct ChildOptions {
     pub item_timeout: Duration,
     /// What its answers may be.
     pub limits: ItemLimits,
+    /// Whether it is asked again for an item that takes much longer than others did, as it may have left it out.
+    pub asks_again: bool,
 }
 
 impl Default for ChildOptions {
     fn default() -> Self {
-        Self { item_timeout: Duration::from_secs(30), limits: ItemLimits::default() }
+        Self { item_timeout: Duration::from_secs(30), limits: ItemLimits::default(), asks_again: false }
     }
 }
 
@@ -128,7 +130,7 @@ impl Command {
         let program = words.next().unwrap_or_default().into();
         let item_timeout = Duration::from_millis(self.item_timeout_ms);
         let command = ChildCommand { program, args: words.collect(), env };
-        Ok((command, ChildOptions { item_timeout, ..ChildOptions::default() }))
+        Ok((command, ChildOptions { item_timeout, asks_again: true, ..ChildOptions::default() }))
     }
 }
 

@@ -38,6 +38,9 @@
 //! the others fail with the worker and are tried again elsewhere. The time that an item may take passes only while the host
 //! itself runs.
 //!
+//! An item of a `command` that takes much longer than any before it is asked for once more, by another number, as the child
+//! may have left it out. The first answer counts, and the other is passed over.
+//!
 //! A child that ends with code 0 after it has answered is replaced without a word: items that it left unanswered are given to
 //! the next.
 //!
@@ -56,6 +59,7 @@ mod glimpse;
 mod line;
 mod listening;
 mod orphans;
+mod overdue;
 mod serve;
 mod started;
 mod supervisor;

@@ -8,8 +8,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::collecting::{Collecting, REST};
+use super::collecting::{Collected, Collecting, REST};
 use super::listening::{Heard, hear, keep_log};
+use super::overdue::Overdue;
 use super::started::{Started, start};
 use super::{ChildCommand, ChildError, ChildOptions, Supervisor, Vitals, WorkerEnd};
 use crate::{CustomMetrics, Item, ProcessError, Processed, Processor};
@@ -27,6 +28,10 @@ pub struct ChildProcessor {
     next_id: u64,
     /// Wrong lines since the last answer.
     faults: u32,
+    overdue: Overdue,
+    /// What is to be written, and how much of it is.
+    lines: Vec<u8>,
+    written: usize,
     /// Why the child cannot be used any more.
     broken: Option<ChildError>,
     /// A batch is under way. Still set at the next: whoever asked went away.
@@ -54,6 +59,9 @@ impl ChildProcessor {
             life: Some(life),
             next_id: 1,
             faults: 0,
+            overdue: Overdue::default(),
+            lines: Vec::new(),
+            written: 0,
             broken: None,
             asking: false,
         })
@@ -84,34 +92,57 @@ impl ChildProcessor {
 
     async fn exchange(
         &mut self,
-        lines: &[u8],
-        first: u64,
+        items: &[Item],
         answers: &mut [Option<Processed>],
     ) -> Result<(), ChildError> {
-        let mut unwritten = true;
-        let vitals = &self.vitals;
-        let write = self.stdin.write_all(lines);
-        let mut collecting = Collecting { first, answers, faults: &mut self.faults, strays: Vec::new() };
-        let ended = async {
-            vitals.ended().await;
-        };
-        let read = collecting.collect(&mut self.answers, vitals, &self.options, ended);
-        let read_all = {
-            tokio::pin!(write, read);
-            loop {
-                tokio::select! {
-                    biased;
-                    // An error: the child reads no more. How it ended is learnt where it is read.
-                    _ = &mut write, if unwritten => unwritten = false,
-                    end = &mut read => break end,
+        let first = self.next_id;
+        // Of what was asked again something may be left from the batch before.
+        self.lines.drain(..self.written.min(self.lines.len()));
+        self.written = 0;
+        for item in items {
+            ask(&mut self.lines, self.next_id, &item.body);
+            self.next_id += 1;
+        }
+        let asked = self.lines.len();
+        let Self { stdin, lines, written, vitals, options, faults, overdue, .. } = self;
+        let mut collecting = Collecting::new(first, answers, faults, overdue, options);
+        let read_all = loop {
+            let ended = async {
+                vitals.ended().await;
+            };
+            let collected = {
+                let read = collecting.collect(&mut self.answers, vitals, options, ended);
+                tokio::pin!(read);
+                loop {
+                    tokio::select! {
+                        biased;
+                        wrote = stdin.write(lines.get(*written..).unwrap_or_default()), if *written < lines.len() => {
+                            // An error: the child reads no more. How it ended is learnt where it is read.
+                            *written = wrote.map_or(lines.len(), |bytes| *written + bytes);
+                        }
+                        end = &mut read => break end,
+                    }
                 }
+            };
+            match collected {
+                Ok(Collected::Overdue) if *written >= lines.len() => {
+                    vitals
+                        .complain("the process left an item without an answer for long, and was asked again");
+                    for (id, index) in collecting.ask_again(&mut self.next_id) {
+                        items.get(index).inspect(|item| ask(lines, id, &item.body));
+                    }
+                }
+                // It has not even read what it was asked.
+                Ok(Collected::Overdue) => {}
+                Ok(Collected::All) => break Ok(()),
+                Err(error) => break Err(error),
             }
         };
         match read_all {
             Err(Some(error)) => Err(error),
             Err(None) => Err(self.how_it_ended().await),
             // It answered what it cannot have read.
-            Ok(()) if unwritten => Err(ChildError::Unasked { id: first }),
+            Ok(()) if *written < asked => Err(ChildError::Unasked { id: first }),
             Ok(()) => Ok(()),
         }
     }
@@ -144,15 +175,9 @@ impl Processor for ChildProcessor {
             let why = ProcessError::Worker(why.to_string());
             return items.iter().map(|_| Err(why.clone())).collect();
         }
-        let first = self.next_id;
-        let mut lines = Vec::with_capacity(items.len() * 128);
-        for item in items {
-            ask(&mut lines, self.next_id, &item.body);
-            self.next_id += 1;
-        }
         let mut answers: Vec<Option<Processed>> = items.iter().map(|_| None).collect();
         self.asking = true;
-        let exchanged = self.exchange(&lines, first, &mut answers).await;
+        let exchanged = self.exchange(items, &mut answers).await;
         self.asking = false;
         let unanswered = ProcessError::Worker(match exchanged {
             Ok(()) => String::new(),

@@ -115,6 +115,37 @@ async fn a_throughput_that_falls_with_the_load_is_not_the_actions_fault() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_longer_queue_in_which_more_waits_than_the_old_one_held_has_cured_nothing() {
+    let longer = || {
+        let rig = Rig::new(|panel| {
+            let action = Action::AdjustBuffering { node: "b".into(), capacity: 400 };
+            panel.deciders = vec![wants(action)];
+        });
+        rig.plane.view.lock().columns = vec![(metric::ITEMS_PER_SECOND, 10.0), (metric::QUEUE_DEPTH, 0.0)];
+        rig
+    };
+    let rig = longer();
+    sets(&rig, metric::QUEUE_DEPTH, 95.0);
+    assert_eq!(rig.tick_in(10).await.ending, Ending::Acted);
+    // There is room again, so nothing is found; and no more is done than before.
+    rig.finds(vec![]);
+    sets(&rig, metric::QUEUE_DEPTH, 250.0);
+    rig.ticks(20).await;
+    assert_eq!(rig.outcome(1), Outcome::Effective, "{}", rig.note(1));
+    rig.ticks(15).await;
+    assert_eq!(rig.outcome(1), Outcome::Ineffective, "{}", rig.note(1));
+    assert!(rig.note(1).starts_with("250 items wait there, more than its queue held"), "{}", rig.note(1));
+    // A burst that it took is worked off in it.
+    let rig = longer();
+    sets(&rig, metric::QUEUE_DEPTH, 95.0);
+    assert_eq!(rig.tick_in(10).await.ending, Ending::Acted);
+    rig.finds(vec![]);
+    sets(&rig, metric::QUEUE_DEPTH, 20.0);
+    rig.ticks(8).await;
+    assert_eq!(rig.outcome(1), Outcome::Verified, "{}", rig.note(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_data_after_an_action_is_no_success() {
     let rig = scaled().await;
     rig.finds(vec![]);

@@ -208,6 +208,11 @@ impl FollowUp {
             if self.consecutive_found >= OBSERVATIONS_TO_AGREE {
                 return Some((Outcome::Ineffective, self.ineffective(since, reported)));
             }
+        } else if let Some(waiting) = waits_beyond_old_queue(&self.record, look.now) {
+            self.consecutive_clear = 0;
+            if over {
+                return Some((Outcome::Ineffective, self.only_more_room(since, waiting)));
+            }
         } else if let Some(samples) = self.measured(look) {
             self.consecutive_found = 0;
             self.consecutive_clear += 1;
@@ -297,6 +302,13 @@ impl FollowUp {
         )
     }
 
+    fn only_more_room(&self, since: Duration, waiting: f64) -> String {
+        format!(
+            "{waiting:.0} items wait there, more than its queue held before the action, {} after it: a longer queue cures no rate",
+            seconds(since)
+        )
+    }
+
     fn unknown(&self, since: Duration) -> String {
         format!(
             "not enough was measured in {} observations, {} after the action, to say whether {} gone",
@@ -317,6 +329,15 @@ impl FollowUp {
             .collect();
         format!("{} {}", codes.join(", "), if codes.len() == 1 { "is" } else { "are" })
     }
+}
+
+/// How many items wait where the action made a queue longer, if that is more than the queue held before: what was found is gone because
+/// there is more room, and not because anything is better.
+fn waits_beyond_old_queue(action: &ActionRecord, now: &Observation) -> Option<f64> {
+    let Action::AdjustBuffering { node, capacity } = &action.proposal.action else { return None };
+    let before = action.before.node(node)?.queue_capacity;
+    let waiting = now.nodes.number(now.nodes.find(node)?, metric::QUEUE_DEPTH);
+    (*capacity > before && waiting > f64::from(before)).then_some(waiting)
 }
 
 impl Watched {

@@ -114,6 +114,27 @@ fn what_nobody_judges_and_nobody_uses_is_told_at_the_start_and_in_the_status() {
     let text = flyball().current_dir(dir.path()).args(["status", "--state", "state"]).output().unwrap();
     let text = said(&text);
     assert!(text.contains("payments               none") && text.contains("observed only"), "{text}");
+    let say = |arguments: &[&str]| {
+        let mut command = flyball();
+        command.current_dir(dir.path()).arg("status").args(arguments).args(["--state", "state"]);
+        said(&command.output().unwrap())
+    };
+    until("something was delivered", SOON, || say(&[]).contains("delivered a second"));
+    let one = say(&["--session", "shop"]);
+    assert!(one.contains("NODE") && one.contains("\nin  ") && !one.contains("payments"), "{one}");
+    let one: Value = serde_json::from_str(say(&["--session", "shop", "--json"]).trim()).unwrap();
+    assert_eq!((&one["session"], &one["now"]["nodes"][0]["node"]), (&"shop".into(), &"in".into()));
+    assert!(say(&["--session", "shup"]).contains("no session is called \"shup\""));
+    let watching = Running::start(flyball().current_dir(dir.path()).args([
+        "status",
+        "--watch",
+        "--session",
+        "shop",
+        "--state",
+        "state",
+    ]));
+    until("it was shown twice", SOON, || watching.count("NODE") > 1);
+    drop(watching);
     stop(host);
 }
 

@@ -46,6 +46,11 @@ pub(crate) fn write(text: Arguments<'_>) {
     write_or_end(&shown(&text.to_string()));
 }
 
+/// Begins the terminal's screen anew. It is our own sequence, with nothing in it from outside.
+pub(crate) fn clear_screen() {
+    write_or_end("\u{1b}[H\u{1b}[2J");
+}
+
 /// A record as a line of JSON.
 pub(crate) fn json(record: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string(record).context("cannot write it as JSON")?;

@@ -155,6 +155,7 @@ impl Controller {
         {
             add_error(Arc::make_mut(&mut record), format!("the tick is not recorded: {error}"));
         }
+        state.last = Some(Arc::clone(&record));
         self.listener.tick(&record);
         record
     }

@@ -13,7 +13,7 @@
 //! | `verify` | whether an action helped, the undo of what made things worse, and what is taken back once its reason is gone |
 //!
 //! Around them: `controller` is the tick itself, `state` what a session remembers from tick to tick, `restoring` what it takes in from the
-//! journal once, before it may act, `telling` what it journals and tells of itself, `sessions` the loops of a host.
+//! journal once, before it may act, `telling` what it journals and tells of itself, `looking` what people see of it at a glance, `sessions` the loops of a host.
 //!
 //! # Generations
 //!
@@ -36,6 +36,7 @@ mod act;
 mod controller;
 mod decide;
 mod gates;
+mod looking;
 mod observe;
 mod restoring;
 mod sessions;

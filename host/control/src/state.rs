@@ -40,6 +40,8 @@ pub(crate) const PAST_ACTIONS: usize = 256;
 pub(crate) struct State {
     /// Ticks so far.
     pub ticks: u64,
+    /// The newest tick.
+    pub last: Option<Arc<TickRecord>>,
     /// The newest observation.
     pub newest: Option<Arc<Observation>>,
     /// Those before it.
@@ -96,6 +98,7 @@ impl State {
     pub fn new() -> Self {
         Self {
             ticks: 0,
+            last: None,
             newest: None,
             history: Arc::new(History::new(0)),
             history_capacity: 0,

@@ -171,17 +171,16 @@ impl Operations {
         for one in &mut status.sessions {
             let of_it = |halt: &&Halt| halt.session.as_deref().is_none_or(|halted| halted == one.session);
             let halted = halts.iter().find(of_it).map(|halt| format!("halted: {}", halt.why));
-            one.stopped = match halted.or_else(|| self.parts.fleet.suspended()) {
-                Some(stopped) => Some(stopped),
-                // It may have gone meanwhile.
-                None => match self.controller(Some(&one.session)) {
-                    Ok(controller) => self
-                        .soon(async move { controller.frozen().await })
-                        .await?
-                        .map(|why| format!("frozen: {why}")),
-                    Err(_) => None,
-                },
+            let halted = halted.or_else(|| self.parts.fleet.suspended());
+            // It may have gone meanwhile.
+            let Ok(controller) = self.controller(Some(&one.session)) else {
+                one.stopped = halted;
+                continue;
             };
+            let looking = async move { (controller.frozen().await, controller.now().await) };
+            let (frozen, now) = self.soon(looking).await?;
+            one.stopped = halted.or_else(|| frozen.map(|why| format!("frozen: {why}")));
+            one.now = now;
         }
         Ok(status)
     }

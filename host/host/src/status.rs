@@ -7,7 +7,7 @@ use std::path::Path;
 
 use flyball_documents::policy_for;
 use flyball_engine::{Library, PluginState, Subject};
-use flyball_model::{Graph, Manifest, Policy, Problem, Warning, printable_path};
+use flyball_model::{Graph, Manifest, Policy, Problem, SessionNow, Warning, printable_path};
 use flyball_ports::Judges;
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,9 @@ pub struct SessionStatus {
     pub generation: Option<u64>,
     /// Why it does not act, where a person or the loop itself stopped it: `halted: …`, `frozen: …`.
     pub stopped: Option<String>,
+    /// How it was on its newest tick; none: it has not ticked yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now: Option<SessionNow>,
 }
 
 /// One policy's file.
@@ -122,6 +125,7 @@ impl JudgingStatus {
                 policy: panel.as_ref().map(|panel| panel.policy.to_string()),
                 generation: panel.map(|panel| panel.generation),
                 stopped: None,
+                now: None,
             }
         };
         let judged: Vec<SessionStatus> = sessions.iter().map(seated).collect();

@@ -32,6 +32,7 @@ mod problem;
 mod reach;
 mod rule;
 mod safety;
+mod session_now;
 mod standing_change;
 mod tick;
 
@@ -86,6 +87,7 @@ pub use problem::Problem;
 pub use reach::{Creatable, Reach, touched};
 pub use rule::{DEEPEST_RULE, GroupForm, Members, Rule, ValidatorGroup, ValidatorRule};
 pub use safety::{ApprovalRules, Budget, GiveBack, Retry, Safety, Step, Systemic};
+pub use session_now::{FoundNow, NodeNow, SessionNow};
 pub use standing_change::StandingChange;
 pub use tick::{
     ActionRecord, Attributed, Checked, Ending, FailedJudge, GateRefusal, GateState, Reversal, TickRecord,

@@ -182,6 +182,11 @@ impl StandingChanges {
         None
     }
 
+    /// How many there are.
+    pub const fn count(&self) -> usize {
+        self.changes.len()
+    }
+
     /// For people, oldest first.
     pub fn told(&self, give_back: &GiveBack, now: Instant) -> Vec<StandingChange> {
         self.changes.iter().map(|change| change.told(give_back, now)).collect()

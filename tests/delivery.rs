@@ -321,3 +321,26 @@ fn dead_letters_stop_at_their_bound_and_their_items_stay_in_flight() {
     assert_eq!(item, body);
     assert!(say(&["show", "4"]).contains("has no dead letter 4"), "{}", say(&["show", "4"]));
 }
+
+#[test]
+fn what_stands_in_dead_letters_obeys_nobody_and_a_line_that_is_none_hides_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let letter = |node: &str| json!({ "item": "\u{1b}[2Jx", "node": node, "error": "e\u{1b}]0;t\u{7}\nforged: line", "at": 7 });
+    let half = letter("half").to_string();
+    let lines = format!("{}\nthis is none\n{}\n{}", letter("a\u{1b}[31m"), letter("b"), half.split_at(20).0);
+    fs::write(dir.path().join("dead.jsonl"), lines).unwrap();
+    for arguments in [&["list"][..], &["list", "--json"], &["show", "1"], &["show", "3", "--item"]] {
+        let mut command = flyball();
+        command.current_dir(dir.path()).arg("dead-letters").args(arguments).args(["--file", "dead.jsonl"]);
+        let output = command.output().unwrap();
+        let text = said(&output);
+        assert!(output.status.success() && !text.contains(['\u{1b}', '\u{7}']), "{arguments:?}: {text:?}");
+        assert!(!text.lines().any(|line| line.starts_with("forged")), "{arguments:?}: {text:?}");
+        if arguments[0] == "list" {
+            assert!(
+                text.contains("lines of dead.jsonl that are no dead letters: 1") && !text.contains("half"),
+                "{text}"
+            );
+        }
+    }
+}

@@ -29,8 +29,10 @@ mutation_policy: optimize
 cooldown_ms: 0
 breaker: { max_actions: 1000, window_ms: 1000 }
 history: 30
+# Each session has the same fault, one after the other.
+safety: { systemic: { sessions: 100000 } }
 judges:
-  heuristics: [{ plugin: threshold-heuristic }, { plugin: threshold-heuristic, name: another }]
+  heuristics: [{ plugin: threshold-heuristic }]
   catalogs: [{ plugin: static-catalog }]
   deciders: [{ plugin: rule-decider, limits: { time_ms: 50 } }]
   validators: [{ plugin: mutation-policy }, { plugin: protected-nodes }, { plugin: no-oscillation }]

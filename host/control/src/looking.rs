@@ -2,7 +2,7 @@
 //!
 //! Called by the host, for `flyball status`.
 
-use flyball_model::{FoundNow, NodeNow, Observation, SessionNow, metric, total};
+use flyball_model::{ActionRecord, FoundNow, NodeNow, Observation, SessionNow, metric, total};
 
 use crate::controller::Controller;
 use crate::state::State;
@@ -35,8 +35,7 @@ impl Controller {
 }
 
 fn under_way(state: &State) -> Vec<String> {
-    let told =
-        |action: &flyball_model::ActionRecord| format!("action {} ({})", action.id, action.proposal.action);
+    let told = |action: &ActionRecord| format!("action {} ({})", action.id, action.proposal.action);
     let mut under_way = Vec::new();
     if let Some(pending) = &state.pending {
         under_way.push(format!("deciders think since tick {}", pending.tick));

@@ -92,11 +92,14 @@ impl Controller {
         newest_first: Vec<ActionRecord>,
         rules: Option<&Rules>,
     ) -> Result<(), Unrestored> {
-        let Some(rules) = rules.filter(|_| !newest_first.is_empty()) else { return Ok(()) };
+        if newest_first.is_empty() {
+            return Ok(());
+        }
+        let give_back = rules.map(|rules| rules.safety.give_back.clone()).unwrap_or_default();
         let graph = self.plane.graph().await?;
         for action in newest_first.iter().rev() {
             if shows(&action.proposal.action, &action.before, &graph) == Some(true) {
-                state.standing.add(action, None, &rules.safety.give_back, Instant::now());
+                state.standing.add(action, None, &give_back, Instant::now());
             }
         }
         Ok(())

@@ -53,6 +53,14 @@ fn guards_of_kinds_that_never_happen_are_told() {
 }
 
 #[test]
+fn a_give_back_of_kinds_that_never_happen_is_told_where_somebody_wrote_it() {
+    let told = warnings("mutation_policy: heal\nsafety: { give_back: { kinds: [scale-node] } }");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("never lets scale-node happen"), "{told:?}");
+    assert_eq!(warnings("mutation_policy: heal"), Vec::<String>::new(), "nobody wrote the default");
+}
+
+#[test]
 fn steps_that_change_nothing_and_deciders_that_are_not_there_are_told() {
     let told = warnings(
         "mutation_policy: full\nsafety:\n  escalation:\n    - { kinds: [restart-process] }\n    - { critical: true }\n    \

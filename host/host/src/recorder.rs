@@ -13,8 +13,7 @@ use parking_lot::Mutex;
 use crate::report::{GenerationReport, SessionReport};
 use crate::tally::{Figures, Tally};
 
-/// Of all sessions together, the newest of each are kept whole; the others are in the journal and counted here. With some 6 KB
-/// each they take 60 MB.
+/// Of all sessions together, the newest of each are kept whole; the others are in the journal and counted here.
 const MOST: Bounds = Bounds { ticks: 5_000, actions: 2_500, events: 2_500 };
 /// Generations of one session.
 const MOST_GENERATIONS: usize = 1_000;

@@ -149,7 +149,7 @@ pub struct Approval {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Notice {
     /// Stable, for machines: `frozen`, `approval-asked`, `rollback-failed`, `escalated`, `systemic-fault`, `unanswered`, `given-up`, `begins-anew`,
-    /// `state-directory`, `still-applying`.
+    /// `state-directory`, `still-applying`, `give-back-failed`.
     pub code: String,
     /// One sentence for people.
     pub message: String,

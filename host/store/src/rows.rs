@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 pub(crate) const ACTION: &str = "id, session, tick, generation, at, proposal, decided_by, judged_by, findings, before, \
                                  after, outcome, note, settled_at, undoes";
 
-/// Applied, not undone (or undone, and that was undone), and not an undo. An undo that broke off leaves its action `rollback-failed`, which may be tried
-/// again; one that succeeded is itself `rolled-back`.
+/// Applied, not undone (or undone, and that was undone), and not an undo. An undo that broke off leaves its action
+/// `rollback-failed`, which may be tried again; one that succeeded is itself `rolled-back`.
 pub(crate) const UNDOABLE: &str = "
     session = :session AND undoes IS NULL AND after IS NOT NULL AND kind <> 'no-op'
     AND outcome NOT IN ('failed', 'rejected', 'rolled-back')

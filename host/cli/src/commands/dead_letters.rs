@@ -129,7 +129,7 @@ fn list(file: &Path, wanted: impl Fn(&Letter) -> bool, limit: usize, as_json: bo
         outln!("{}", if nodes.is_empty() { "no dead letters".to_owned() } else { nodes.join(", ") });
     }
     if no_letters > 0 {
-        errln!("{no_letters} lines of {} are no dead letters", printable_path(file));
+        errln!("lines of {} that are no dead letters: {no_letters}", printable_path(file));
     }
     Ok(())
 }
@@ -170,6 +170,13 @@ fn each(file: &Path, mut next: impl FnMut(Letter) -> bool) -> Result<u64, Failur
     for number in 1.. {
         line.clear();
         reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).with_context(cannot)?;
+        if u64::try_from(line.len()).is_ok_and(|length| length >= LONGEST_LINE) {
+            let why = format!(
+                "its line {number} is longer than {} MiB, which no dead letter is",
+                LONGEST_LINE >> 20
+            );
+            return Err(anyhow!(why).context(cannot()).into());
+        }
         // The last one may be half written.
         if line.last() != Some(&b'\n') {
             break;

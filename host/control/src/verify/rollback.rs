@@ -5,7 +5,8 @@
 //! It must uphold that nothing else begins in the session from the first step to the last, that what reached the data plane has its
 //! outcome in the journal, and that a person gets the answer of what they asked for.
 //!
-//! Called by `aftermath` (the host's own undo), by `give_back` (what is no longer needed), by people through [`Controller::rollback`], and by `applying`, which finds a step answered.
+//! Called by `aftermath` (the host's own undo), by `give_back` (what is no longer needed), by people through [`Controller::rollback`], and by
+//! `applying`, which finds a step answered.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

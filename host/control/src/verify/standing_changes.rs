@@ -46,7 +46,7 @@ struct Change {
     /// Since when nothing of its reason is found.
     clear_since: Option<Instant>,
     /// Why it still stands, though its reason is gone.
-    stands_as: Option<String>,
+    kept_because: Option<String>,
     /// It is not tried again before.
     not_before: Option<Instant>,
 }
@@ -80,7 +80,7 @@ impl StandingChanges {
             finished,
             wait,
             clear_since: None,
-            stands_as: None,
+            kept_because: None,
             not_before: None,
         });
     }
@@ -122,20 +122,20 @@ impl StandingChanges {
         let Some(at) = self.given.iter().position(|given| given.change.action.id == action) else { return };
         let Given { change, .. } = self.given.remove(at);
         let wait = change.longer_wait();
-        self.changes.push(Change { wait, clear_since: None, stands_as: None, ..change });
+        self.changes.push(Change { wait, clear_since: None, kept_because: None, ..change });
     }
 
     /// It is not the time for it; the next tick looks again.
     pub fn waits(&mut self, action: u64, why: String) {
         if let Some(change) = self.change(action) {
-            change.stands_as = Some(why);
+            change.kept_because = Some(why);
         }
     }
 
     /// It could not be taken back, and is tried again after a while; each time that it broke, after twice as long.
     pub fn put_off(&mut self, action: u64, why: String, broke: bool, now: Instant) {
         if let Some(change) = self.change(action) {
-            change.stands_as = Some(why);
+            change.kept_because = Some(why);
             change.not_before = Some(now + if broke { change.wait } else { change.wait.min(RETRY) });
             if broke {
                 change.wait = change.longer_wait();
@@ -163,7 +163,7 @@ impl StandingChanges {
                 change.clear_since.get_or_insert(now);
             }
             if change.not_before.is_none_or(|at| now >= at) {
-                change.stands_as = still_needed(change, seen);
+                change.kept_because = still_needed(change, seen);
             }
         }
     }
@@ -207,7 +207,7 @@ impl Change {
     fn is_due(&self, give_back: &GiveBack, now: Instant) -> bool {
         let clear = self.clear_since.is_some_and(|since| now.duration_since(since) >= self.wait);
         clear
-            && self.stands_as.is_none()
+            && self.kept_because.is_none()
             && self.not_before.is_none_or(|at| now >= at)
             && give_back.kinds.contains(&self.action.proposal.action.kind())
     }
@@ -233,7 +233,7 @@ impl Change {
                 "`flyball rollback`: the policy takes no {kind} back by itself (`safety.give_back.kinds`)"
             );
         }
-        match (self.clear_since, &self.stands_as) {
+        match (self.clear_since, &self.kept_because) {
             (None, _) => format!("{} after what it was for is gone", seconds(self.wait)),
             (_, Some(needed)) => format!("not yet: {needed}"),
             (Some(since), None) => {
